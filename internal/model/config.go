@@ -1,0 +1,116 @@
+package model
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is a configuration that was checked as a whole.
+type Config struct {
+	Flows     []Flow // in order: the first that matches a packet decides
+	Directors []Director
+	LVS       LVS
+}
+
+// LVS holds the settings of the LVS service.
+type LVS struct {
+	// ExpireNoDestConn: the connections of a server that is gone are reset, at
+	// once and at each later packet. False: they are met with silence.
+	ExpireNoDestConn bool
+	// ExpireQuiescentTemplate acts once persistence exists.
+	ExpireQuiescentTemplate bool
+}
+
+// Flow is a named set of rules of the flow manager.
+type Flow struct {
+	Name     string
+	Out      bool // an outflow: for packets that leave
+	Policy   Policy
+	Director string // of PolicyDirector
+	Table    uint32 // of PolicyTable
+	Rules    []Rule // alternatives, in order
+}
+
+// Rule is one match or ignore line: all its conditions must hold.
+type Rule struct {
+	Ignore   bool // exempts the packet from the flow
+	Iface    Cond[string]
+	Proto    Cond[Proto]
+	Src, Dst Cond[netip.Prefix]
+	SrcPort  Cond[Ports]
+	DstPort  Cond[Ports]
+	ICMPType Cond[uint8]
+}
+
+// Cond is one condition of a rule; the zero Cond always holds.
+type Cond[T comparable] struct {
+	Set   bool
+	Not   bool
+	Value T
+}
+
+// Ports is an inclusive range of ports.
+type Ports struct{ First, Last uint16 }
+
+// Director is a pool of real servers with a scheduler, a forwarding method and
+// a check.
+type Director struct {
+	Name      string
+	Scheduler Scheduler
+	Mode      Mode
+	Check     Check
+	Servers   []Server // in the order of the configuration
+}
+
+// Server returns the server of that name.
+func (d Director) Server(name string) (Server, bool) {
+	for _, s := range d.Servers {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Server{}, false
+}
+
+// ServesNFS tells whether a server port or the check port is NFS's 2049. Such a
+// director never fails back by itself: a server that returns may hold old data.
+func (d Director) ServesNFS() bool {
+	for _, s := range d.Servers {
+		if s.Port == NFSPort {
+			return true
+		}
+	}
+	return d.Check.Port == NFSPort
+}
+
+// NFSPort is the port of the NFS service.
+const NFSPort = 2049
+
+// Check says how the servers of a director are probed.
+type Check struct {
+	Kind     CheckKind
+	Interval time.Duration // from the start of one probe to the start of the next
+	Timeout  time.Duration // of one probe
+	Port     uint16        // 0: the server's own
+	Source   netip.Addr    // the probes' source address; invalid: the kernel's choice
+	Rise     int           // passes until a server that is down counts as up
+	Fall     int           // failures until a server that is up counts as down
+}
+
+// CheckPort is the port to probe on a server, 0 when there is none.
+func (c Check) CheckPort(s Server) uint16 {
+	if c.Port != 0 {
+		return c.Port
+	}
+	return s.Port
+}
+
+// Server is a real server of a director.
+type Server struct {
+	Name   string
+	Addr   netip.Addr
+	Port   uint16 // 0: the packet's own destination port
+	Weight int    // 0: quiescent
+	Check  bool
+	Sorry  bool // used only when no regular server is up
+}

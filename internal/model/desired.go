@@ -1,0 +1,63 @@
+package model
+
+import "net/netip"
+
+// Desired is everything that the kernel should hold. It is derived anew from
+// the state after every event and reconciled as a whole.
+type Desired struct {
+	Rules     RuleSet
+	Directors []DesiredDirector // in the order of the configuration
+}
+
+// RuleSet is the flow manager's compiled form: the virtual IPs and, for each,
+// the rules that its packets are tried against, in order.
+type RuleSet struct {
+	Ifaces []string // where the programme must be attached, sorted
+	VIPs   []VIP    // sorted by address
+}
+
+// VIP is one virtual IP.
+type VIP struct {
+	Addr     netip.Addr
+	Announce bool      // answer ARP for it: no conflict was seen
+	Rules    []VIPRule // first hit wins
+}
+
+// VIPRule hands matching packets of a virtual IP to a director.
+type VIPRule struct {
+	Flow     string
+	Director string
+	Rule     Rule // its Dst condition always holds here
+}
+
+// Plain tells whether the first rule takes every packet that arrives on the
+// one attached interface: the data plane then skips the rules.
+func (v VIP) Plain(ifaces []string) bool {
+	if len(v.Rules) == 0 {
+		return false
+	}
+	r := v.Rules[0].Rule
+	iface := !r.Iface.Set || len(ifaces) == 1 && !r.Iface.Not && r.Iface.Value == ifaces[0]
+	return iface && !r.Ignore && !r.Proto.Set && !r.Src.Set && !r.SrcPort.Set && !r.DstPort.Set && !r.ICMPType.Set
+}
+
+// DesiredDirector is the choice of a director.
+type DesiredDirector struct {
+	Name   string
+	Active string // the server that gets the packets; "": none, they are dropped
+	MAC    MAC    // of the active server; unknown: the choice cannot be applied
+	Source MAC    // of the director's interface towards the servers
+	Epoch  uint64 // counts the switches
+	Reason Reason
+	Since  int64 // Unix time of the last switch, ns
+	Silent bool  // old connections are met with silence instead of a reset
+	// Servers are all servers with their MACs: the RST of an old connection
+	// may still follow it to its server.
+	Servers []DesiredServer
+}
+
+// DesiredServer is a real server as the data plane knows it.
+type DesiredServer struct {
+	Name string
+	MAC  MAC
+}

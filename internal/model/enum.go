@@ -1,0 +1,209 @@
+package model
+
+import "fmt"
+
+// A table is the one place where the values of an enum have their names: its
+// index is the value. Strings, parsers and JSON are all derived from it.
+type table []string
+
+func (t table) name(kind string, v uint8) string {
+	if int(v) < len(t) {
+		return t[v]
+	}
+	return fmt.Sprintf("%s(%d)", kind, v)
+}
+
+func (t table) value(kind, name string) (uint8, error) {
+	for i, n := range t {
+		if n == name {
+			return uint8(i), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown %s %q", kind, name)
+}
+
+// Policy is what a flow does with the packets that its rules match.
+type Policy uint8
+
+const (
+	PolicySkip     Policy = iota // go on to the next flow; the default
+	PolicyPermit                 // let it pass
+	PolicyDeny                   // drop it
+	PolicyDirector               // hand it to a director
+	PolicyTable                  // route it by a routing table
+)
+
+var policies = table{"skip", "permit", "deny", "director", "table"}
+
+func (p Policy) String() string               { return policies.name("policy", uint8(p)) }
+func (p Policy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+func (p *Policy) UnmarshalText(b []byte) error {
+	v, err := policies.value("policy", string(b))
+	*p = Policy(v)
+	return err
+}
+
+// Proto is a transport protocol that a rule names.
+type Proto uint8
+
+const (
+	ProtoAny Proto = iota
+	ProtoTCP
+	ProtoUDP
+	ProtoICMP
+)
+
+var protos = table{"any", "tcp", "udp", "icmp"}
+
+func (p Proto) String() string               { return protos.name("proto", uint8(p)) }
+func (p Proto) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+func (p *Proto) UnmarshalText(b []byte) error {
+	v, err := protos.value("proto", string(b))
+	*p = Proto(v)
+	return err
+}
+
+// Number is the IP protocol number, 0 for any.
+func (p Proto) Number() uint8 { return [...]uint8{0, 6, 17, 1}[p&3] }
+
+// Scheduler chooses the server of a new connection.
+type Scheduler uint8
+
+const (
+	RoundRobin Scheduler = iota
+	LeastConn
+	Source
+	SrcDst
+	Dest
+	ShortestExpected
+	NeverQueue
+)
+
+var schedulers = table{"roundrobin", "leastconn", "source", "srcdst", "dest", "shortestexpected", "neverqueue"}
+
+func (s Scheduler) String() string               { return schedulers.name("scheduler", uint8(s)) }
+func (s Scheduler) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s *Scheduler) UnmarshalText(b []byte) error {
+	v, err := schedulers.value("scheduler", string(b))
+	*s = Scheduler(v)
+	return err
+}
+
+// Mode is the forwarding method of a director.
+type Mode uint8
+
+const (
+	ModeNAT     Mode = iota // the appliance's default
+	ModeGateway             // Direct Server Return: only the MAC addresses change
+	ModeTunnel              // IP in IP
+)
+
+var modes = table{"nat", "gateway", "tunnel"}
+
+func (m Mode) String() string               { return modes.name("mode", uint8(m)) }
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+func (m *Mode) UnmarshalText(b []byte) error {
+	v, err := modes.value("mode", string(b))
+	*m = Mode(v)
+	return err
+}
+
+// CheckKind is how a server's health is probed.
+type CheckKind uint8
+
+const (
+	CheckNone CheckKind = iota
+	CheckTCP
+	CheckHTTP
+	CheckARP
+	CheckICMP
+)
+
+var checkKinds = table{"none", "tcpcheck", "httpcheck", "arpcheck", "icmpcheck"}
+
+func (k CheckKind) String() string               { return checkKinds.name("check", uint8(k)) }
+func (k CheckKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+func (k *CheckKind) UnmarshalText(b []byte) error {
+	v, err := checkKinds.value("check", string(b))
+	*k = CheckKind(v)
+	return err
+}
+
+// Health is what is known of a server.
+type Health uint8
+
+const (
+	HealthUnknown   Health = iota // checked, no result yet
+	HealthUp                      // its check passes
+	HealthDown                    // its check failed and the failure was confirmed
+	HealthUnchecked               // it has no check: assumed up, never shown as up
+)
+
+var healths = table{"unknown", "up", "down", "unchecked"}
+
+func (h Health) String() string               { return healths.name("health", uint8(h)) }
+func (h Health) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+func (h *Health) UnmarshalText(b []byte) error {
+	v, err := healths.value("health", string(b))
+	*h = Health(v)
+	return err
+}
+
+// Reason says why the active server of a director is what it is. The log line,
+// the metric's label and the words that people read all come from it.
+type Reason uint8
+
+const (
+	ReasonNone      Reason = iota // nothing was chosen yet
+	ReasonFirst                   // first choice after a first start
+	ReasonAdopted                 // found in the kernel at start
+	ReasonFailed                  // the active server's check failed
+	ReasonFailback                // a preferred server returned
+	ReasonOperator                // an operator ordered it
+	ReasonRemoved                 // the configuration no longer has the active server
+	ReasonQuiescent               // the configuration gave the active server weight 0
+	ReasonWaiting                 // no active server: results of checks are awaited
+	ReasonNoServer                // no active server: none can be chosen
+	ReasonPreferred               // the configuration now prefers another server
+	reasonsEnd
+)
+
+var reasons = table{"none", "first-choice", "adopted", "server-failed", "failback", "operator",
+	"server-removed", "server-quiescent", "waiting-for-checks", "no-server", "configuration"}
+
+// Reasons lists every reason.
+func Reasons() []Reason {
+	var all []Reason
+	for r := ReasonNone; r < reasonsEnd; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+func (r Reason) String() string               { return reasons.name("reason", uint8(r)) }
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+func (r *Reason) UnmarshalText(b []byte) error {
+	v, err := reasons.value("reason", string(b))
+	*r = Reason(v)
+	return err
+}
+
+// AttachMode is where the data plane's programme hooks into an interface.
+type AttachMode uint8
+
+const (
+	AttachAuto    AttachMode = iota // the best that attaches and works
+	AttachNative                    // XDP in the driver
+	AttachGeneric                   // XDP on socket buffers
+	AttachTCX                       // tc ingress (kernel 6.6 and newer); keeps large GSO frames
+)
+
+var attachModes = table{"auto", "native", "generic", "tcx"}
+
+func (m AttachMode) String() string               { return attachModes.name("mode", uint8(m)) }
+func (m AttachMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+func (m *AttachMode) UnmarshalText(b []byte) error {
+	v, err := attachModes.value("attach mode", string(b))
+	*m = AttachMode(v)
+	return err
+}

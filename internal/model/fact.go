@@ -1,0 +1,64 @@
+package model
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// MAC is an Ethernet address; the zero MAC means unknown.
+type MAC [6]byte
+
+func (m MAC) String() string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// Known tells whether the address is known.
+func (m MAC) Known() bool { return m != MAC{} }
+
+func (m MAC) MarshalText() ([]byte, error) {
+	if !m.Known() {
+		return nil, nil
+	}
+	return []byte(m.String()), nil
+}
+
+func (m *MAC) UnmarshalText(b []byte) error {
+	*m = MAC{}
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := fmt.Sscanf(string(b), "%02x:%02x:%02x:%02x:%02x:%02x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5])
+	return err
+}
+
+// ServerRef names a server of a director.
+type ServerRef struct{ Director, Server string }
+
+func (r ServerRef) String() string { return r.Director + "/" + r.Server }
+
+// ProbeResult is the outcome of one probe of one server.
+type ProbeResult struct {
+	Ref     ServerRef
+	At      time.Time // when the outcome was known
+	OK      bool
+	Err     string // in plain words, when not OK
+	Latency time.Duration
+}
+
+// Neighbour is what the kernel's neighbour table says of a real server.
+type Neighbour struct {
+	Addr  netip.Addr
+	Iface string
+	MAC   MAC // zero: not resolved
+}
+
+// Link is a network interface of the director.
+type Link struct {
+	Name  string
+	Index int
+	MAC   MAC
+	Up    bool // administratively up, with carrier
+	Kind  string
+	Addrs []netip.Prefix
+}

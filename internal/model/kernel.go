@@ -1,0 +1,56 @@
+package model
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Adopted is the choice of a director that was found in the kernel at start.
+type Adopted struct {
+	Active string
+	Epoch  uint64
+	Reason Reason
+	Since  time.Time
+}
+
+// Applied is what the kernel holds, read back from it.
+type Applied struct {
+	Ifaces    map[string]Attached
+	VIPs      map[netip.Addr]AppliedVIP
+	Directors map[string]Adopted
+}
+
+// Attached tells how the programme hangs on an interface.
+type Attached struct {
+	Mode AttachMode // never AttachAuto
+	Why  string     // why this mode was taken
+}
+
+// AppliedVIP is a virtual IP in the kernel's rules.
+type AppliedVIP struct {
+	Announce bool // ARP for it is answered
+}
+
+// Connection is one TCP connection as the connection table knows it.
+type Connection struct {
+	Client   netip.AddrPort
+	VIP      netip.AddrPort
+	Director string
+	Server   string
+	Old      bool   // of an epoch before the present one
+	Ended    bool   // a FIN or RST of the client was seen
+	LastAck  uint32 // the last acknowledgment number seen of the client
+	HasAck   bool   // LastAck was seen
+}
+
+// Traffic is what the data plane counted, cumulative since it was attached.
+type Traffic struct {
+	Verdicts map[string]Counter            // of all packets
+	Flows    map[string]map[string]Counter // flow, verdict
+	Servers  map[ServerRef]Counter         // forwarded packets
+	Conns    map[ServerRef]ConnCount
+	Table    TableStatus
+}
+
+// ConnCount counts connections that were not seen to end.
+type ConnCount struct{ Present, Old uint64 } // of the present epoch, of older ones
