@@ -1,0 +1,87 @@
+package flow
+
+import (
+	"net/netip"
+
+	"fairlead/internal/model"
+)
+
+// Packet is what the rules look at.
+type Packet struct {
+	Iface            string // where it arrived
+	Proto            uint8  // IP protocol number
+	Src, Dst         netip.Addr
+	SrcPort, DstPort uint16
+	HasPorts         bool // false in a TCP or UDP fragment that is not the first
+	ICMPType         uint8
+	HasICMPType      bool // false in an ICMP fragment that is not the first
+	Later            bool // a fragment that is not the first; implied where TCP, UDP and ICMP lack their fields
+}
+
+// later tells whether the packet is a fragment that is not the first.
+func (p Packet) later() bool {
+	switch p.Proto {
+	case model.ProtoTCP.Number(), model.ProtoUDP.Number():
+		return p.Later || !p.HasPorts
+	case model.ProtoICMP.Number():
+		return p.Later || !p.HasICMPType
+	}
+	return p.Later
+}
+
+// Match returns the rule that claims the packet. Within a flow the first rule
+// that holds decides, and an ignore rule ends that flow only: the rules of
+// later flows are still tried.
+func Match(set model.RuleSet, p Packet) (model.VIPRule, bool) {
+	for _, vip := range set.VIPs {
+		if vip.Addr != p.Dst {
+			continue
+		}
+		exempt := "" // the flow that an ignore rule ended
+		for _, r := range vip.Rules {
+			if r.Flow == exempt || !holds(r.Rule, p) {
+				continue
+			}
+			if !r.Rule.Ignore {
+				return r, true
+			}
+			exempt = r.Flow
+		}
+	}
+	return model.VIPRule{}, false
+}
+
+// holds tells whether all conditions of a rule hold.
+func holds(r model.Rule, p Packet) bool {
+	return (!r.Iface.Set || (r.Iface.Value == p.Iface) != r.Iface.Not) &&
+		(!r.Proto.Set || r.Proto.Value == model.ProtoAny || (r.Proto.Value.Number() == p.Proto) != r.Proto.Not) &&
+		holdsAddr(r.Src, p.Src) &&
+		holdsAddr(r.Dst, p.Dst) &&
+		holdsTransport(r, p)
+}
+
+func holdsAddr(c model.Cond[netip.Prefix], a netip.Addr) bool {
+	return !c.Set || c.Value.Contains(a) != c.Not
+}
+
+// holdsTransport tells whether the conditions on ports and ICMP types hold. What
+// a packet does not have is not equal to anything: a whole GRE packet fails
+// `dstport 22` and meets `not dstport 22`.
+//
+// A fragment that is not the first (RFC 791 section 3.2) shows neither. All
+// fragments of a claimed datagram must reach the same server, so a match rule
+// takes it as if these conditions held, and an ignore rule lets it go as if they
+// did not. The price: later fragments of a datagram that was ignored by its port
+// can be claimed too; without the first one nobody can use them.
+func holdsTransport(r model.Rule, p Packet) bool {
+	if p.later() && (r.SrcPort.Set || r.DstPort.Set || r.ICMPType.Set) {
+		return !r.Ignore
+	}
+	return holdsPort(r.SrcPort, p.SrcPort, p.HasPorts) &&
+		holdsPort(r.DstPort, p.DstPort, p.HasPorts) &&
+		(!r.ICMPType.Set || (p.HasICMPType && r.ICMPType.Value == p.ICMPType) != r.ICMPType.Not)
+}
+
+func holdsPort(c model.Cond[model.Ports], port uint16, has bool) bool {
+	return !c.Set || (has && c.Value.First <= port && port <= c.Value.Last) != c.Not
+}
