@@ -1,0 +1,147 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// ErrNotRunning means that no daemon answers on the socket.
+var ErrNotRunning = errors.New("no daemon answers")
+
+// ErrForbidden means that the user may not open the socket.
+var ErrForbidden = errors.New("permission denied")
+
+// dialTime limits how long a connection to the socket may take.
+const dialTime = 2 * time.Second
+
+// Client gives orders to a daemon.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// NewClient returns a client for the socket of that path.
+func NewClient(path string) *Client {
+	dialer := net.Dialer{Timeout: dialTime}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) }
+	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Status asks for the daemon's status.
+func (c *Client) Status(ctx context.Context) (model.Status, error) {
+	var s model.Status
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return s, err
+}
+
+// Reload makes the daemon read its configuration again. When it was refused,
+// the error is an *Error with the findings, and nothing changed.
+func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
+	var r Reloaded
+	err := c.call(ctx, http.MethodPost, "/v1/reload", nil, &r)
+	return r, err
+}
+
+// Switch makes a director use a server.
+func (c *Client) Switch(ctx context.Context, ref model.ServerRef) (model.Switch, error) {
+	var s model.Switch
+	err := c.call(ctx, http.MethodPost, "/v1/switch", SwitchOrder(ref), &s)
+	return s, err
+}
+
+// Capture hands every captured packet to emit until ctx ends, which is not an
+// error, or emit returns an error, which Capture then returns.
+func (c *Client) Capture(ctx context.Context, snaplen int, emit func(Packet) error) error {
+	body, err := c.open(ctx, http.MethodPost, "/v1/capture", CaptureOrder{Snaplen: snaplen})
+	if err != nil {
+		return whenDone(ctx, err)
+	}
+	defer body.Close()
+	lines := json.NewDecoder(body)
+	for {
+		var line struct {
+			Packet
+			Error
+		}
+		if err := lines.Decode(&line); errors.Is(err, io.EOF) {
+			return whenDone(ctx, errors.New("the daemon ended the capture"))
+		} else if err != nil {
+			return whenDone(ctx, fmt.Errorf("read captured packets: %w", err))
+		}
+		if line.Message != "" {
+			return &line.Error
+		}
+		if err := emit(line.Packet); err != nil {
+			return err
+		}
+	}
+}
+
+// whenDone drops the error that the end of ctx has caused.
+func whenDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (c *Client) call(ctx context.Context, method, address string, order, into any) error {
+	body, err := c.open(ctx, method, address, order)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+// open sends a request and returns the body of a good answer.
+func (c *Client) open(ctx context.Context, method, address string, order any) (io.ReadCloser, error) {
+	var content bytes.Buffer
+	if order != nil {
+		if err := json.NewEncoder(&content).Encode(order); err != nil {
+			return nil, fmt.Errorf("write the request as JSON: %w", err)
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://fairlead"+address, &content)
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
+	}
+	defer response.Body.Close()
+	var failed Error
+	if err := json.NewDecoder(response.Body).Decode(&failed); err != nil || failed.Message == "" {
+		failed.Message = "the daemon answered " + response.Status
+	}
+	return nil, &failed
+}
+
+// explain says in a user's words why the socket could not be used.
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w on %s; start it with `fairlead run`, or name its socket with --socket", ErrNotRunning, c.path)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("open the control socket %s: %w; run this as root", c.path, ErrForbidden)
+	}
+	return fmt.Errorf("ask the daemon on %s: %w", c.path, err)
+}

@@ -1,0 +1,119 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// flushEvery is how long a captured packet may wait for company.
+const flushEvery = 50 * time.Millisecond
+
+// capture streams packets until the client leaves. Nothing is buffered here
+// beyond one write: a client that reads too slowly makes the data plane's ring
+// overflow, and is left when it reads nothing at all.
+func (h *handler) capture(w http.ResponseWriter, r *http.Request) {
+	var order CaptureOrder
+	if err := decode(r.Body, &order); err != nil {
+		h.fail(w, http.StatusBadRequest, err)
+		return
+	}
+	if order.Snaplen < 0 {
+		h.fail(w, http.StatusBadRequest, fmt.Errorf("capture packets: the length %d is below zero", order.Snaplen))
+		return
+	}
+	select {
+	case h.capturing <- struct{}{}:
+		defer func() { <-h.capturing }()
+	default:
+		h.fail(w, http.StatusConflict, errors.New("capture packets: another capture is under way; end it first"))
+		return
+	}
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	s := newStream(w)
+	var flusher sync.WaitGroup
+	flusher.Go(func() { s.flushUntil(ctx) })
+	err := h.daemon.Capture(ctx, order.Snaplen, s.packet)
+	stop()
+	flusher.Wait()
+	if err != nil && r.Context().Err() == nil {
+		h.endStream(s, err)
+	}
+}
+
+// endStream tells the client why the stream ends: as the answer when nothing
+// was sent yet, else as a last line.
+func (h *handler) endStream(s *stream, err error) {
+	if !s.started {
+		h.fail(s.w, http.StatusInternalServerError, err)
+		return
+	}
+	s.line(Error{Message: err.Error()})
+}
+
+// A stream writes JSON lines to one client.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+
+	mu      sync.Mutex // guards the following, and writes
+	started bool
+	pending bool // something waits to be flushed
+}
+
+func newStream(w http.ResponseWriter) *stream {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	return &stream{w: w, control: http.NewResponseController(w)}
+}
+
+func (s *stream) packet(p Packet) error { return s.line(p) }
+
+func (s *stream) line(value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("write a captured packet as JSON: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return fmt.Errorf("limit the time of a write: %w", err)
+	}
+	s.started, s.pending = true, true
+	_, err = s.w.Write(append(body, '\n'))
+	return err
+}
+
+// flushUntil sends the headers at once, so that the client knows that the
+// capture runs, and from then on what was written, until ctx ends.
+func (s *stream) flushUntil(ctx context.Context) {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if s.flush() != nil {
+				return // the next write fails too, and ends the capture
+			}
+		}
+	}
+}
+
+func (s *stream) flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started && !s.pending {
+		return nil
+	}
+	s.started, s.pending = true, false
+	if err := s.control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
