@@ -1,0 +1,255 @@
+package nfs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// script is a server behind net.Pipe: each connection is served by the next
+// function, or refused where there is none.
+type script struct {
+	t      *testing.T
+	dials  int
+	serve  []func(net.Conn) // nil: refuse
+	events []EventKind
+}
+
+func (s *script) dial(context.Context, netip.AddrPort, netip.AddrPort) (net.Conn, error) {
+	n := s.dials
+	s.dials++
+	if n >= len(s.serve) || s.serve[n] == nil {
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	}
+	near, far := net.Pipe()
+	go func() {
+		s.serve[n](far)
+		far.Close()
+	}()
+	return near, nil
+}
+
+func (s *script) client() *Client {
+	return New(Options{Dial: s.dial, Event: func(e Event) { s.events = append(s.events, e.Kind) }})
+}
+
+// reply answers a call record with an accepted reply that holds results.
+func reply(call []byte, results ...uint32) []byte {
+	e := encoder{b: make([]byte, 4)}
+	e.uint32(binary.BigEndian.Uint32(call))
+	for _, v := range append([]uint32{1, 0, 0, 0, 0}, results...) {
+		e.uint32(v)
+	}
+	binary.BigEndian.PutUint32(e.b, lastFragment|uint32(len(e.b)-4))
+	return e.b
+}
+
+// answer reads one call and answers it.
+func answer(results ...uint32) func(net.Conn) {
+	return func(c net.Conn) {
+		call, err := readRecord(c)
+		if err == nil {
+			c.Write(reply(call, results...))
+		}
+	}
+}
+
+func TestBackoffDoublesAfterRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{t: t, serve: []func(net.Conn){answer(), nil, nil, nil, answer()}}
+		c := s.client()
+		defer c.Close()
+		if err := c.Null(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Null(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		// At once: refused. Then after 3, 6 and 12 s.
+		if got, want := time.Since(start), 21*time.Second; got != want {
+			t.Errorf("second call took %v, want %v", got, want)
+		}
+		want := []EventKind{Connected, Lost, Refused, Refused, Refused, Reconnected, Resent}
+		if !slices.Equal(s.events, want) {
+			t.Errorf("events %v, want %v", s.events, want)
+		}
+	})
+}
+
+func TestBackoffStopsAtOneMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{t: t}
+		c := s.client()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		if err := c.Null(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v, want a deadline", err)
+		}
+		// 0, 3, 9, 21, 45, 93, then every 60 s: 153, 213 … 573.
+		if got, want := s.dials, 6+8; got != want {
+			t.Errorf("%d attempts in ten minutes, want %d", got, want)
+		}
+	})
+}
+
+func TestReplyEndsTheBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{t: t, serve: []func(net.Conn){answer(), answer(), answer()}}
+		c := s.client()
+		defer c.Close()
+		start := time.Now()
+		for range 3 {
+			if err := c.Null(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if d := time.Since(start); d != 0 {
+			t.Errorf("reconnects after a reply waited %v", d)
+		}
+	})
+}
+
+func TestResendIsTheSameRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls [][]byte
+		keep := func(answers bool) func(net.Conn) {
+			return func(c net.Conn) {
+				call, _ := readRecord(c)
+				calls = append(calls, call)
+				if answers {
+					c.Write(reply(call))
+				}
+			}
+		}
+		s := &script{t: t, serve: []func(net.Conn){keep(false), keep(true)}}
+		c := s.client()
+		defer c.Close()
+		if err := c.Null(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(calls) != 2 || !slices.Equal(calls[0], calls[1]) {
+			t.Errorf("calls %x: want the same record twice", calls)
+		}
+		if want := []EventKind{Connected, Closed, Reconnected, Resent}; !slices.Equal(s.events, want) {
+			t.Errorf("events %v, want %v", s.events, want)
+		}
+	})
+}
+
+func TestRemoveThatWorkedTwice(t *testing.T) {
+	hangUp := func(c net.Conn) { readRecord(c) }
+	for _, tt := range []struct {
+		name     string
+		serve    []func(net.Conn)
+		ok       bool
+		repeated int
+	}{
+		{"the first answer was lost", []func(net.Conn){hangUp, answer(uint32(StatusNoEntry), 0, 0)}, true, 1},
+		{"there never was a file", []func(net.Conn){answer(uint32(StatusNoEntry), 0, 0)}, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := (&script{t: t, serve: tt.serve}).client()
+				defer c.Close()
+				err := c.Remove(t.Context(), "dir", "name")
+				if (err == nil) != tt.ok {
+					t.Errorf("error %v", err)
+				}
+				if got := c.Repeated(); got != tt.repeated {
+					t.Errorf("repeated %d, want %d", got, tt.repeated)
+				}
+			})
+		})
+	}
+}
+
+func TestLateReplyIsSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := (&script{t: t, serve: []func(net.Conn){func(c net.Conn) {
+			call, _ := readRecord(c)
+			late := slices.Clone(call)
+			binary.BigEndian.PutUint32(late, binary.BigEndian.Uint32(call)-1)
+			c.Write(reply(late, uint32(StatusStale)))
+			c.Write(reply(call, 0, 0, 0))
+		}}}).client()
+		defer c.Close()
+		if err := c.Remove(t.Context(), "dir", "name"); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestCancelEndsACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		c := (&script{t: t, serve: []func(net.Conn){func(c net.Conn) {
+			readRecord(c)
+			readRecord(c) // until the client hangs up
+		}}}).client()
+		start := time.Now()
+		if err := c.Null(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want a deadline", err)
+		}
+		if got := time.Since(start); got != time.Hour {
+			t.Errorf("the call ended after %v: it has a timeout of its own", got)
+		}
+	})
+}
+
+// resetter is a loopback server that answers one call a connection, waits for
+// the word, and resets it.
+func resetter(t *testing.T) (addr netip.AddrPort, reset chan<- struct{}, peers <-chan netip.AddrPort) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	word, seen := make(chan struct{}), make(chan netip.AddrPort, 8)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			seen <- c.RemoteAddr().(*net.TCPAddr).AddrPort()
+			answer()(c)
+			<-word
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).AddrPort(), word, seen
+}
+
+func TestResetReconnectsFromTheSamePort(t *testing.T) {
+	addr, reset, peers := resetter(t)
+	c := New(Options{Server: addr})
+	defer c.Close()
+	if err := c.Null(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	go func() { reset <- struct{}{} }()
+	e, err := c.Wait(t.Context())
+	if err != nil || e.Kind != Reset {
+		t.Fatalf("waiting ended with %v, %v; want a reset", e.Kind, err)
+	}
+	if err := c.Null(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first, second := <-peers, <-peers
+	if first != second {
+		t.Errorf("reconnected from %v after %v", second, first)
+	}
+	close(reset)
+}
