@@ -1,0 +1,134 @@
+package config
+
+import (
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// Defaults of what a configuration need not say.
+const (
+	defaultInterval = 10 * time.Second
+	defaultTimeout  = 3 * time.Second
+	defaultRise     = 2
+	defaultFall     = 2
+	defaultWeight   = 1
+
+	// Unlike IPVS, where it is 0: an old connection is reset, not met with
+	// silence, unless somebody asks for silence.
+	defaultExpireNoDestConn = true
+)
+
+// Limits of the data plane.
+const (
+	maxDirectors = 64
+	maxServers   = 16 // of one director
+	maxFlows     = 256
+	maxVIPs      = 256
+	maxRules     = 16 // for one virtual IP
+)
+
+// Check finds the meaning of a configuration and all that is wrong with it. The
+// configuration is the zero one when a diagnostic is an error. Lines that Parse
+// reported are passed over: use Load to get both.
+func Check(f File) (model.Config, []Diagnostic) {
+	c := checker{directorNames: make(map[string]Word), seen: make(map[string]Word), sysctls: make(map[string]Word)}
+	c.config.LVS.ExpireNoDestConn = defaultExpireNoDestConn
+	c.empty(f)
+	c.each(f, c.register)
+	c.each(f, c.section)
+	c.relations()
+	diags := arrange(f, c.diags)
+	if Failed(diags) {
+		return model.Config{}, diags
+	}
+	for _, d := range c.directors {
+		c.config.Directors = append(c.config.Directors, d.director)
+	}
+	for _, fl := range c.flows {
+		c.config.Flows = append(c.config.Flows, fl.flow)
+	}
+	return c.config, diags
+}
+
+// checker collects the meaning of the sections and what is wrong with them.
+type checker struct {
+	report
+	config        model.Config // its flows and directors are filled in last
+	directors     []directorDraft
+	flows         []flowDraft
+	directorNames map[string]Word // of the whole configuration, also those still to be read
+	seen          map[string]Word // "flow NAME" and "director NAME" that were read
+	sysctls       map[string]Word // the settings of the LVS service that were read
+}
+
+// directorDraft is a director with the places that later messages point at.
+type directorDraft struct {
+	director model.Director
+	name     Word
+	servers  []Word // the name of each server
+	addrs    []Word // the address of each server
+}
+
+// flowDraft is a flow with the places that later messages point at.
+type flowDraft struct {
+	flow     model.Flow
+	name     Word
+	director Word
+	rules    []ruleDraft // one for each rule of the flow
+}
+
+// ruleDraft holds the words of a rule. The words of conditions that the rule
+// does not have are empty.
+type ruleDraft struct{ keyword, iface, dst Word }
+
+func (c *checker) each(f File, do func(Section)) {
+	for _, u := range f.Units {
+		for _, s := range u.Sections {
+			do(s)
+		}
+	}
+}
+
+// empty refuses a configuration without a single line: a file that was cut
+// short must not take a running service away.
+func (c *checker) empty(f File) {
+	var first Word
+	for _, u := range f.Units {
+		if len(u.Sections) > 0 {
+			return
+		}
+		if first.Line == 0 {
+			first.Pos = Pos{u.Name, 1, 1}
+		}
+	}
+	c.fail(first, "write at least a flow and a director; to stop forwarding, use fairlead detach", "the configuration is empty")
+}
+
+// register notes the names that other sections may refer to.
+func (c *checker) register(s Section) {
+	args := s.Head.args()
+	if s.Kind != KindDirector || len(args) == 0 {
+		return
+	}
+	if _, taken := c.directorNames[args[0].Text]; !taken {
+		c.directorNames[args[0].Text] = args[0]
+	}
+}
+
+func (c *checker) section(s Section) {
+	switch s.Kind {
+	case KindFlow, KindOutflow:
+		c.flow(s)
+	case KindDirector:
+		c.director(s)
+	case KindService:
+		c.service(s)
+	case KindSysctl:
+		c.serviceLine(s.Head)
+		for _, l := range s.Body {
+			c.serviceLine(l)
+		}
+	case KindUnknown: // reported by Parse
+	}
+}

@@ -1,0 +1,162 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Source is one text of a configuration. All sources together are one
+// configuration; the order matters for flows only.
+type Source struct {
+	Name string // as people know it, usually the file's name
+	Text []byte
+}
+
+// Pos is a place in a source. Lines and columns start at 1; a column counts
+// characters (a tab is one), not bytes.
+type Pos struct {
+	Source string
+	Line   int
+	Column int
+}
+
+func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.Source, p.Line, p.Column) }
+
+// Severity says what a diagnostic means for the configuration.
+type Severity uint8
+
+const (
+	Error   Severity = iota // the configuration is refused as a whole
+	Warning                 // it is accepted, but somebody should look
+)
+
+func (s Severity) String() string {
+	if s == Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// Diagnostic is one thing that is wrong with a configuration.
+type Diagnostic struct {
+	Pos
+	Severity Severity
+	Text     string // the offending text
+	Message  string // what is wrong
+	Hint     string // what was expected, or what to do; may be empty
+}
+
+// String is the diagnostic on one line: source:line:column: severity: message.
+func (d Diagnostic) String() string {
+	s := fmt.Sprintf("%s: %s: %s", d.Pos, d.Severity, d.Message)
+	if d.Hint != "" {
+		s += "; " + d.Hint
+	}
+	return s
+}
+
+// Failed tells whether a diagnostic is an error.
+func Failed(diags []Diagnostic) bool {
+	return slices.ContainsFunc(diags, func(d Diagnostic) bool { return d.Severity == Error })
+}
+
+// Render shows the diagnostic over several lines: the message, the line of the
+// source with the offending text marked below it, and the hint.
+func Render(sources []Source, d Diagnostic) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s: %s\n", d.Pos, d.Severity, d.Message)
+	if line, ok := sourceLine(sources, d.Pos); ok {
+		number := fmt.Sprint(d.Line)
+		fmt.Fprintf(&b, "  %s | %s\n", number, string(line))
+		fmt.Fprintf(&b, "  %s | %s\n", strings.Repeat(" ", len(number)), mark(line, d))
+	}
+	if d.Hint != "" {
+		fmt.Fprintf(&b, "  %s\n", d.Hint)
+	}
+	return b.String()
+}
+
+// sourceLine finds the line of a position, made safe for a terminal.
+func sourceLine(sources []Source, p Pos) ([]rune, bool) {
+	i := slices.IndexFunc(sources, func(s Source) bool { return s.Name == p.Source })
+	if i < 0 {
+		return nil, false
+	}
+	lines := splitLines(sources[i].Text)
+	if p.Line < 1 || p.Line > len(lines) {
+		return nil, false
+	}
+	line := lines[p.Line-1]
+	for i, r := range line {
+		if r != '\t' && !visible(r) {
+			line[i] = '\uFFFD'
+		}
+	}
+	return line, true
+}
+
+// mark is a line of carets below the offending text. It repeats the tabs before
+// it, so that both lines are indented alike.
+func mark(line []rune, d Diagnostic) string {
+	var b strings.Builder
+	for i := range d.Column - 1 {
+		if i < len(line) && line[i] == '\t' {
+			b.WriteByte('\t')
+		} else {
+			b.WriteByte(' ')
+		}
+	}
+	width := min(len([]rune(d.Text)), len(line)-d.Column+1)
+	b.WriteString(strings.Repeat("^", max(width, 1)))
+	return b.String()
+}
+
+// report collects diagnostics.
+type report struct{ diags []Diagnostic }
+
+func (r *report) add(s Severity, at Word, hint, message string) {
+	r.diags = append(r.diags, Diagnostic{Pos: at.Pos, Severity: s, Text: at.Text, Message: message, Hint: hint})
+}
+
+// fail reports an error at a word.
+func (r *report) fail(at Word, hint, format string, args ...any) {
+	r.add(Error, at, hint, fmt.Sprintf(format, args...))
+}
+
+// warn reports a warning at a word.
+func (r *report) warn(at Word, hint, format string, args ...any) {
+	r.add(Warning, at, hint, fmt.Sprintf(format, args...))
+}
+
+// unsupported reports something that is valid but that the data plane cannot do.
+func (r *report) unsupported(at Word, hint, format string, args ...any) {
+	r.add(Error, at, hint, fmt.Sprintf(format, args...)+" is not supported yet")
+}
+
+// arrange sorts diagnostics by the order of the sources and by their place.
+func arrange(f File, diags []Diagnostic) []Diagnostic {
+	order := make(map[string]int, len(f.Units))
+	for i, u := range f.Units {
+		if _, seen := order[u.Name]; !seen {
+			order[u.Name] = i
+		}
+	}
+	slices.SortStableFunc(diags, func(a, b Diagnostic) int {
+		return cmp.Or(
+			cmp.Compare(order[a.Source], order[b.Source]),
+			cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Column, b.Column))
+	})
+	return diags
+}
+
+// quote shows a text of the user within a message, cut when it is long.
+func quote(s string) string {
+	const most = 40
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

@@ -1,0 +1,263 @@
+package config
+
+import (
+	"slices"
+
+	"fairlead/internal/model"
+)
+
+// checkSpecs are the settings of a check line. Older versions of the appliance
+// have them on the option line of the check.
+var checkSpecs = []spec{
+	{name: "interval", value: "a time"}, {name: "timeout", value: "a time"},
+	{name: "port", value: "a port"}, {name: "source", value: "an address"},
+	{name: "rise", value: "a number"}, {name: "fall", value: "a number"}, {name: "inhibit"},
+}
+
+var serverSpecs = []spec{{name: "weight", value: "a number"}, {name: "check"}, {name: "sorry"}}
+
+// directorReader reads one director section.
+type directorReader struct {
+	*checker
+	draft   directorDraft
+	of      string          // the director, for messages
+	lines   map[string]Word // balance, mode, check: where each was given first
+	options map[string]Word // the same for options
+	checks  map[string]Word // the same for settings of the check
+	kind    Word            // the option that names the kind of check
+	checked []Word          // the word check of each server that has it
+	full    bool            // too many servers were reported
+}
+
+// director reads a director section.
+func (c *checker) director(s Section) {
+	args := s.Head.args()
+	if len(args) == 0 {
+		c.fail(s.Head.keyword(), "for example director nfs", "\"director\" needs a name")
+		return
+	}
+	r := directorReader{
+		checker: c, of: "director " + args[0].Text,
+		lines: make(map[string]Word), options: make(map[string]Word), checks: make(map[string]Word),
+		draft: directorDraft{name: args[0], director: model.Director{
+			Name: args[0].Text, Scheduler: model.RoundRobin, Mode: model.ModeNAT,
+			Check: model.Check{
+				Kind: model.CheckTCP, Interval: defaultInterval, Timeout: defaultTimeout,
+				Rise: defaultRise, Fall: defaultFall,
+			},
+		}},
+	}
+	c.directorHead(s.Head)
+	for _, l := range s.Body {
+		r.line(l)
+	}
+	r.whole()
+	if c.first("director", args[0]) {
+		c.directors = append(c.directors, r.draft)
+		if len(c.directors) == maxDirectors+1 {
+			c.fail(args[0], "at most 64 are supported", "too many directors")
+		}
+	}
+}
+
+// first reports a name that another section of the kind has.
+func (c *checker) first(kind string, name Word) bool {
+	old, twice := c.seen[kind+" "+name.Text]
+	if twice {
+		c.fail(name, "the first is at "+old.Pos.String(), "second %s %s", kind, quote(name.Text))
+		return false
+	}
+	c.seen[kind+" "+name.Text] = name
+	return true
+}
+
+// directorHead reads director NAME [ADDRESS[:PORT] [TCP|UDP]].
+func (c *checker) directorHead(l Line) {
+	name := l.Words[1]
+	c.name(name, "director", ".")
+	if len(l.Words) < 3 {
+		return
+	}
+	addr := l.Words[2]
+	if _, _, ok := c.hostPort(addr, "address"); ok {
+		c.unsupported(addr, "write a flow: flow "+name.Text+" director "+name.Text+", then match dst "+addr.Text,
+			"a director's own address")
+	}
+	if len(l.Words) > 3 {
+		if proto := l.Words[3]; proto.Text != "TCP" && proto.Text != "UDP" {
+			c.fail(proto, "expected TCP or UDP", "unknown protocol %s of director %s", quote(proto.Text), name.Text)
+		}
+	}
+	c.extra(l, 4)
+}
+
+// line reads a line of the section. Parse reported lines that begin with another word.
+func (r *directorReader) line(l Line) {
+	w := l.keyword()
+	switch w.Text {
+	case "option":
+		r.option(l)
+		return
+	case "server":
+		r.server(l)
+		return
+	case "balance", "mode", "check":
+	default:
+		return
+	}
+	if old, twice := r.lines[w.Text]; twice {
+		r.again(w, old, r.of)
+		return
+	}
+	r.lines[w.Text] = w
+	switch w.Text {
+	case "balance":
+		r.balance(l)
+	case "mode":
+		r.mode(l)
+	case "check":
+		r.checkSettings("check", l.args(), checkSpecs)
+	}
+}
+
+// balance reads balance SCHEDULER; leastconn may be followed by localitybased
+// and that by replication.
+func (r *directorReader) balance(l Line) {
+	if len(l.Words) < 2 {
+		r.fail(l.keyword(), "for example balance roundrobin", "\"balance\" needs a scheduler")
+		return
+	}
+	w := l.Words[1]
+	var s model.Scheduler
+	if s.UnmarshalText([]byte(w.Text)) != nil {
+		r.fail(w, expected(w.Text, schedulers()), "unknown scheduler %s", quote(w.Text))
+		return
+	}
+	end := 2
+	if s == model.LeastConn {
+		for _, more := range []string{"localitybased", "replication"} {
+			if end < len(l.Words) && l.Words[end].Text == more {
+				end++
+			}
+		}
+	}
+	r.extra(l, end)
+	if s != model.RoundRobin {
+		r.unsupported(w, "use balance roundrobin", "balance %s", w.Text)
+		return
+	}
+	r.draft.director.Scheduler = s
+}
+
+func schedulers() []string {
+	var all []string
+	for s := model.RoundRobin; s <= model.NeverQueue; s++ {
+		all = append(all, s.String())
+	}
+	return all
+}
+
+// mode reads mode gateway, nat or tunnel.
+func (r *directorReader) mode(l Line) {
+	if len(l.Words) < 2 {
+		r.fail(l.keyword(), "write mode gateway", "\"mode\" needs a forwarding mode")
+		return
+	}
+	r.extra(l, 2)
+	w := l.Words[1]
+	m := &r.draft.director.Mode
+	if m.UnmarshalText([]byte(w.Text)) != nil {
+		r.fail(w, expected(w.Text, []string{"gateway", "nat", "tunnel"}), "unknown mode %s", quote(w.Text))
+	} else if *m != model.ModeGateway {
+		r.unsupported(w, "use mode gateway", "mode %s", w.Text)
+	}
+}
+
+// server reads server NAME ADDRESS[:PORT] [weight N] [check] [sorry].
+func (r *directorReader) server(l Line) {
+	if len(l.Words) < 3 {
+		r.fail(l.keyword(), "for example server nfs-01 192.168.10.100:2049", "\"server\" needs a name and an address")
+		return
+	}
+	s := model.Server{Name: l.Words[1].Text, Weight: defaultWeight}
+	r.name(l.Words[1], "server", ".")
+	s.Addr, s.Port, _ = r.hostPort(l.Words[2], "address")
+	for _, set := range r.settings("server "+s.Name, l.Words[3:], serverSpecs) {
+		switch set.name.Text {
+		case "weight":
+			s.Weight, _ = r.number(set.value, "weight", 0, maxWeight)
+		case "check":
+			s.Check = true
+			r.checked = append(r.checked, set.name)
+		case "sorry":
+			s.Sorry = true
+		}
+	}
+	r.addServer(s, l)
+}
+
+// addServer adds a server that no earlier one of the director contradicts.
+func (r *directorReader) addServer(s model.Server, l Line) {
+	d := &r.draft.director
+	for i, other := range d.Servers {
+		if other.Name == s.Name {
+			r.fail(l.Words[1], "the first is at "+r.draft.servers[i].Pos.String(), "second server %s in %s", quote(s.Name), r.of)
+			return
+		}
+	}
+	for i, other := range d.Servers {
+		if s.Addr.IsValid() && other.Addr == s.Addr {
+			r.fail(l.Words[2], "the first is at "+r.draft.addrs[i].Pos.String(),
+				"server %s has the same address as server %s", s.Name, other.Name)
+			break
+		}
+	}
+	for _, other := range d.Servers {
+		if regular(s) && regular(other) {
+			r.unsupported(l.Words[1], "mark it sorry to use it only while "+other.Name+" is down",
+				"balancing between the servers %s and %s", other.Name, s.Name)
+			break
+		}
+	}
+	if len(d.Servers) == maxServers {
+		if !r.full {
+			r.fail(l.Words[1], "at most 16 are supported", "too many servers in %s", r.of)
+		}
+		r.full = true
+		return
+	}
+	d.Servers = append(d.Servers, s)
+	r.draft.servers = append(r.draft.servers, l.Words[1])
+	r.draft.addrs = append(r.draft.addrs, l.Words[2])
+}
+
+// regular tells whether new connections may go to a server while all is well.
+func regular(s model.Server) bool { return !s.Sorry && s.Weight > 0 }
+
+// whole checks what only the whole section shows.
+func (r *directorReader) whole() {
+	d, name := r.draft.director, r.draft.name
+	if _, given := r.lines["mode"]; !given {
+		r.unsupported(name, "write mode gateway", "%s has no mode line, which means mode nat: this", r.of)
+	}
+	if len(d.Servers) == 0 {
+		r.fail(name, "for example server nfs-01 192.168.10.100:2049", "%s has no server", r.of)
+		return
+	}
+	if !slices.ContainsFunc(d.Servers, func(s model.Server) bool { return s.Weight > 0 }) {
+		r.fail(name, "give a server a weight above 0", "every server of %s has weight 0: none would get a connection", r.of)
+	}
+	if r.kind.Text == "" && len(r.checked) > 0 {
+		r.warn(r.checked[0], "write option tcpcheck to say so",
+			"%s names no kind of check: its servers are checked by opening a TCP connection", r.of)
+	}
+	if d.Check.Timeout > d.Check.Interval {
+		at := r.checks["timeout"]
+		if at.Text == "" {
+			at = r.checks["interval"]
+		}
+		r.warn(at, "a check that hangs is noticed after the timeout only",
+			"the check's timeout of %s is longer than its interval of %s", d.Check.Timeout, d.Check.Interval)
+	}
+	r.probePorts()
+}

@@ -1,0 +1,11 @@
+// Package config is the configuration language: it turns the text of flows,
+// directors and services into a checked model.Config, or into diagnostics that
+// say what is wrong, where, and what was expected.
+//
+// Parse gives the raw form of the text (File), Check gives its meaning, Format
+// and Print give its canonical form, and CheckHost compares the meaning with
+// the interfaces of a machine. The language knows more than the data plane can
+// do; Check answers that part with "not supported yet", never with silence.
+//
+// The package reads no files, asks nothing of the machine and changes nothing.
+package config

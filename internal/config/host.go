@@ -1,0 +1,131 @@
+package config
+
+import (
+	"net/netip"
+
+	"fairlead/internal/model"
+)
+
+// CheckHost compares a checked configuration with the interfaces of the machine
+// that is to run it. A flow that claims an address of the machine is an error:
+// it would lock its owner out. An address that no interface's network holds is
+// a warning, since it may be routed here on purpose.
+func CheckHost(cfg model.Config, f File, links []model.Link) []Diagnostic {
+	h := hostChecker{links: links, flows: make(map[string]bool), directors: make(map[string]bool)}
+	for _, fl := range cfg.Flows {
+		h.flows[fl.Name] = fl.Policy == model.PolicyDirector
+	}
+	for _, d := range cfg.Directors {
+		h.directors[d.Name] = true
+	}
+	for _, u := range f.Units {
+		for _, s := range u.Sections {
+			h.section(s)
+		}
+	}
+	return arrange(f, h.diags)
+}
+
+// hostChecker walks over the lines of a configuration that was checked before.
+type hostChecker struct {
+	report
+	links     []model.Link
+	flows     map[string]bool // the flows that lead to a director
+	directors map[string]bool
+}
+
+func (h *hostChecker) section(s Section) {
+	args := s.Head.args()
+	if len(args) == 0 {
+		return
+	}
+	name := args[0].Text
+	for _, l := range s.Body {
+		switch {
+		case s.Kind == KindFlow && h.flows[name]:
+			h.rule(name, l)
+		case s.Kind == KindDirector && h.directors[name]:
+			h.server(l)
+		}
+	}
+}
+
+// rule checks the interface and the virtual IP of a rule.
+func (h *hostChecker) rule(flow string, l Line) {
+	for i := 1; i+1 < len(l.Words); i++ {
+		switch value := l.Words[i+1]; l.Words[i].Text {
+		case "iface":
+			if !h.exists(value.Text) {
+				h.warn(value, "", "this machine has no interface %s now", quote(value.Text))
+			}
+			i++
+		case "dst":
+			// An ignore rule claims nothing.
+			if vip, ok := new(report).prefix(value, "dst"); ok && l.keyword().Text == "match" {
+				h.virtualIP(flow, value, vip.Addr())
+			}
+			i++
+		}
+	}
+}
+
+func (h *hostChecker) virtualIP(flow string, at Word, vip netip.Addr) {
+	if link, own := h.owner(vip); own {
+		h.fail(at, "choose an address that no interface has",
+			"flow %s claims %s, this machine's own address on %s", flow, vip, link.Name)
+	} else if !h.onLink(vip) {
+		h.warn(at, "this is right only when a router sends its packets here",
+			"the virtual IP %s of flow %s is outside of the network of every interface", vip, flow)
+	}
+}
+
+// server checks the address of a server: gateway mode needs its MAC.
+func (h *hostChecker) server(l Line) {
+	if l.keyword().Text != "server" || len(l.Words) < 3 {
+		return
+	}
+	at := l.Words[2]
+	addr, _, ok := new(report).hostPort(at, "address")
+	if !ok {
+		return
+	}
+	if link, own := h.owner(addr); own {
+		h.unsupported(at, "name another machine", "server %s at this machine's own address %s (on %s)", l.Words[1].Text, addr, link.Name)
+	} else if !h.onLink(addr) {
+		h.warn(at, "mode gateway reaches a server only on the same Ethernet segment",
+			"the address %s of server %s is outside of the network of every interface", addr, l.Words[1].Text)
+	}
+}
+
+func (h *hostChecker) exists(name string) bool {
+	for _, l := range h.links {
+		if l.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// owner is the interface that has an address.
+func (h *hostChecker) owner(addr netip.Addr) (model.Link, bool) {
+	for _, l := range h.links {
+		for _, p := range l.Addrs {
+			if p.Addr() == addr {
+				return l, true
+			}
+		}
+	}
+	return model.Link{}, false
+}
+
+// onLink tells whether an interface's network holds an address.
+func (h *hostChecker) onLink(addr netip.Addr) bool {
+	for _, l := range h.links {
+		for _, p := range l.Addrs {
+			if p.Contains(addr) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// Limits of names, numbers and times.
+const (
+	maxName     = 27
+	maxIface    = 15 // IFNAMSIZ without its NUL
+	maxPort     = 65535
+	maxWeight   = 256
+	maxRiseFall = 255
+	minTime     = 10 * time.Millisecond
+	maxTime     = time.Hour
+)
+
+// name reads a name of a flow, director or server; extra are the characters
+// allowed beside letters, digits, - and _.
+func (r *report) name(w Word, what, extra string) bool {
+	for i, c := range w.Text {
+		if c < 128 && (isLetter(c) || isDigit(c) || strings.ContainsRune("-_"+extra, c)) {
+			continue
+		}
+		allowed := "allowed are letters, digits, - and _"
+		if extra != "" {
+			allowed = "allowed are letters, digits, -, _ and " + extra
+		}
+		r.fail(w, allowed, "%s name %s has the character %q at its place %d", what, quote(w.Text), c, len([]rune(w.Text[:i]))+1)
+		return false
+	}
+	if n := len(w.Text); n > maxName {
+		r.fail(w, "at most 27 are allowed", "%s name %s has %d characters", what, quote(w.Text), n)
+		return false
+	}
+	return true
+}
+
+func isLetter(c rune) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+func isDigit(c rune) bool  { return '0' <= c && c <= '9' }
+
+// number reads a decimal number from least to most.
+func (r *report) number(w Word, what string, least, most int) (int, bool) {
+	hint := "expected a number from " + strconv.Itoa(least) + " to " + strconv.Itoa(most)
+	digits := strings.TrimPrefix(w.Text, "-")
+	if digits == "" || strings.TrimFunc(digits, isDigit) != "" {
+		r.fail(w, hint, "%s %s is not a number", what, quote(w.Text))
+		return 0, false
+	}
+	n, err := strconv.Atoi(w.Text)
+	if err != nil || n < least || n > most {
+		r.fail(w, hint, "%s %s is out of range", what, w.Text)
+		return 0, false
+	}
+	return n, true
+}
+
+// duration reads a time: a bare number is in seconds, a unit may follow.
+func (r *report) duration(w Word, what string) (time.Duration, bool) {
+	text := w.Text
+	if strings.TrimFunc(text, func(c rune) bool { return isDigit(c) || c == '.' }) == "" {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || !isDigit(rune(text[0])) {
+		r.fail(w, "expected seconds, or a number with a unit: 10, 4s, 200ms or 2m", "%s %s is not a time", what, quote(w.Text))
+		return 0, false
+	}
+	if d < minTime || d > maxTime {
+		r.fail(w, "expected a time from 10ms to 1h", "%s %s is out of range", what, w.Text)
+		return 0, false
+	}
+	return d, true
+}
+
+// address reads an IPv4 address.
+func (r *report) address(w Word, what string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(w.Text)
+	switch {
+	case err == nil && addr.Is4():
+		return addr, true
+	case err == nil:
+		r.unsupported(w, "use an IPv4 address", "%s %s: IPv6", what, w.Text)
+	default:
+		r.fail(w, "expected four numbers from 0 to 255, for example 192.168.10.50",
+			"%s %s is not an IPv4 address", what, quote(w.Text))
+	}
+	return netip.Addr{}, false
+}
+
+// host reads the IPv4 address of one machine.
+func (r *report) host(w Word, what string) (netip.Addr, bool) {
+	addr, ok := r.address(w, what)
+	if !ok {
+		return addr, false
+	}
+	var kind string
+	switch first := addr.As4()[0]; {
+	case addr.IsLoopback():
+		kind = "a loopback address"
+	case addr.IsMulticast():
+		kind = "a multicast address"
+	case first == 0 || first >= 240:
+		kind = "reserved"
+	default:
+		return addr, true
+	}
+	r.fail(w, "expected the address of one machine", "%s %s is %s", what, w.Text, kind)
+	return addr, false
+}
+
+// hostPort reads an address and an optional port. Port 0 is the same as none.
+func (r *report) hostPort(w Word, what string) (addr netip.Addr, port uint16, ok bool) {
+	if ap, err := netip.ParseAddrPort(w.Text); err == nil && ap.Addr().Is6() {
+		r.unsupported(w, "use an IPv4 address", "%s %s: IPv6", what, w.Text)
+		return addr, 0, false
+	}
+	i := strings.LastIndexByte(w.Text, ':')
+	if i < 0 || strings.IndexByte(w.Text, ':') != i {
+		addr, ok = r.host(w, what)
+		return addr, 0, ok
+	}
+	addr, ok = r.host(w.cut(0, i), what)
+	n, okPort := r.number(w.cut(i+1, len(w.Text)), "port", 0, maxPort)
+	return addr, uint16(n), ok && okPort
+}
+
+// prefix reads an IPv4 address with an optional mask, 24 or 255.255.255.0. Host
+// bits are kept: the caller knows whether they matter.
+func (r *report) prefix(w Word, what string) (netip.Prefix, bool) {
+	text, mask, masked := strings.Cut(w.Text, "/")
+	addr, ok := r.address(w.cut(0, len(text)), what)
+	if !ok || !masked {
+		return netip.PrefixFrom(addr, 32), ok
+	}
+	bits, ok := maskBits(mask)
+	if !ok {
+		r.fail(w.cut(len(text)+1, len(w.Text)), "expected 0 to 32, or for example 255.255.255.0",
+			"%s %s is not a mask", what, quote(mask))
+	}
+	return netip.PrefixFrom(addr, bits), ok
+}
+
+func maskBits(mask string) (int, bool) {
+	if addr, err := netip.ParseAddr(mask); err == nil && addr.Is4() {
+		b := addr.As4()
+		v := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+		bits := 0
+		for ; v&(1<<31) != 0; v <<= 1 {
+			bits++
+		}
+		return bits, v == 0
+	}
+	p, err := netip.ParsePrefix("0.0.0.0/" + mask)
+	return p.Bits(), err == nil
+}
+
+// ports reads a port or a range of ports.
+func (r *report) ports(w Word, what string) (model.Ports, bool) {
+	i := strings.IndexByte(w.Text, ':')
+	if i < 0 {
+		n, ok := r.number(w, what, 1, maxPort)
+		return model.Ports{First: uint16(n), Last: uint16(n)}, ok
+	}
+	first, ok1 := r.number(w.cut(0, i), what, 1, maxPort)
+	last, ok2 := r.number(w.cut(i+1, len(w.Text)), what, 1, maxPort)
+	if ok1 && ok2 && last < first {
+		r.fail(w, "write the lower port first", "%s range %s is upside down", what, w.Text)
+		return model.Ports{}, false
+	}
+	return model.Ports{First: uint16(first), Last: uint16(last)}, ok1 && ok2
+}
+
+// iface reads the name of a network interface.
+func (r *report) iface(w Word) bool {
+	if len(w.Text) > maxIface || strings.ContainsAny(w.Text, "/:") || w.Text == "." || w.Text == ".." {
+		r.fail(w, "at most 15 characters, without / and :", "%s cannot be the name of an interface", quote(w.Text))
+		return false
+	}
+	return true
+}
