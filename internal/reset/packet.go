@@ -1,0 +1,87 @@
+package reset
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"fairlead/internal/model"
+)
+
+// packetLen is that of an IPv4 and a TCP header without options. Timestamps
+// cannot be forged, as nobody here saw the server's. A host may drop a tickle
+// for want of them, but not a RST (RFC 7323 section 3.2); Linux drops neither.
+const packetLen = 20 + 20
+
+const (
+	flagRST = 0x04
+	flagACK = 0x10
+)
+
+// segment is what differs between the packets that are sent.
+type segment struct {
+	from, to netip.AddrPort // both IPv4
+	seq, ack uint32
+	flags    uint8
+}
+
+// resetOf is the RST for a connection whose client was seen to acknowledge. It
+// has no ACK flag: a client that is already connecting anew from the same port
+// ignores it (RFC 9293 section 3.10.7.3).
+func resetOf(c model.Connection) segment {
+	return segment{from: c.VIP, to: c.Client, seq: c.LastAck, flags: flagRST}
+}
+
+// tickleOf is the ACK that the client answers with its exact number. One below
+// an acknowledged byte is below the window for certain; a number chosen blindly
+// may fall into it, and is then not answered.
+func tickleOf(c model.Connection) segment {
+	s := segment{from: c.VIP, to: c.Client, flags: flagACK}
+	if c.HasAck {
+		s.seq = c.LastAck - 1
+	}
+	return s
+}
+
+// put writes the packet with all its checksums.
+func (s segment) put(b *[packetLen]byte) {
+	src, dst := s.from.Addr().As4(), s.to.Addr().As4()
+	*b = [packetLen]byte{}
+	ip, tcp := b[:20], b[20:]
+	be := binary.BigEndian
+
+	ip[0] = 4<<4 | 5 // version, header length in words
+	be.PutUint16(ip[2:], packetLen)
+	ip[6] = 0x40 // do not fragment; then no identification is needed (RFC 6864)
+	ip[8] = 64   // time to live
+	ip[9] = 6    // TCP
+	copy(ip[12:], src[:])
+	copy(ip[16:], dst[:])
+	be.PutUint16(ip[10:], checksum(0, ip))
+
+	be.PutUint16(tcp[0:], s.from.Port())
+	be.PutUint16(tcp[2:], s.to.Port())
+	be.PutUint32(tcp[4:], s.seq)
+	be.PutUint32(tcp[8:], s.ack)
+	tcp[12] = 5 << 4 // header length in words
+	tcp[13] = s.flags
+	// The pseudo-header: both addresses, the protocol and the TCP length.
+	pseudo := sum(6+20, ip[12:20])
+	be.PutUint16(tcp[16:], checksum(pseudo, tcp))
+}
+
+// sum adds the 16-bit words of b, whose length is even, to a running sum.
+func sum(total uint32, b []byte) uint32 {
+	for i := 0; i < len(b); i += 2 {
+		total += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	return total
+}
+
+// checksum is the Internet checksum (RFC 1071) of b and what was summed before.
+func checksum(total uint32, b []byte) uint16 {
+	total = sum(total, b)
+	for total > 0xffff {
+		total = total>>16 + total&0xffff
+	}
+	return ^uint16(total)
+}
