@@ -253,3 +253,34 @@ func TestResetReconnectsFromTheSamePort(t *testing.T) {
 	}
 	close(reset)
 }
+
+func TestHangingUpFreesTheSourcePort(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peers := make(chan netip.AddrPort, 2)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			peers <- c.RemoteAddr().(*net.TCPAddr).AddrPort()
+			readRecord(c)
+			c.Write([]byte("\x00\x00\x00\x00")) // an empty fragment
+			readRecord(c)
+			c.Close()
+		}
+	}()
+	c := New(Options{Server: l.Addr().(*net.TCPAddr).AddrPort()})
+	for range 2 {
+		if err := c.Null(t.Context()); !errors.Is(err, ErrMalformed) {
+			t.Fatalf("got %v, want a malformed reply", err)
+		}
+	}
+	if first, second := <-peers, <-peers; first != second {
+		t.Errorf("connected from %v after %v", second, first)
+	}
+}

@@ -1,0 +1,62 @@
+package topology
+
+import (
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+
+	"fairlead/internal/model"
+)
+
+// Host is a network namespace with one interface on the switch.
+type Host struct {
+	Spec
+	MAC model.MAC // of its interface
+
+	space
+	sw space
+}
+
+// Do runs f in the host's network namespace, on a thread that is used for
+// nothing else. What f starts does not run there, except for processes; but a
+// socket that f opens stays in the namespace for ever.
+func (h *Host) Do(f func() error) error { return h.do(f) }
+
+// Cut breaks the cable: the host loses its carrier.
+func (h *Host) Cut() error {
+	return h.port("cut", netlink.LinkSetDown)
+}
+
+// Isolate swallows every frame from and to the host while its carrier stays.
+func (h *Host) Isolate() error {
+	return h.port("isolate", netlink.LinkSetNoMaster)
+}
+
+// Restore undoes Cut and Isolate.
+func (h *Host) Restore() error {
+	return h.port("restore", func(port netlink.Link) error {
+		bridge, err := netlink.LinkByName(bridgeName)
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetMaster(port, bridge); err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(port)
+	})
+}
+
+// port changes the host's port on the switch.
+func (h *Host) port(what string, change func(netlink.Link) error) error {
+	err := h.sw.do(func() error {
+		port, err := netlink.LinkByName(h.Name)
+		if err != nil {
+			return err
+		}
+		return change(port)
+	})
+	if err != nil {
+		return fmt.Errorf("%s port %s: %w", what, h.Name, err)
+	}
+	return nil
+}
