@@ -1,0 +1,104 @@
+package decide
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// Desired is everything that the kernel should hold. A virtual IP that is the
+// director's own address is left out: claiming it could lock its owner out.
+func (s State) Desired() model.Desired {
+	var want model.Desired
+	want.Rules.Ifaces = slices.Clone(s.rules.Ifaces)
+	for i := range s.directors {
+		d := &s.directors[i]
+		iface, ok := s.iface(d)
+		if ok {
+			want.Rules.Ifaces = append(want.Rules.Ifaces, iface)
+		}
+		want.Directors = append(want.Directors, s.desired(d, iface))
+	}
+	slices.Sort(want.Rules.Ifaces)
+	want.Rules.Ifaces = slices.Compact(want.Rules.Ifaces)
+	for _, v := range s.rules.VIPs {
+		if _, own := s.owner(v.Addr); own {
+			continue
+		}
+		v.Announce = s.vip(v.Addr).State == model.VIPAnnounced
+		want.Rules.VIPs = append(want.Rules.VIPs, v)
+	}
+	return want
+}
+
+func (s State) desired(d *director, iface string) model.DesiredDirector {
+	l, _ := s.link(iface)
+	want := model.DesiredDirector{
+		Name:   d.Name,
+		Active: d.choice.active,
+		Source: l.MAC,
+		Epoch:  d.choice.epoch,
+		Reason: d.choice.reason,
+		Since:  unixNano(d.choice.since),
+		Silent: s.silent(),
+	}
+	for _, srv := range d.servers {
+		mac := s.mac(srv.Addr, iface)
+		want.Servers = append(want.Servers, model.DesiredServer{Name: srv.Name, MAC: mac})
+		if srv.Name == d.choice.active {
+			want.MAC = mac
+		}
+	}
+	return want
+}
+
+// unixNano is the Unix time in ns, 0 for the zero time.
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// Announcement is a virtual IP to announce, and where.
+type Announcement struct {
+	Addr  netip.Addr
+	Iface string
+	MAC   model.MAC // of the interface
+}
+
+// Announcements are the virtual IPs that are or may become announced: not the
+// director's own addresses, and only where the interface is there.
+func (s State) Announcements() []Announcement {
+	var all []Announcement
+	for _, v := range s.rules.VIPs {
+		if _, own := s.owner(v.Addr); own {
+			continue
+		}
+		d := s.director(v.Rules[0].Director)
+		if d == nil {
+			continue
+		}
+		iface, _ := s.iface(d)
+		if l, ok := s.link(iface); ok {
+			all = append(all, Announcement{Addr: v.Addr, Iface: l.Name, MAC: l.MAC})
+		}
+	}
+	return all
+}
+
+// vip is the state of a virtual IP's announcement.
+func (s State) vip(a netip.Addr) model.VIPStatus {
+	if iface, own := s.owner(a); own {
+		return model.VIPStatus{Addr: a, State: model.VIPNotApplied,
+			Why: a.String() + " is an address of this machine, on " + iface}
+	}
+	for _, v := range s.vips {
+		if v.Addr == a {
+			return v
+		}
+	}
+	return model.VIPStatus{Addr: a, State: model.VIPNotApplied, Why: "its announcement has not begun"}
+}

@@ -1,0 +1,126 @@
+package decide
+
+import (
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/flow"
+	"fairlead/internal/model"
+)
+
+// claims tells whether the configuration has that virtual IP.
+func (s State) claims(vip netip.Addr) bool {
+	return slices.ContainsFunc(s.rules.VIPs, func(v model.VIP) bool { return v.Addr == vip })
+}
+
+// used tells whether a rule leads to the director.
+func (s State) used(d *director) bool {
+	for _, v := range s.rules.VIPs {
+		if slices.ContainsFunc(v.Rules, func(r model.VIPRule) bool { return r.Director == d.Name }) {
+			return true
+		}
+	}
+	return false
+}
+
+// owner is the interface that holds the address itself.
+func (s State) owner(a netip.Addr) (iface string, ok bool) {
+	for _, l := range s.links {
+		for _, p := range l.Addrs {
+			if p.Addr() == a {
+				return l.Name, true
+			}
+		}
+	}
+	return "", false
+}
+
+// link returns the interface of that name.
+func (s State) link(name string) (model.Link, bool) {
+	for _, l := range s.links {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return model.Link{}, false
+}
+
+// iface is the interface of a director: the one that its flows name, else the
+// one in whose network its virtual IP is, else that of its server. A director
+// that no flow uses has none.
+func (s State) iface(d *director) (name string, ok bool) {
+	var vips []netip.Addr
+	for _, f := range s.config.Flows {
+		if f.Out || f.Policy != model.PolicyDirector || f.Director != d.Name {
+			continue
+		}
+		for _, r := range f.Rules {
+			if name, ok := flow.Iface(r); ok && !r.Ignore {
+				return name, true
+			}
+			if vip, ok := flow.VIP(r); ok {
+				vips = append(vips, vip)
+			}
+		}
+	}
+	for _, vip := range vips {
+		if name, ok := s.towards(vip); ok {
+			return name, true
+		}
+	}
+	srv := d.active()
+	if srv == nil && len(d.servers) > 0 {
+		srv = &d.servers[0]
+	}
+	if srv == nil || len(vips) == 0 {
+		return "", false
+	}
+	return s.towards(srv.Addr)
+}
+
+// towards is the interface with the most specific network that holds the address.
+func (s State) towards(a netip.Addr) (name string, ok bool) {
+	bits := -1
+	for _, l := range s.links {
+		for _, p := range l.Addrs {
+			if p.Contains(a) && p.Bits() > bits {
+				name, bits = l.Name, p.Bits()
+			}
+		}
+	}
+	return name, bits >= 0
+}
+
+// mac is the MAC of a server as seen from an interface. The entry must be of
+// that interface, because packets leave by it; an interface without addresses
+// is part of a bridge or bond, whose entries are taken.
+func (s State) mac(server netip.Addr, iface string) model.MAC {
+	l, _ := s.link(iface)
+	var found model.MAC
+	for _, n := range s.neighbours {
+		if n.Addr != server {
+			continue
+		}
+		if n.Iface == iface {
+			return n.MAC
+		}
+		if len(l.Addrs) == 0 && !found.Known() {
+			found = n.MAC
+		}
+	}
+	return found
+}
+
+// neighboursOf are the neighbours that are servers of a configuration.
+func (s State) neighboursOf(cfg model.Config) []model.Neighbour {
+	return slices.DeleteFunc(slices.Clone(s.neighbours), func(n model.Neighbour) bool {
+		for _, d := range cfg.Directors {
+			for _, srv := range d.Servers {
+				if srv.Addr == n.Addr {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,128 @@
+package decide
+
+import (
+	"fmt"
+	"strings"
+
+	"fairlead/internal/flow"
+	"fairlead/internal/model"
+)
+
+// Config is the configuration in force.
+func (s State) Config() model.Config { return s.config }
+
+// Status is what people are shown of the directors: what is desired, and the
+// health of the servers. What is applied and observed is not known here.
+func (s State) Status() []model.DirectorStatus {
+	var all []model.DirectorStatus
+	for i := range s.directors {
+		all = append(all, s.status(&s.directors[i]))
+	}
+	return all
+}
+
+func (s State) status(d *director) model.DirectorStatus {
+	st := model.DirectorStatus{
+		Name:    d.Name,
+		Desired: d.choice.active,
+		Epoch:   d.choice.epoch,
+		Reason:  d.choice.reason,
+		Since:   d.choice.since,
+		Note:    d.note(),
+	}
+	if d.choice.adopted {
+		st.Reason = model.ReasonAdopted
+	}
+	if d.choice.last.Epoch > 0 {
+		last := d.choice.last
+		st.LastSwitch = &last
+	}
+	iface, _ := s.iface(d)
+	for _, srv := range d.servers {
+		st.Servers = append(st.Servers, model.ServerStatus{
+			Name:      srv.Name,
+			Addr:      srv.Addr,
+			Port:      srv.Port,
+			Weight:    srv.Weight,
+			Sorry:     srv.Sorry,
+			Health:    srv.health,
+			Why:       srv.why,
+			Since:     srv.since,
+			Advisory:  srv.advisory,
+			LastProbe: srv.probed,
+			Latency:   srv.latency,
+			MAC:       s.mac(srv.Addr, iface),
+		})
+	}
+	return st
+}
+
+// note tells people what they may want to do about the choice.
+func (d *director) note() string {
+	best, ok := d.best()
+	now := d.active()
+	switch {
+	case now == nil:
+		return d.vacancy()
+	case !ok:
+		return d.lonely(now)
+	case best == now.Name:
+		return ""
+	}
+	what := fmt.Sprintf("%s is %s and preferred", best, d.server(best).state())
+	if d.choice.last.From == best && d.choice.reason == model.ReasonFailed {
+		what = best + " is up again"
+	}
+	return fmt.Sprintf("%s; to return: fairlead switch %s/%s", what, d.Name, best)
+}
+
+// lonely is the note of an active server that nobody could replace.
+func (d *director) lonely(now *server) string {
+	switch {
+	case now.health == model.HealthDown:
+		return "no other server is up; staying with " + now.Name
+	case now.Weight == 0:
+		return now.Name + " has weight 0, but no other server is up; staying with it"
+	}
+	return ""
+}
+
+// vacancy is the note of a director without an active server.
+func (d *director) vacancy() string {
+	if len(d.servers) == 0 {
+		return "it has no server"
+	}
+	var states []string
+	waiting := "no server can be chosen"
+	for _, s := range d.servers {
+		switch {
+		case s.Weight == 0:
+			states = append(states, s.Name+" has weight 0")
+			continue
+		case s.health == model.HealthUnknown:
+			waiting = "waiting for checks"
+		}
+		states = append(states, s.Name+" is "+s.state())
+	}
+	return waiting + ": " + strings.Join(states, "; ")
+}
+
+// Flows is what people are shown of the flows: what is desired, and the states
+// of their virtual IPs.
+func (s State) Flows() []model.FlowStatus {
+	var all []model.FlowStatus
+	for _, f := range s.config.Flows {
+		st := model.FlowStatus{Name: f.Name, Policy: f.Policy, Director: f.Director}
+		seen := map[string]bool{}
+		for _, r := range f.Rules {
+			vip, ok := flow.VIP(r)
+			if !ok || seen[vip.String()] || !s.claims(vip) {
+				continue
+			}
+			seen[vip.String()] = true
+			st.VIPs = append(st.VIPs, s.vip(vip))
+		}
+		all = append(all, st)
+	}
+	return all
+}
