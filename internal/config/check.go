@@ -38,6 +38,9 @@ func Check(f File) (model.Config, []Diagnostic) {
 	c.each(f, c.register)
 	c.each(f, c.section)
 	c.relations()
+	if !c.strange && !Failed(c.diags) { // else they would blame what somebody else's mistake left out
+		c.advice()
+	}
 	diags := arrange(f, c.diags)
 	if Failed(diags) {
 		return model.Config{}, diags
@@ -59,6 +62,7 @@ type checker struct {
 	flows         []flowDraft
 	directorNames map[string]Word // of the whole configuration, also those still to be read
 	seen          map[string]Word // "flow NAME" and "director NAME" that were read
+	strange       bool            // a section has lines that Parse reported
 	sysctls       map[string]Word // the settings of the LVS service that were read
 }
 
@@ -117,6 +121,7 @@ func (c *checker) register(s Section) {
 }
 
 func (c *checker) section(s Section) {
+	c.strange = c.strange || stranger(s)
 	switch s.Kind {
 	case KindFlow, KindOutflow:
 		c.flow(s)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 
 	"fairlead/internal/model"
@@ -10,7 +11,7 @@ import (
 // have them on the option line of the check.
 var checkSpecs = []spec{
 	{name: "interval", value: "a time"}, {name: "timeout", value: "a time"},
-	{name: "port", value: "a port"}, {name: "source", value: "an address"},
+	{name: "port", value: "a port number"}, {name: "source", value: "an address"},
 	{name: "rise", value: "a number"}, {name: "fall", value: "a number"}, {name: "inhibit"},
 }
 
@@ -25,7 +26,7 @@ type directorReader struct {
 	options map[string]Word // the same for options
 	checks  map[string]Word // the same for settings of the check
 	kind    Word            // the option that names the kind of check
-	checked []Word          // the word check of each server that has it
+	checked Word            // the word check of the first server that has it
 	full    bool            // too many servers were reported
 }
 
@@ -51,8 +52,8 @@ func (c *checker) director(s Section) {
 	for _, l := range s.Body {
 		r.line(l)
 	}
-	r.whole()
-	if c.first("director", args[0]) {
+	r.whole(stranger(s))
+	if c.isFirst("director", args[0]) {
 		c.directors = append(c.directors, r.draft)
 		if len(c.directors) == maxDirectors+1 {
 			c.fail(args[0], "at most 64 are supported", "too many directors")
@@ -60,8 +61,8 @@ func (c *checker) director(s Section) {
 	}
 }
 
-// first reports a name that another section of the kind has.
-func (c *checker) first(kind string, name Word) bool {
+// isFirst reports a name that another section of the kind has.
+func (c *checker) isFirst(kind string, name Word) bool {
 	old, twice := c.seen[kind+" "+name.Text]
 	if twice {
 		c.fail(name, "the first is at "+old.Pos.String(), "second %s %s", kind, quote(name.Text))
@@ -79,9 +80,12 @@ func (c *checker) directorHead(l Line) {
 		return
 	}
 	addr := l.Words[2]
-	if _, _, ok := c.hostPort(addr, "address"); ok {
-		c.unsupported(addr, "write a flow: flow "+name.Text+" director "+name.Text+", then match dst "+addr.Text,
-			"a director's own address")
+	if ip, port, ok := c.hostPort(addr, "address"); ok {
+		rule := "match dst " + ip.String()
+		if port != 0 {
+			rule += fmt.Sprintf(" proto tcp dstport %d", port)
+		}
+		c.unsupported(addr, "write flow "+name.Text+" director "+name.Text+", and below it "+rule, "a director's own address")
 	}
 	if len(l.Words) > 3 {
 		if proto := l.Words[3]; proto.Text != "TCP" && proto.Text != "UDP" {
@@ -116,7 +120,7 @@ func (r *directorReader) line(l Line) {
 	case "mode":
 		r.mode(l)
 	case "check":
-		r.checkSettings("check", l.args(), checkSpecs)
+		r.checkSettings(l.args(), checkSpecs)
 	}
 }
 
@@ -175,6 +179,8 @@ func (r *directorReader) mode(l Line) {
 
 // server reads server NAME ADDRESS[:PORT] [weight N] [check] [sorry].
 func (r *directorReader) server(l Line) {
+	r.lines["server"] = l.keyword()
+	before := len(r.diags)
 	if len(l.Words) < 3 {
 		r.fail(l.keyword(), "for example server nfs-01 192.168.10.100:2049", "\"server\" needs a name and an address")
 		return
@@ -188,16 +194,19 @@ func (r *directorReader) server(l Line) {
 			s.Weight, _ = r.number(set.value, "weight", 0, maxWeight)
 		case "check":
 			s.Check = true
-			r.checked = append(r.checked, set.name)
+			if r.checked.Text == "" {
+				r.checked = set.name
+			}
 		case "sorry":
 			s.Sorry = true
 		}
 	}
-	r.addServer(s, l)
+	r.addServer(s, l, before < len(r.diags))
 }
 
-// addServer adds a server that no earlier one of the director contradicts.
-func (r *directorReader) addServer(s model.Server, l Line) {
+// addServer adds a server that no earlier one of the director contradicts. Of
+// one whose line is wrong, it is not known whether it is a regular server.
+func (r *directorReader) addServer(s model.Server, l Line, wrong bool) {
 	d := &r.draft.director
 	for i, other := range d.Servers {
 		if other.Name == s.Name {
@@ -213,7 +222,7 @@ func (r *directorReader) addServer(s model.Server, l Line) {
 		}
 	}
 	for _, other := range d.Servers {
-		if regular(s) && regular(other) {
+		if !wrong && regular(s) && regular(other) {
 			r.unsupported(l.Words[1], "mark it sorry to use it only while "+other.Name+" is down",
 				"balancing between the servers %s and %s", other.Name, s.Name)
 			break
@@ -234,24 +243,39 @@ func (r *directorReader) addServer(s model.Server, l Line) {
 // regular tells whether new connections may go to a server while all is well.
 func regular(s model.Server) bool { return !s.Sorry && s.Weight > 0 }
 
-// whole checks what only the whole section shows.
-func (r *directorReader) whole() {
+// whole checks what only the whole section shows. Of a section with lines that
+// Parse reported, it is not known what is missing.
+func (r *directorReader) whole(strange bool) {
 	d, name := r.draft.director, r.draft.name
-	if _, given := r.lines["mode"]; !given {
+	if _, given := r.lines["mode"]; !given && !strange {
 		r.unsupported(name, "write mode gateway", "%s has no mode line, which means mode nat: this", r.of)
 	}
 	if len(d.Servers) == 0 {
-		r.fail(name, "for example server nfs-01 192.168.10.100:2049", "%s has no server", r.of)
+		if _, given := r.lines["server"]; !given && !strange {
+			r.fail(name, "for example server nfs-01 192.168.10.100:2049", "%s has no server", r.of)
+		}
 		return
 	}
+	r.servers()
+	r.timing()
+}
+
+// servers checks the servers together.
+func (r *directorReader) servers() {
+	d, name := r.draft.director, r.draft.name
 	if !slices.ContainsFunc(d.Servers, func(s model.Server) bool { return s.Weight > 0 }) {
 		r.fail(name, "give a server a weight above 0", "every server of %s has weight 0: none would get a connection", r.of)
 	}
-	if r.kind.Text == "" && len(r.checked) > 0 {
-		r.warn(r.checked[0], "write option tcpcheck to say so",
+	if r.kind.Text == "" && r.checked.Text != "" {
+		r.warn(r.checked, "write option tcpcheck to say so",
 			"%s names no kind of check: its servers are checked by opening a TCP connection", r.of)
 	}
-	if d.Check.Timeout > d.Check.Interval {
+	r.probePorts()
+}
+
+// timing warns of a timeout above the interval.
+func (r *directorReader) timing() {
+	if d := r.draft.director; d.Check.Timeout > d.Check.Interval {
 		at := r.checks["timeout"]
 		if at.Text == "" {
 			at = r.checks["interval"]
@@ -259,5 +283,4 @@ func (r *directorReader) whole() {
 		r.warn(at, "a check that hangs is noticed after the timeout only",
 			"the check's timeout of %s is longer than its interval of %s", d.Check.Timeout, d.Check.Interval)
 	}
-	r.probePorts()
 }

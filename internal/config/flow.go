@@ -21,14 +21,17 @@ func (c *checker) flow(s Section) {
 	if s.Kind == KindOutflow {
 		c.unsupported(s.Head.keyword(), "only flow is supported", "outflow")
 	}
+	before := len(c.diags)
 	c.policy(&draft, s.Head)
 	for _, l := range s.Body {
 		if kind, _ := owner(l.keyword().Text); kind == KindFlow {
 			c.rule(&draft, l)
 		}
 	}
-	c.needsMatch(draft, s)
-	if c.first("flow", args[0]) {
+	if !stranger(s) && before == len(c.diags) {
+		c.needsMatch(draft, s)
+	}
+	if c.isFirst("flow", args[0]) {
 		c.flows = append(c.flows, draft)
 		if len(c.flows) == maxFlows+1 {
 			c.fail(args[0], "at most 256 are supported", "too many flows")
@@ -50,9 +53,12 @@ func (c *checker) policy(f *flowDraft, l Line) {
 	}
 	switch f.flow.Policy {
 	case model.PolicyDirector:
+		if f.flow.Out {
+			c.fail(w, "only a flow can", "an outflow cannot lead to a director")
+		}
 		c.flowDirector(f, l)
 	case model.PolicyTable:
-		c.unsupported(w, "supported: director NAME, skip", "policy table")
+		c.unsupportedPolicy(f, w)
 		if len(l.Words) < 4 {
 			c.fail(w, "expected a number", "\"table\" needs the number of a routing table")
 		} else if n, ok := c.number(l.Words[3], "table", 1, 1<<31-1); ok {
@@ -60,10 +66,16 @@ func (c *checker) policy(f *flowDraft, l Line) {
 		}
 		c.extra(l, 4)
 	case model.PolicyPermit, model.PolicyDeny:
-		c.unsupported(w, "supported: director NAME, skip", "policy %s", w.Text)
+		c.unsupportedPolicy(f, w)
 		c.extra(l, 3)
 	case model.PolicySkip:
 		c.extra(l, 3)
+	}
+}
+
+func (c *checker) unsupportedPolicy(f *flowDraft, w Word) {
+	if !f.flow.Out { // an outflow is not supported as a whole
+		c.unsupported(w, "supported: director NAME, skip", "policy %s", w.Text)
 	}
 }
 
@@ -90,6 +102,10 @@ func (c *checker) flowDirector(f *flowDraft, l Line) {
 			"flow %s names two directors, %s and %s", f.name.Text, quote(f.director.Text), quote(second.Text))
 		return
 	}
+	if second.Text == "match" || second.Text == "ignore" {
+		c.fail(second, "write the rule on a line of its own", "unexpected word %s after %s", quote(second.Text), quote(f.director.Text))
+		return
+	}
 	c.extra(l, 4)
 }
 
@@ -107,7 +123,7 @@ func (c *checker) needsMatch(f flowDraft, s Section) {
 		return
 	}
 	for _, l := range s.Body {
-		if l.keyword().Text != "ignore" { // also a match that is wrong or mistyped
+		if l.keyword().Text == "match" {
 			return
 		}
 	}
@@ -117,7 +133,7 @@ func (c *checker) needsMatch(f flowDraft, s Section) {
 var ruleSpecs = []spec{
 	{name: "iface", value: "an interface", not: true}, {name: "proto", value: "a protocol", not: true},
 	{name: "src", value: "an address", not: true}, {name: "dst", value: "an address", not: true},
-	{name: "srcport", value: "a port", not: true}, {name: "dstport", value: "a port", not: true},
+	{name: "srcport", value: "a port number", not: true}, {name: "dstport", value: "a port number", not: true},
 	{name: "icmptype", value: "a number", not: true},
 }
 
@@ -140,10 +156,12 @@ func (c *checker) rule(f *flowDraft, l Line) {
 			c.condition(&r, s)
 		}
 	}
-	if f.flow.Policy == model.PolicyDirector && !r.Ignore && draft.dst.Text == "" && before == len(c.diags) {
-		c.unsupported(draft.keyword, "name the virtual IP, for example match dst 192.168.10.50", "a match rule without dst")
+	if before == len(c.diags) { // else a condition is missing in r
+		if f.flow.Policy == model.PolicyDirector && !r.Ignore && !r.Dst.Set {
+			c.unsupported(draft.keyword, "name the virtual IP, for example match dst 192.168.10.50", "a match rule without dst")
+		}
+		c.coherent(r, draft)
 	}
-	c.coherent(r, draft)
 	f.flow.Rules = append(f.flow.Rules, r)
 	f.rules = append(f.rules, draft)
 }

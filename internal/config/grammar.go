@@ -44,6 +44,17 @@ func owner(word string) (Kind, bool) {
 	return KindUnknown, false
 }
 
+// stranger tells whether a section has a line that Parse reported: what the
+// section says is then not known in full.
+func stranger(s Section) bool {
+	if kind, _ := headKind(s.Head.keyword().Text); kind != s.Kind || kind == KindUnknown {
+		return true
+	}
+	return slices.ContainsFunc(s.Body, func(l Line) bool {
+		return !slices.Contains(bodies[s.Kind], l.keyword().Text)
+	})
+}
+
 // nearest finds the candidate that a mistyped word was meant to be: at most two
 // letters away, one for short words, upper and lower case being alike.
 func nearest(word string, candidates []string) (best string, distance int, ok bool) {

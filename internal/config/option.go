@@ -30,6 +30,7 @@ func (r *directorReader) option(l Line) {
 	specs, known := options[w.Text]
 	if !known {
 		r.fail(w, expected(w.Text, optionNames), "unknown option %s", quote(w.Text))
+		r.kind = w // perhaps it was meant to name a check
 		return
 	}
 	if old, twice := r.options[w.Text]; twice {
@@ -58,15 +59,15 @@ func (r *directorReader) checkKind(w Word, words []Word, specs []spec) {
 	if w.Text != "tcpcheck" {
 		r.unsupported(w, "use option tcpcheck", "option %s", w.Text)
 	}
-	r.checkSettings("option "+w.Text, words, slices.Concat(specs, checkSpecs))
+	r.checkSettings(words, slices.Concat(specs, checkSpecs))
 }
 
 // checkSettings reads the settings of a check line, or those of an option line.
-func (r *directorReader) checkSettings(of string, words []Word, specs []spec) {
-	check := &r.draft.director.Check
+func (r *directorReader) checkSettings(words []Word, specs []spec) {
+	check, of := &r.draft.director.Check, "the check of "+r.of
 	for _, s := range r.settings(of, words, specs) {
 		if old, twice := r.checks[s.name.Text]; twice {
-			r.again(s.name, old, "the check of "+r.of)
+			r.again(s.name, old, of)
 			continue
 		}
 		r.checks[s.name.Text] = s.name

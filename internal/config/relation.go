@@ -8,11 +8,16 @@ import (
 	"fairlead/internal/model"
 )
 
-// relations checks what only the whole configuration shows.
+// relations reports what only the whole configuration shows to be wrong.
 func (c *checker) relations() {
-	c.unusedDirectors()
 	c.virtualIPs()
 	c.interfaces()
+}
+
+// advice warns of what is right and yet cannot be meant.
+func (c *checker) advice() {
+	c.unusedDirectors()
+	c.uselessIgnores()
 	c.shadows()
 }
 
@@ -87,13 +92,37 @@ func (c *checker) countRules(f flowDraft, vip netip.Addr, vips map[netip.Addr]in
 	if vips[vip] > maxRules || len(vips) > maxVIPs {
 		return // reported
 	}
-	for i, r := range f.flow.Rules {
+	for i, r := range f.flow.Rules[:f.effective()] {
 		if r.Dst.Set && r.Dst.Value.Addr() != vip {
 			continue
 		}
 		if vips[vip]++; vips[vip] == maxRules+1 {
 			c.fail(f.rules[i].keyword, "at most 16 are supported", "too many rules for the virtual IP %s", vip)
 			return
+		}
+	}
+}
+
+// effective is how many rules of a flow count: an ignore rule after the last
+// match rule exempts nothing.
+func (f flowDraft) effective() int {
+	n := len(f.flow.Rules)
+	for n > 0 && f.flow.Rules[n-1].Ignore {
+		n--
+	}
+	return n
+}
+
+// uselessIgnores warns of ignore rules that exempt nothing.
+func (c *checker) uselessIgnores() {
+	for _, f := range c.flows {
+		n := f.effective()
+		if f.flow.Policy != model.PolicyDirector || n == 0 { // none: reported already
+			continue
+		}
+		for _, r := range f.rules[n:] {
+			c.warn(r.keyword, "rules are tried in order: write it before the match rule",
+				"this ignore rule exempts nothing: no match rule of flow %s follows it", f.name.Text)
 		}
 	}
 }
@@ -137,7 +166,7 @@ func (c *checker) shadows() {
 			continue
 		}
 		exempted := false
-		for i, r := range f.flow.Rules {
+		for i, r := range f.flow.Rules[:f.effective()] {
 			at := earlier{r, n, f.rules[i].keyword, exempted}
 			exempted = exempted || r.Ignore
 			c.shadow(at, f, before[r.Dst], before[model.Cond[netip.Prefix]{}])

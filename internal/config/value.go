@@ -1,10 +1,12 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"fairlead/internal/model"
 )
@@ -31,7 +33,11 @@ func (r *report) name(w Word, what, extra string) bool {
 		if extra != "" {
 			allowed = "allowed are letters, digits, -, _ and " + extra
 		}
-		r.fail(w, allowed, "%s name %s has the character %q at its place %d", what, quote(w.Text), c, len([]rune(w.Text[:i]))+1)
+		shown := fmt.Sprintf("%q", c)
+		if c >= 128 { // it may look like an allowed one
+			shown += fmt.Sprintf(" (%U)", c)
+		}
+		r.fail(w.cut(i, i+utf8.RuneLen(c)), allowed, "%s name %s has the character %s", what, quote(w.Text), shown)
 		return false
 	}
 	if n := len(w.Text); n > maxName {
@@ -85,7 +91,7 @@ func (r *report) address(w Word, what string) (netip.Addr, bool) {
 	case err == nil && addr.Is4():
 		return addr, true
 	case err == nil:
-		r.unsupported(w, "use an IPv4 address", "%s %s: IPv6", what, w.Text)
+		r.unsupported(w, "use an IPv4 address", "IPv6 (%s %s)", what, w.Text)
 	default:
 		r.fail(w, "expected four numbers from 0 to 255, for example 192.168.10.50",
 			"%s %s is not an IPv4 address", what, quote(w.Text))
@@ -117,7 +123,7 @@ func (r *report) host(w Word, what string) (netip.Addr, bool) {
 // hostPort reads an address and an optional port. Port 0 is the same as none.
 func (r *report) hostPort(w Word, what string) (addr netip.Addr, port uint16, ok bool) {
 	if ap, err := netip.ParseAddrPort(w.Text); err == nil && ap.Addr().Is6() {
-		r.unsupported(w, "use an IPv4 address", "%s %s: IPv6", what, w.Text)
+		r.unsupported(w, "use an IPv4 address", "IPv6 (%s %s)", what, w.Text)
 		return addr, 0, false
 	}
 	i := strings.LastIndexByte(w.Text, ':')
@@ -141,7 +147,7 @@ func (r *report) prefix(w Word, what string) (netip.Prefix, bool) {
 	bits, ok := maskBits(mask)
 	if !ok {
 		r.fail(w.cut(len(text)+1, len(w.Text)), "expected 0 to 32, or for example 255.255.255.0",
-			"%s %s is not a mask", what, quote(mask))
+			"%s is not a mask", quote(mask))
 	}
 	return netip.PrefixFrom(addr, bits), ok
 }
