@@ -42,16 +42,6 @@ type Packet struct {
 	Data    []byte    `json:"data"`   // from the Ethernet header on, at most snaplen bytes
 }
 
-// Diagnostic is one finding in a configuration.
-type Diagnostic struct {
-	Source   string `json:"source"`
-	Line     int    `json:"line"`
-	Column   int    `json:"column"`
-	Severity string `json:"severity"`
-	Message  string `json:"message"`
-	Rendered string `json:"rendered"` // with the line of the source and a caret below the place
-}
-
 // Error is the answer to a request that failed. Diagnostics are the findings
 // when it was refused because of the configuration.
 type Error struct {

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"fairlead/internal/control"
+)
+
+// version is what `fairlead version` says.
+const version = "0.1.0"
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1 // it was tried and failed, or the configuration has errors
+	exitUnable = 2 // it could not be tried: wrong usage, no root, no daemon, an old kernel
+)
+
+// surroundings are what a command sees of the world outside.
+type surroundings struct {
+	in       io.Reader
+	out, err io.Writer
+	terminal bool   // out is one
+	root     bool   // the user is root
+	release  string // of the kernel
+	hangups  <-chan os.Signal
+}
+
+// commands is the whole command line.
+type commands struct {
+	Check   checkCommand   `cmd:"" help:"Check a configuration and show all findings."`
+	Fmt     fmtCommand     `cmd:"" help:"Print a configuration in its canonical form."`
+	Status  statusCommand  `cmd:"" help:"Show what the daemon wants, what the kernel has, and what was observed."`
+	Switch  switchCommand  `cmd:"" help:"Make a director use another server now. Old connections are reset."`
+	Reload  reloadCommand  `cmd:"" help:"Make the daemon read its configuration again. Errors change nothing."`
+	Capture captureCommand `cmd:"" help:"Show the packets that the data plane handles, or write them to a pcap file."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+const description = `A layer-4 director with Direct Server Return, made for NFS that outlives its server.
+
+Exit codes: 0 done; 1 it failed, or the configuration has errors; 2 it cannot run here: wrong usage, no root, no daemon, an old kernel.`
+
+// unable is an error that kept a command from being tried at all.
+type unable struct{ error }
+
+func (u unable) Unwrap() error { return u.error }
+
+// silent is an error whose words were printed already.
+type silent struct{ error }
+
+// run carries out one command line and returns the exit code.
+func run(ctx context.Context, args []string, env *surroundings) int {
+	var line commands
+	helped := false
+	parser, err := newParser(&line, env, func(int) { helped = true })
+	if err != nil {
+		return report(env, err)
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		return exitDone
+	}
+	if err != nil {
+		return report(env, unable{fmt.Errorf("%w; see `fairlead %s`", err, strings.TrimSpace(wanted(args)+" --help"))})
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return report(env, parsed.Run(env))
+}
+
+func newParser(line *commands, env *surroundings, exit func(int)) (*kong.Kong, error) {
+	return kong.New(line,
+		kong.Name("fairlead"),
+		kong.Description(description),
+		kong.Vars{"socket": control.DefaultSocket},
+		kong.Writers(env.out, env.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Exit(exit))
+}
+
+// wanted is the command that a command line names, "" when it begins otherwise.
+func wanted(args []string) string {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return ""
+	}
+	return args[0]
+}
+
+// report prints an error and returns the exit code that it means.
+func report(env *surroundings, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	var found *control.Error
+	if errors.As(err, &found) {
+		for _, d := range found.Diagnostics {
+			fmt.Fprint(env.err, d.Rendered)
+		}
+	}
+	var told silent
+	if !errors.As(err, &told) {
+		fmt.Fprintf(env.err, "fairlead: %v\n", err)
+	}
+	var cannot unable
+	if errors.As(err, &cannot) || errors.Is(err, control.ErrNotRunning) || errors.Is(err, control.ErrForbidden) {
+		return exitUnable
+	}
+	return exitFailed
+}
+
+// needRoot refuses a command to everybody else.
+func (env *surroundings) needRoot(what string) error {
+	if env.root {
+		return nil
+	}
+	return unable{fmt.Errorf("%s needs root: run it with sudo", what)}
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(env *surroundings) error {
+	_, err := fmt.Fprintf(env.out, "fairlead %s\n", version)
+	return err
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// printStatus shows a status to a person who was woken by it: what is wrong
+// comes first.
+func printStatus(w io.Writer, s model.Status, colour bool) error {
+	p := &page{colour: colour}
+	p.alarms(s.Alarms)
+	for _, d := range s.Directors {
+		p.director(d, s.At)
+	}
+	p.flows(s.Flows)
+	p.interfaces(s.Interfaces)
+	p.verdicts(s.Verdicts)
+	p.daemon(s)
+	if _, err := io.WriteString(w, p.text.String()); err != nil {
+		return fmt.Errorf("print the status: %w", err)
+	}
+	return nil
+}
+
+func (p *page) alarms(all []model.Alarm) {
+	if len(all) == 0 {
+		p.line("No alarms.")
+		return
+	}
+	p.line("%s", p.paint(bold+red, strings.ToUpper(count(len(all), "alarm"))))
+	for _, a := range all {
+		p.wrap("  ! ", a.What)
+		p.wrap("    why: ", a.Why)
+		p.wrap("    do:  ", a.Do)
+	}
+}
+
+func (p *page) director(d model.DirectorStatus, now time.Time) {
+	p.line("")
+	active := d.Applied
+	if active == "" {
+		active = "no server"
+	}
+	p.line("%s", p.paint(bold, fmt.Sprintf("Director %s: %s is active", d.Name, active)))
+	if d.Applied != d.Desired {
+		wanted := d.Desired
+		if wanted == "" {
+			wanted = "no server"
+		}
+		text := wanted + " should be active, but the data plane does not have it"
+		if d.Why != "" {
+			text += ": " + d.Why
+		}
+		p.wrap("  ! ", text)
+	}
+	since := ""
+	if !d.Since.IsZero() {
+		since = fmt.Sprintf(" since %s (%s)", d.Since.Format("2006-01-02 15:04:05 MST"), ago(now.Sub(d.Since)))
+	}
+	p.wrap("  epoch ", fmt.Sprintf("%d%s, reason: %s", d.Epoch, since, d.Reason))
+	p.lastSwitch(d.LastSwitch)
+	p.wrap("  ", fmt.Sprintf("%s, %d old; %s", count(int(d.Connections), "connection"), d.Old, traffic(d.Total)))
+	if d.Note != "" {
+		p.wrap("  note: ", d.Note)
+	}
+	p.servers(d.Servers, now)
+}
+
+func (p *page) lastSwitch(s *model.Switch) {
+	if s == nil {
+		return
+	}
+	from := s.From
+	if from == "" {
+		from = "no server"
+	}
+	text := fmt.Sprintf("from %s to %s", from, s.To)
+	if s.Why != "" {
+		text += ": " + s.Why
+	}
+	p.wrap("  last switch: ", text)
+	var took []string
+	if s.AppliedMono > 0 {
+		took = append(took, "applied after "+millis(time.Duration(s.AppliedMono-s.DecidedMono)))
+	}
+	if s.ResetMono > 0 {
+		took = append(took, fmt.Sprintf("%d of %s reset after %s, %d ended",
+			s.Reset, count(s.Known, "connection"), millis(time.Duration(s.ResetMono-s.DecidedMono)), s.Ended))
+	}
+	if len(took) > 0 {
+		p.wrap("    ", strings.Join(took, "; "))
+	}
+}
+
+func (p *page) servers(all []model.ServerStatus, now time.Time) {
+	name := len("server")
+	for _, s := range all {
+		name = max(name, len(s.Name))
+	}
+	p.line("    %-*s  %-9s  %6s  %7s  %10s", name, "server", "health", "conns", "packets", "bytes")
+	for _, s := range all {
+		mark := " "
+		if s.Active {
+			mark = "*"
+		}
+		health := p.paint(healthColour(s.Health), fmt.Sprintf("%-9s", s.Health))
+		p.line("  %s %-*s  %s  %6s  %7s  %10s", mark, name, s.Name, health,
+			short(s.Connections), short(s.Total.Packets), size(s.Total.Bytes))
+		p.wrap("      ", strings.Join(details(s, now), ", "))
+		if s.Why != "" {
+			p.wrap("      why: ", s.Why)
+		}
+		if s.Advisory != "" {
+			p.wrap("      probed while active: ", s.Advisory)
+		}
+	}
+}
+
+// healthColour is the colour of a health. Only what was measured is green.
+func healthColour(h model.Health) string {
+	switch h {
+	case model.HealthUp:
+		return green
+	case model.HealthDown:
+		return red
+	case model.HealthUnknown, model.HealthUnchecked:
+		return yellow
+	}
+	return plain
+}
+
+// details are the rest of what there is to say of a server.
+func details(s model.ServerStatus, now time.Time) []string {
+	addr := s.Addr.String()
+	if s.Port != 0 {
+		addr = fmt.Sprintf("%s:%d", addr, s.Port)
+	}
+	mac := "MAC unknown"
+	if s.MAC.Known() {
+		mac = s.MAC.String()
+	}
+	all := []string{addr, mac, fmt.Sprintf("weight %d", s.Weight)}
+	if s.Sorry {
+		all = append(all, "sorry")
+	}
+	if s.Health != model.HealthUnchecked && !s.Since.IsZero() {
+		all = append(all, fmt.Sprintf("%s for %s", s.Health, ago(now.Sub(s.Since))))
+	}
+	if !s.LastProbe.IsZero() {
+		probe := fmt.Sprintf("probed %s ago", ago(now.Sub(s.LastProbe)))
+		if s.Latency > 0 {
+			probe += " in " + millis(s.Latency)
+		}
+		all = append(all, probe)
+	}
+	return all
+}
+
+func (p *page) flows(all []model.FlowStatus) {
+	p.line("")
+	p.line("%s", p.paint(bold, "Flows"))
+	for _, f := range all {
+		to := f.Policy.String()
+		if f.Director != "" {
+			to += " " + f.Director
+		}
+		p.wrap("  ", fmt.Sprintf("%s, %s: %s", f.Name, to, traffic(f.Total)))
+		for _, v := range f.VIPs {
+			text := v.State
+			if v.Why != "" {
+				text += ": " + v.Why
+			}
+			p.wrap(fmt.Sprintf("    %-15s ", v.Addr), text)
+		}
+	}
+}
+
+func (p *page) interfaces(all []model.InterfaceStatus) {
+	p.line("")
+	p.line("%s", p.paint(bold, "Interfaces"))
+	for _, i := range all {
+		state := "down"
+		if i.Up {
+			state = "up"
+		}
+		mode := i.Applied
+		if mode == "" {
+			mode = "not attached"
+		}
+		text := fmt.Sprintf("%s, %s (wanted %s)", state, mode, i.Desired)
+		if i.Why != "" {
+			text += ": " + i.Why
+		}
+		p.wrap(fmt.Sprintf("  %-15s ", i.Name), text)
+	}
+}
+
+func (p *page) verdicts(all map[string]model.Counter) {
+	p.line("")
+	p.line("%s", p.paint(bold, "Packets by verdict"))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if c := all[name]; c.Packets > 0 {
+			p.line("  %-28s %8s packets  %10s", name, short(c.Packets), size(c.Bytes))
+		}
+	}
+}
+
+func (p *page) daemon(s model.Status) {
+	p.line("")
+	p.wrap("Connection table: ", fmt.Sprintf("%s of %s slots used, %s of memory, %s refused",
+		short(s.Table.Used), short(s.Table.Size), size(s.Table.Bytes), short(s.Table.Refused)))
+	p.wrap("Daemon: ", fmt.Sprintf("fairlead %s, process %d, running for %s, configuration %s, generation %d",
+		s.Version, s.PID, ago(s.At.Sub(s.Since)), strings.Join(s.Sources, " "), s.Generation))
+}
