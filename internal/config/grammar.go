@@ -56,7 +56,8 @@ func stranger(s Section) bool {
 }
 
 // nearest finds the candidate that a mistyped word was meant to be: at most two
-// letters away, one for short words, upper and lower case being alike.
+// letters away, one for short words, upper and lower case being alike. The
+// distance is 3 when there is none.
 func nearest(word string, candidates []string) (best string, distance int, ok bool) {
 	distance = 3
 	for _, c := range candidates {

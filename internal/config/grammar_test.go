@@ -19,6 +19,15 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+// Of two that are equally near, the first in order is meant.
+func TestNearestTie(t *testing.T) {
+	for _, candidates := range [][]string{{"nfs-1", "nfs-2"}, {"nfs-2", "nfs-1"}} {
+		if got, _, _ := nearest("nfs-3", candidates); got != candidates[0] {
+			t.Errorf("nearest(nfs-3, %q) = %q", candidates, got)
+		}
+	}
+}
+
 func TestEditDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string

@@ -90,7 +90,7 @@ func (p *parser) begins(word Word) (Kind, bool) {
 		return inside, false
 	}
 	head, far, near := nearest(word.Text, heads[1:])
-	if _, closer, ok := nearest(word.Text, bodies[inside]); near && (!ok || far < closer) {
+	if _, closer, _ := nearest(word.Text, bodies[inside]); near && far < closer {
 		p.fail(word, "did you mean "+quote(head)+"?", "unknown word %s", quote(word.Text))
 		kind, _ := headKind(head)
 		return kind, true

@@ -60,7 +60,7 @@ func (c *checker) virtualIPs() {
 		}
 		for i, r := range f.flow.Rules {
 			server, clash := servers[r.Dst.Value.Addr()]
-			if clash && r.Dst.Set && !r.Dst.Not && r.Dst.Value.IsSingleIP() {
+			if clash && r.Dst.Set {
 				c.fail(f.rules[i].dst, "a virtual IP is an address of its own",
 					"flow %s claims %s, the address of server %s (%s)", f.name.Text, r.Dst.Value.Addr(), server.Text, server.Pos)
 			}
