@@ -70,8 +70,13 @@ type checker struct {
 type directorDraft struct {
 	director model.Director
 	name     Word
-	servers  []Word // the name of each server
-	addrs    []Word // the address of each server
+	servers  []serverDraft // one for each server of the director
+}
+
+// serverDraft holds the words of a server. A wrong one has an error on its line.
+type serverDraft struct {
+	name, addr Word
+	wrong      bool
 }
 
 // flowDraft is a flow with the places that later messages point at.

@@ -27,6 +27,7 @@ type directorReader struct {
 	checks  map[string]Word // the same for settings of the check
 	kind    Word            // the option that names the kind of check
 	checked Word            // the word check of the first server that has it
+	strange bool            // Parse reported lines: it is not known what is missing
 	full    bool            // too many servers were reported
 }
 
@@ -38,7 +39,7 @@ func (c *checker) director(s Section) {
 		return
 	}
 	r := directorReader{
-		checker: c, of: "director " + args[0].Text,
+		checker: c, of: "director " + args[0].Text, strange: stranger(s),
 		lines: make(map[string]Word), options: make(map[string]Word), checks: make(map[string]Word),
 		draft: directorDraft{name: args[0], director: model.Director{
 			Name: args[0].Text, Scheduler: model.RoundRobin, Mode: model.ModeNAT,
@@ -52,7 +53,7 @@ func (c *checker) director(s Section) {
 	for _, l := range s.Body {
 		r.line(l)
 	}
-	r.whole(stranger(s))
+	r.whole()
 	if c.isFirst("director", args[0]) {
 		c.directors = append(c.directors, r.draft)
 		if len(c.directors) == maxDirectors+1 {
@@ -191,7 +192,9 @@ func (r *directorReader) server(l Line) {
 	for _, set := range r.settings("server "+s.Name, l.Words[3:], serverSpecs) {
 		switch set.name.Text {
 		case "weight":
-			s.Weight, _ = r.number(set.value, "weight", 0, maxWeight)
+			if n, ok := r.number(set.value, "weight", 0, maxWeight); ok {
+				s.Weight = n
+			}
 		case "check":
 			s.Check = true
 			if r.checked.Text == "" {
@@ -210,13 +213,13 @@ func (r *directorReader) addServer(s model.Server, l Line, wrong bool) {
 	d := &r.draft.director
 	for i, other := range d.Servers {
 		if other.Name == s.Name {
-			r.fail(l.Words[1], "the first is at "+r.draft.servers[i].Pos.String(), "second server %s in %s", quote(s.Name), r.of)
+			r.fail(l.Words[1], "the first is at "+r.draft.servers[i].name.Pos.String(), "second server %s in %s", quote(s.Name), r.of)
 			return
 		}
 	}
 	for i, other := range d.Servers {
 		if s.Addr.IsValid() && other.Addr == s.Addr {
-			r.fail(l.Words[2], "the first is at "+r.draft.addrs[i].Pos.String(),
+			r.fail(l.Words[2], "the first is at "+r.draft.servers[i].addr.Pos.String(),
 				"server %s has the same address as server %s", s.Name, other.Name)
 			break
 		}
@@ -236,22 +239,20 @@ func (r *directorReader) addServer(s model.Server, l Line, wrong bool) {
 		return
 	}
 	d.Servers = append(d.Servers, s)
-	r.draft.servers = append(r.draft.servers, l.Words[1])
-	r.draft.addrs = append(r.draft.addrs, l.Words[2])
+	r.draft.servers = append(r.draft.servers, serverDraft{l.Words[1], l.Words[2], wrong})
 }
 
 // regular tells whether new connections may go to a server while all is well.
 func regular(s model.Server) bool { return !s.Sorry && s.Weight > 0 }
 
-// whole checks what only the whole section shows. Of a section with lines that
-// Parse reported, it is not known what is missing.
-func (r *directorReader) whole(strange bool) {
+// whole checks what only the whole section shows.
+func (r *directorReader) whole() {
 	d, name := r.draft.director, r.draft.name
-	if _, given := r.lines["mode"]; !given && !strange {
+	if _, given := r.lines["mode"]; !given && !r.strange {
 		r.unsupported(name, "write mode gateway", "%s has no mode line, which means mode nat: this", r.of)
 	}
 	if len(d.Servers) == 0 {
-		if _, given := r.lines["server"]; !given && !strange {
+		if _, given := r.lines["server"]; !given && !r.strange {
 			r.fail(name, "for example server nfs-01 192.168.10.100:2049", "%s has no server", r.of)
 		}
 		return
@@ -266,7 +267,7 @@ func (r *directorReader) servers() {
 	if !slices.ContainsFunc(d.Servers, func(s model.Server) bool { return s.Weight > 0 }) {
 		r.fail(name, "give a server a weight above 0", "every server of %s has weight 0: none would get a connection", r.of)
 	}
-	if r.kind.Text == "" && r.checked.Text != "" {
+	if !r.strange && r.kind.Text == "" && r.checked.Text != "" {
 		r.warn(r.checked, "write option tcpcheck to say so",
 			"%s names no kind of check: its servers are checked by opening a TCP connection", r.of)
 	}

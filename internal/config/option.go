@@ -106,8 +106,8 @@ func (r *directorReader) probePorts() {
 		return
 	}
 	for i, s := range d.Servers {
-		if s.Check && s.Port == 0 {
-			r.fail(r.draft.addrs[i], "write "+s.Addr.String()+":2049 with the port of your service, or check port 2049",
+		if s.Check && s.Port == 0 && !r.draft.servers[i].wrong {
+			r.fail(r.draft.servers[i].addr, "write "+s.Addr.String()+":2049 with the port of your service, or check port 2049",
 				"server %s is to be checked, but neither it nor the check line has a port", s.Name)
 		}
 	}

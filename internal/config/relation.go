@@ -47,7 +47,7 @@ func (c *checker) virtualIPs() {
 	servers := make(map[netip.Addr]Word)
 	for _, d := range c.directors {
 		for i, s := range d.director.Servers {
-			servers[s.Addr] = d.servers[i]
+			servers[s.Addr] = d.servers[i].name
 		}
 	}
 	vips := make(map[netip.Addr]int) // rules of each
