@@ -253,3 +253,33 @@ func TestAdvisory(t *testing.T) {
 		t.Errorf("advisory of the former active server = %q, want none", got)
 	}
 }
+
+// TestDetection plays the worst case: the server dies right after a probe that
+// passed, and every later one gets no answer.
+func TestDetection(t *testing.T) {
+	tests := []struct {
+		interval, timeout time.Duration
+		fall              int
+		want              time.Duration // from the last pass
+	}{
+		{10 * time.Second, 2 * time.Second, 1, 12 * time.Second},
+		{10 * time.Second, 2 * time.Second, 2, 13050 * time.Millisecond},
+		{10 * time.Second, 2 * time.Second, 3, 14100 * time.Millisecond},
+		{time.Second, 200 * time.Millisecond, 3, 1700 * time.Millisecond},
+	}
+	for _, tt := range tests {
+		s := newStory(t, change(note(), func(d *model.Director) {
+			d.Check.Interval, d.Check.Timeout, d.Check.Fall = tt.interval, tt.timeout, tt.fall
+		}))
+		s.pass("nfs-01")
+		passed := s.now
+		s.after(s.state.Targets()[0].Interval + s.state.Targets()[0].Timeout)
+		for s.result("nfs-01", "no answer"); s.switched() == nil; s.result("nfs-01", "no answer") {
+			s.after(s.state.Deadline().Sub(s.now)).tick()
+			s.after(only[ProbeNow](s.actions)[0].Timeout)
+		}
+		if got := s.now.Sub(passed); got != tt.want {
+			t.Errorf("interval %v, timeout %v, fall %d: the switch came after %v, want %v", tt.interval, tt.timeout, tt.fall, got, tt.want)
+		}
+	}
+}

@@ -220,8 +220,11 @@ func TestVIPStates(t *testing.T) {
 		s.alarm(tt.alarm)
 	}
 	s.vip("192.168.10.99", model.VIPAnnounced)
-	if got := len(s.state.Desired().Rules.VIPs); got != 1 {
-		t.Errorf("%d virtual IPs after a report of a foreign one, want 1", got)
+	foreign := note()
+	foreign.Flows[0].Rules[0].Dst.Value = netip.MustParsePrefix("192.168.10.99/32")
+	later := s.state
+	if later, _ = Step(later, Configured{At: At{s.now}, Config: foreign}); later.Desired().Rules.VIPs[0].Announce {
+		t.Error("a virtual IP is announced by a report from before it was configured")
 	}
 	s.reload(note())
 	if !announce(s) {
