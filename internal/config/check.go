@@ -28,6 +28,18 @@ const (
 	maxRules     = 16 // for one virtual IP
 )
 
+// Load parses and checks the sources. The configuration is the zero one when a
+// diagnostic is an error.
+func Load(sources []Source) (model.Config, []Diagnostic) {
+	f, diags := Parse(sources)
+	cfg, more := Check(f)
+	diags = arrange(f, append(diags, more...))
+	if Failed(diags) {
+		cfg = model.Config{}
+	}
+	return cfg, diags
+}
+
 // Check finds the meaning of a configuration and all that is wrong with it. The
 // configuration is the zero one when a diagnostic is an error. Lines that Parse
 // reported are passed over: use Load to get both.

@@ -50,11 +50,20 @@ type Diagnostic struct {
 
 // String is the diagnostic on one line: source:line:column: severity: message.
 func (d Diagnostic) String() string {
-	s := fmt.Sprintf("%s: %s: %s", d.Pos, d.Severity, d.Message)
+	s := d.heading()
 	if d.Hint != "" {
 		s += "; " + d.Hint
 	}
 	return s
+}
+
+// heading is the diagnostic without its hint. What concerns no line of a source
+// has no place.
+func (d Diagnostic) heading() string {
+	if d.Line == 0 {
+		return fmt.Sprintf("%s: %s", d.Severity, d.Message)
+	}
+	return fmt.Sprintf("%s: %s: %s", d.Pos, d.Severity, d.Message)
 }
 
 // Failed tells whether a diagnostic is an error.
@@ -66,7 +75,7 @@ func Failed(diags []Diagnostic) bool {
 // source with the offending text marked below it, and the hint.
 func Render(sources []Source, d Diagnostic) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s: %s\n", d.Pos, d.Severity, d.Message)
+	fmt.Fprintln(&b, d.heading())
 	if line, ok := sourceLine(sources, d.Pos); ok {
 		number := fmt.Sprint(d.Line)
 		fmt.Fprintf(&b, "  %s | %s\n", number, string(line))
@@ -77,6 +86,9 @@ func Render(sources []Source, d Diagnostic) string {
 	}
 	return b.String()
 }
+
+// longLine is the length of a line, in characters, that is no longer shown.
+const longLine = 500
 
 // sourceLine finds the line of a position, made safe for a terminal.
 func sourceLine(sources []Source, p Pos) ([]rune, bool) {
@@ -89,6 +101,9 @@ func sourceLine(sources []Source, p Pos) ([]rune, bool) {
 		return nil, false
 	}
 	line := lines[p.Line-1]
+	if len(line) > longLine {
+		return nil, false
+	}
 	for i, r := range line {
 		if r != '\t' && !visible(r) {
 			line[i] = '\uFFFD'
@@ -117,7 +132,28 @@ func mark(line []rune, d Diagnostic) string {
 type report struct{ diags []Diagnostic }
 
 func (r *report) add(s Severity, at Word, hint, message string) {
-	r.diags = append(r.diags, Diagnostic{Pos: at.Pos, Severity: s, Text: at.Text, Message: message, Hint: hint})
+	r.diags = append(r.diags, Diagnostic{
+		Pos: at.Pos, Severity: s, Text: at.Text, Message: printable(message), Hint: printable(hint),
+	})
+}
+
+// printable makes a message safe for a terminal and no longer than anybody
+// reads: it may hold names out of a text that is not what it should be.
+func printable(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if visible(c) {
+			return c
+		}
+		return '\uFFFD'
+	}, s)
+	return shorten(s, 400)
+}
+
+func shorten(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
 }
 
 // fail reports an error at a word.
@@ -153,10 +189,4 @@ func arrange(f File, diags []Diagnostic) []Diagnostic {
 }
 
 // quote shows a text of the user within a message, cut when it is long.
-func quote(s string) string {
-	const most = 40
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
-	}
-	return fmt.Sprintf("%q", s)
-}
+func quote(s string) string { return fmt.Sprintf("%q", shorten(s, 40)) }

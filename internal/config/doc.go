@@ -7,5 +7,8 @@
 // the interfaces of a machine. The language knows more than the data plane can
 // do; Check answers that part with "not supported yet", never with silence.
 //
+// It is longer than other packages since the form and the meaning of the text
+// share one grammar and the places of its words.
+//
 // The package reads no files, asks nothing of the machine and changes nothing.
 package config

@@ -46,6 +46,7 @@ func (h *hostChecker) section(s Section) {
 			h.rule(name, l)
 		case s.Kind == KindDirector && h.directors[name]:
 			h.server(l)
+			h.source(name, l)
 		}
 	}
 }
@@ -73,6 +74,9 @@ func (h *hostChecker) virtualIP(flow string, at Word, vip netip.Addr) {
 	if link, own := h.owner(vip); own {
 		h.fail(at, "choose an address that no interface has",
 			"flow %s claims %s, this machine's own address on %s", flow, vip, link.Name)
+	} else if link, ends := h.ends(vip); ends {
+		h.fail(at, "choose an address for one machine",
+			"flow %s claims %s, the network or broadcast address of %s", flow, vip, link.Name)
 	} else if !h.onLink(vip) {
 		h.warn(at, "this is right only when a router sends its packets here",
 			"the virtual IP %s of flow %s is outside of the network of every interface", vip, flow)
@@ -97,6 +101,24 @@ func (h *hostChecker) server(l Line) {
 	}
 }
 
+// source checks that checks can come from the address that they are to come from.
+func (h *hostChecker) source(director string, l Line) {
+	if word := l.keyword().Text; word != "check" && word != "option" {
+		return
+	}
+	for i := 1; i+1 < len(l.Words); i++ {
+		at := l.Words[i+1]
+		addr, ok := new(report).host(at, "source")
+		if l.Words[i].Text != "source" || !ok {
+			continue
+		}
+		if _, own := h.owner(addr); !own {
+			h.warn(at, "without it every check of the director fails",
+				"the checks of director %s are to come from %s, which this machine does not have now", director, addr)
+		}
+	}
+}
+
 func (h *hostChecker) exists(name string) bool {
 	for _, l := range h.links {
 		if l.Name == name {
@@ -111,6 +133,21 @@ func (h *hostChecker) owner(addr netip.Addr) (model.Link, bool) {
 	for _, l := range h.links {
 		for _, p := range l.Addrs {
 			if p.Addr() == addr {
+				return l, true
+			}
+		}
+	}
+	return model.Link{}, false
+}
+
+// ends is the interface whose network begins or ends with an address.
+func (h *hostChecker) ends(addr netip.Addr) (model.Link, bool) {
+	for _, l := range h.links {
+		for _, p := range l.Addrs {
+			if p.Bits() > 30 || !p.Contains(addr) { // RFC 3021: a /31 has neither
+				continue
+			}
+			if addr == p.Masked().Addr() || !p.Contains(addr.Next()) {
 				return l, true
 			}
 		}

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"slices"
-
-	"fairlead/internal/model"
-)
+import "slices"
 
 // Parse reads the raw form of the sources. It always returns all that it could
 // read; the diagnostics are about the form of the text only: words that begin no
@@ -22,18 +18,6 @@ func Parse(sources []Source) (File, []Diagnostic) {
 		diags = append(diags, p.diags...)
 	}
 	return f, diags
-}
-
-// Load parses and checks the sources. The configuration is the zero one when a
-// diagnostic is an error.
-func Load(sources []Source) (model.Config, []Diagnostic) {
-	f, diags := Parse(sources)
-	cfg, more := Check(f)
-	diags = arrange(f, append(diags, more...))
-	if Failed(diags) {
-		cfg = model.Config{}
-	}
-	return cfg, diags
 }
 
 // parser reads one source, line by line.

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNothingGiven(t *testing.T) {
+	_, diags := Load(nil)
+	want := "error: the configuration is empty; write at least a flow and a director; to stop forwarding, use fairlead detach"
+	if len(diags) != 1 || diags[0].String() != want {
+		t.Errorf("got %v, want %s", diags, want)
+	}
+	if got := Render(nil, diags[0]); !strings.HasPrefix(got, "error: the configuration is empty\n") {
+		t.Errorf("rendered as %q", got)
+	}
+}
+
+// Whatever a text holds, messages can be shown on a terminal.
+func TestMessagesAreSafe(t *testing.T) {
+	name := "\x1b[2J" + strings.Repeat("x", 10000)
+	sources := []Source{{"flow.cfg", []byte("flow " + name + "\n  mtach\ndirector " + name + "\n  server " + name + " 10.0.0.1 sory\n")}}
+	_, diags := Load(sources)
+	if len(diags) < 4 {
+		t.Errorf("got %d diagnostics, want at least 4", len(diags))
+	}
+	for _, d := range diags {
+		for _, text := range []string{d.String(), Render(sources, d)} {
+			if strings.Contains(text, "\x1b") || len(text) > 2000 {
+				t.Errorf("%q of %d bytes", text[:60], len(text))
+			}
+		}
+	}
+}
+
+func TestRenderUnknownSource(t *testing.T) {
+	d := Diagnostic{Pos: Pos{"other.cfg", 1, 1}, Message: "what", Hint: "do"}
+	for _, d := range []Diagnostic{d, {Pos: Pos{"a.cfg", 9, 1}, Message: "what", Hint: "do"}} {
+		want := d.Pos.String() + ": error: what\n  do\n"
+		if got := Render([]Source{{"a.cfg", []byte("flow\n")}}, d); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
