@@ -195,6 +195,7 @@ func (c *Client) connect(ctx context.Context) error {
 // reply is due at once; the delay counts from the start of the last attempt.
 func (c *Client) pause(ctx context.Context) error {
 	if wait := time.Until(c.attempt.Add(c.backoff)); c.backoff > 0 && wait > 0 {
+		c.opts.Event(Event{Kind: Waiting, At: time.Now(), Wait: wait})
 		t := time.NewTimer(wait)
 		defer t.Stop()
 		select {
@@ -238,7 +239,7 @@ func (c *Client) failed(err error) error {
 	if errno == syscall.ECONNREFUSED {
 		kind = Refused
 	}
-	c.opts.Event(Event{Kind: kind, At: time.Now(), Err: err, Wait: time.Until(c.attempt.Add(c.backoff))})
+	c.opts.Event(Event{Kind: kind, At: time.Now(), Err: err})
 	return nil
 }
 

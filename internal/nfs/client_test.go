@@ -78,7 +78,7 @@ func TestBackoffDoublesAfterRefusals(t *testing.T) {
 		if got, want := time.Since(start), 21*time.Second; got != want {
 			t.Errorf("second call took %v, want %v", got, want)
 		}
-		want := []EventKind{Connected, Lost, Refused, Refused, Refused, Reconnected, Resent}
+		want := []EventKind{Connected, Lost, Refused, Waiting, Refused, Waiting, Refused, Waiting, Reconnected, Resent}
 		if !slices.Equal(s.events, want) {
 			t.Errorf("events %v, want %v", s.events, want)
 		}

@@ -13,10 +13,11 @@ const (
 	Lost                         // the connection ended otherwise
 	Refused                      // a connection attempt was refused
 	Unreachable                  // a connection attempt failed otherwise
+	Waiting                      // the next attempt to connect is put off
 	Resent                       // a call was sent again
 )
 
-var eventNames = [...]string{"connected", "reconnected", "reset", "closed", "lost", "refused", "unreachable", "resent"}
+var eventNames = [...]string{"connected", "reconnected", "reset", "closed", "lost", "refused", "unreachable", "waiting", "resent"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -30,5 +31,5 @@ type Event struct {
 	Kind EventKind
 	At   time.Time
 	Err  error         // of Reset, Closed, Lost, Refused and Unreachable
-	Wait time.Duration // of Refused and Unreachable: until the next attempt
+	Wait time.Duration // of Waiting
 }

@@ -1,0 +1,130 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"time"
+
+	"fairlead/internal/control"
+	"fairlead/internal/model"
+	"fairlead/internal/topology"
+)
+
+// startDirector starts the director's programme and waits until it forwards the
+// virtual IP to the first server.
+func (s *site) startDirector(ctx context.Context) (err error) {
+	s.control = control.NewClient(s.socket())
+	s.daemon, err = s.start(s.director, exec.Command(s.opts.Program, "run", "-f", s.config(),
+		"--socket", s.socket(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String()))
+	if err != nil {
+		return err
+	}
+	return s.ready(ctx, s.director, s.daemon, s.forwards)
+}
+
+// forwards tells, as an objection, why the director does not forward yet.
+func (s *site) forwards(ctx context.Context) error {
+	st, err := s.control.Status(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := directorOf(st)
+	if err != nil {
+		return err
+	}
+	if first := serverSpecs[0].Name; d.Applied != first {
+		return fmt.Errorf("the director forwards to %q, not to %s: %s", d.Applied, first, d.Why)
+	}
+	// The second server's address must be known too, or the switch has to wait
+	// for it: that would measure the start, not the switch.
+	for _, srv := range d.Servers {
+		if !srv.MAC.Known() {
+			return fmt.Errorf("the MAC of %s is not known yet", srv.Name)
+		}
+	}
+	for _, f := range st.Flows {
+		for _, v := range f.VIPs {
+			if v.State != model.VIPAnnounced {
+				return fmt.Errorf("virtual IP %v is %s: %s", v.Addr, v.State, v.Why)
+			}
+		}
+	}
+	return nil
+}
+
+func directorOf(st model.Status) (model.DirectorStatus, error) {
+	for _, d := range st.Directors {
+		if d.Name == director {
+			return d, nil
+		}
+	}
+	return model.DirectorStatus{}, fmt.Errorf("the status has no director %q", director)
+}
+
+// attached is where the director's programme hangs.
+func attached(st model.Status) string {
+	for _, i := range st.Interfaces {
+		if i.Name == topology.HostIface {
+			return i.Applied
+		}
+	}
+	return ""
+}
+
+// lastSwitch is the director's last switch, nil when there was none beyond an
+// epoch.
+func (s *site) lastSwitch(ctx context.Context, beyond uint64) (*model.Switch, error) {
+	st, err := s.control.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the director: %w", err)
+	}
+	d, err := directorOf(st)
+	if err != nil || d.LastSwitch == nil || d.LastSwitch.Epoch <= beyond {
+		return nil, err
+	}
+	return d.LastSwitch, nil
+}
+
+// awaitSwitch waits for a switch beyond an epoch, and until its resets are sent.
+// It returns what is known of it when time is up: nil means that there was none.
+func (s *site) awaitSwitch(ctx context.Context, beyond uint64, limit time.Duration, decided func(model.Switch)) (*model.Switch, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(pollTime)
+	defer tick.Stop()
+	var last *model.Switch
+	for {
+		sw, err := s.lastSwitch(ctx, beyond)
+		switch {
+		case err != nil && ctx.Err() == nil && !isTimeout(err):
+			return last, err
+		case sw != nil:
+			if last == nil {
+				decided(*sw)
+			}
+			last = sw
+			if sw.ResetMono != 0 {
+				return last, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return last, ctx.Err()
+			}
+			return last, nil
+		case <-s.daemon.Done():
+			return last, fmt.Errorf("the director's programme ended: %w; it printed:\n%s", s.daemon.Err(), s.tail(s.director))
+		case <-tick.C:
+		}
+	}
+}
+
+// isTimeout tells whether one question to a busy director took too long.
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
