@@ -1,0 +1,234 @@
+package netstate
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// entry is what is known of one neighbour that is kept.
+type entry struct {
+	link  int       // index of the interface that leads to it; 0: none
+	iface string    // its name
+	mac   model.MAC // as last told
+	told  bool      // anything was told at all
+	fixed bool      // an entry made by hand: not ours to ask about
+	doubt bool      // the MAC did not answer; now everybody is asked
+	due   time.Time // when the kernel is to ask for it again
+	why   string    // why it cannot be asked for; "" it can
+}
+
+// sighting is the state of one entry of the kernel's neighbour table.
+type sighting struct {
+	addr  netip.Addr
+	link  int
+	state state
+	mac   model.MAC
+}
+
+// state is what a kernel's entry is worth.
+type state uint8
+
+const (
+	gone   state = iota // there is no entry
+	asking              // it is being resolved, for up to 3 s
+	failed              // nobody answered
+	valid               // its MAC can be used
+	fixed               // the same, and it was made by hand
+)
+
+// see returns the entry after a sighting. A MAC is not given up lightly, as
+// packets that flow depend on it: when its entry vanished, or its holder did not
+// answer, everybody is asked at once, and only if that fails too is the MAC lost.
+func (e entry) see(s sighting, now time.Time, refresh, retry time.Duration) entry {
+	if s.link != e.link {
+		return e // a leftover on an interface that no longer leads there
+	}
+	e.fixed = s.state == fixed
+	switch s.state {
+	case valid, fixed:
+		if !e.mac.Known() {
+			e.due = now.Add(refresh)
+		}
+		e.mac, e.doubt = s.mac, false
+	case failed, gone:
+		switch {
+		case !e.mac.Known():
+			e.due = now.Add(retry)
+		case !e.doubt:
+			e.doubt, e.due = true, now
+		case s.state == failed:
+			e.mac, e.doubt, e.due = model.MAC{}, false, now.Add(retry)
+		}
+	}
+	return e
+}
+
+// next is when an entry is to be asked for again. Known ones are jittered, so
+// that the requests for many spread.
+func (e entry) next(now time.Time, refresh, retry time.Duration) time.Time {
+	if !e.mac.Known() || e.doubt {
+		return now.Add(retry)
+	}
+	return now.Add(refresh - rand.N(refresh/10+1))
+}
+
+// see takes in one sighting.
+func (l *loop) see(ctx context.Context, s sighting) error {
+	e, ok := l.entries[s.addr]
+	if !ok {
+		return nil
+	}
+	next := e.see(s, time.Now(), l.refresh, l.retry)
+	answered := s.state == valid || s.state == fixed || s.state == failed
+	return l.put(ctx, s.addr, next, e, answered && s.link == e.link)
+}
+
+// put keeps an entry, and tells its MAC if that is news or was never told.
+func (l *loop) put(ctx context.Context, addr netip.Addr, e, old entry, certain bool) error {
+	if e.mac == old.mac && (e.told || !certain) {
+		l.entries[addr] = e
+		return nil
+	}
+	e.told = true
+	l.entries[addr] = e
+	return l.tellMAC(ctx, addr, e.iface, e.mac)
+}
+
+func (l *loop) tellMAC(ctx context.Context, addr netip.Addr, iface string, mac model.MAC) error {
+	return l.tell(ctx, Fact{Neighbour: &model.Neighbour{Addr: addr, Iface: iface, MAC: mac}})
+}
+
+// adopt follows a call of Keep.
+func (l *loop) adopt(ctx context.Context) error {
+	l.mu.Lock()
+	keep := l.keep
+	l.mu.Unlock()
+	want := make(map[netip.Addr]bool, len(keep))
+	for _, addr := range keep {
+		if !addr.Is4() {
+			l.log.Warn("a neighbour is not kept: only IPv4 is supported", "addr", addr.String())
+			continue
+		}
+		want[addr] = true
+		if _, ok := l.entries[addr]; !ok {
+			l.entries[addr] = entry{}
+		}
+	}
+	for addr := range l.entries {
+		if !want[addr] {
+			delete(l.entries, addr)
+		}
+	}
+	return l.ask(ctx)
+}
+
+// ask lets the kernel ask for every neighbour that is due.
+func (l *loop) ask(ctx context.Context) error {
+	var moved []netip.Addr
+	for addr, e := range l.entries {
+		if e.due.After(time.Now()) {
+			continue
+		}
+		link, err := l.kernel.lead(addr)
+		if err == nil && link != e.link {
+			moved = append(moved, addr)
+			err = l.move(ctx, addr, e, link)
+		} else {
+			err = l.askFor(ctx, addr, e, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if moved == nil {
+		return nil
+	}
+	// What the kernel knows already makes no notice, and an entry that was made
+	// by hand must be known as such before it is asked about.
+	if err := l.readNeighbours(ctx); err != nil {
+		return err
+	}
+	for _, addr := range moved {
+		e := l.entries[addr]
+		e.due = time.Time{}
+		l.entries[addr] = e
+	}
+	return l.ask(ctx)
+}
+
+// move begins anew with an entry to which another interface leads now.
+func (l *loop) move(ctx context.Context, addr netip.Addr, e entry, link int) error {
+	if l.dirty || l.nameOf(link) == "" { // the route may be ahead of the notices
+		if err := l.readLinks(ctx); err != nil {
+			return err
+		}
+	}
+	l.entries[addr] = entry{link: link, iface: l.nameOf(link)}
+	if e.mac.Known() {
+		return l.tellMAC(ctx, addr, e.iface, model.MAC{})
+	}
+	return nil
+}
+
+// askFor asks for one neighbour, unless no interface leads to it: failed says
+// why.
+func (l *loop) askFor(ctx context.Context, addr netip.Addr, old entry, failed error) error {
+	e := old
+	if failed == nil && !e.fixed {
+		failed = l.kernel.resolve(addr, e.link, e.mac.Known() && !e.doubt)
+	}
+	e.why = ""
+	if failed != nil {
+		e.mac, e.doubt, e.why = model.MAC{}, false, failed.Error()
+	}
+	if e.why != "" && e.why != old.why {
+		l.log.Warn("the MAC of a neighbour cannot be asked for", "addr", addr.String(), "why", e.why)
+	}
+	e.due = e.next(time.Now(), l.refresh, l.retry)
+	return l.put(ctx, addr, e, old, failed != nil)
+}
+
+// readNeighbours reads the kernel's table. What it lacks is gone.
+func (l *loop) readNeighbours(ctx context.Context) error {
+	table, err := l.kernel.readNeighbours()
+	if err != nil {
+		return err
+	}
+	missing := make(map[netip.Addr]bool, len(l.entries))
+	for addr := range l.entries {
+		missing[addr] = true
+	}
+	for _, s := range table {
+		if s.link == l.entries[s.addr].link {
+			delete(missing, s.addr)
+		}
+		if err := l.see(ctx, s); err != nil {
+			return err
+		}
+	}
+	for addr := range missing {
+		if err := l.see(ctx, sighting{addr: addr, link: l.entries[addr].link}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hurry makes those neighbours due that a changed interface may concern: the
+// unknown ones, as it may lead to them, and those whose interface has another
+// name now.
+func (l *loop) hurry(now time.Time) {
+	for addr, e := range l.entries {
+		if e.link != 0 && l.nameOf(e.link) != e.iface {
+			e.link, e.due = 0, now
+		}
+		if !e.mac.Known() {
+			e.due = now
+		}
+		l.entries[addr] = e
+	}
+}
