@@ -83,7 +83,7 @@ func short(n uint64) string {
 	}
 	f := float64(n)
 	unit := -1
-	for f >= 1000 && unit < len(units)-1 {
+	for f >= 999.95 && unit < len(units)-1 { // what %.1f would round to 1000.0
 		f /= 1000
 		unit++
 	}
@@ -98,7 +98,7 @@ func size(n uint64) string {
 	}
 	f := float64(n)
 	unit := -1
-	for f >= 1024 && unit < len(units)-1 {
+	for f >= 1023.95 && unit < len(units)-1 {
 		f /= 1024
 		unit++
 	}

@@ -100,6 +100,9 @@ func (p *page) lastSwitch(s *model.Switch) {
 }
 
 func (p *page) servers(all []model.ServerStatus, now time.Time) {
+	if len(all) == 0 {
+		return
+	}
 	name := len("server")
 	for _, s := range all {
 		name = max(name, len(s.Name))

@@ -13,6 +13,10 @@ import (
 // flushEvery is how long a captured packet may wait for company.
 const flushEvery = 50 * time.Millisecond
 
+// handover is how long a capture waits for the end of the one before, whose
+// client may just have left.
+const handover = time.Second
+
 // capture streams packets until the client leaves. Nothing is buffered here
 // beyond one write: a client that reads too slowly makes the data plane's ring
 // overflow, and is left when it reads nothing at all.
@@ -26,10 +30,12 @@ func (h *handler) capture(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusBadRequest, fmt.Errorf("capture packets: the length %d is below zero", order.Snaplen))
 		return
 	}
+	wait := time.NewTimer(handover)
+	defer wait.Stop()
 	select {
 	case h.capturing <- struct{}{}:
 		defer func() { <-h.capturing }()
-	default:
+	case <-wait.C:
 		h.fail(w, http.StatusConflict, errors.New("capture packets: another capture is under way; end it first"))
 		return
 	}
