@@ -90,11 +90,13 @@ func (s *site) lastSwitch(ctx context.Context, beyond uint64) (*model.Switch, er
 
 // awaitSwitch waits for a switch beyond an epoch, and until its resets are sent.
 // It returns what is known of it when time is up: nil means that there was none.
-func (s *site) awaitSwitch(ctx context.Context, beyond uint64, limit time.Duration, decided func(model.Switch)) (*model.Switch, error) {
+// Meanwhile it calls waiting now and then, and decided once.
+func (s *site) awaitSwitch(ctx context.Context, beyond uint64, limit time.Duration, waiting func(), decided func(model.Switch)) (*model.Switch, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tick := time.NewTicker(pollTime)
+	tick, slow := time.NewTicker(pollTime), time.NewTicker(tellTime)
 	defer tick.Stop()
+	defer slow.Stop()
 	var last *model.Switch
 	for {
 		sw, err := s.lastSwitch(ctx, beyond)
@@ -118,6 +120,8 @@ func (s *site) awaitSwitch(ctx context.Context, beyond uint64, limit time.Durati
 			return last, nil
 		case <-s.daemon.Done():
 			return last, fmt.Errorf("the director's programme ended: %w; it printed:\n%s", s.daemon.Err(), s.tail(s.director))
+		case <-slow.C:
+			waiting()
 		case <-tick.C:
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/lab/clock"
 )
 
 // The terminal's colours.
@@ -22,13 +24,13 @@ const (
 // reporter prints what happens, and at the end the table.
 type reporter struct {
 	out     io.Writer
-	started instant
+	started clock.Instant
 	colours bool
 	quiet   bool // only JSON is wanted
 }
 
 func newReporter(out io.Writer, o Options) *reporter {
-	return &reporter{out: out, started: now(), colours: colourful(out), quiet: o.JSON}
+	return &reporter{out: out, started: clock.Now(), colours: colourful(out), quiet: o.JSON}
 }
 
 // colourful tells whether out is a terminal whose user has nothing against
@@ -50,13 +52,13 @@ func (r *reporter) paint(colour, text string) string {
 }
 
 // line tells what happened just now; at says when, if it was earlier.
-func (r *reporter) line(format string, args ...any) { r.lineAt(now(), plain, format, args...) }
+func (r *reporter) line(format string, args ...any) { r.lineAt(clock.Now(), plain, format, args...) }
 
-func (r *reporter) lineAt(at instant, colour, format string, args ...any) {
+func (r *reporter) lineAt(at clock.Instant, colour, format string, args ...any) {
 	if r.quiet {
 		return
 	}
-	stamp := fmt.Sprintf("%8.3f s", at.since(r.started).Seconds())
+	stamp := fmt.Sprintf("%8.3f s", at.Since(r.started).Seconds())
 	fmt.Fprintf(r.out, "%s  %s\n", r.paint(dim, stamp), r.paint(colour, fmt.Sprintf(format, args...)))
 }
 

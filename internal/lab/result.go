@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/workload"
 	"fairlead/internal/model"
 	"fairlead/internal/nfs"
 )
 
 // required is the work that must be done on each side of the switch.
-var required = volume{operations: 1000, bytes: 64 << 20}
+var required = workload.Volume{Operations: 1000, Bytes: 64 << 20}
 
 // slack is what a noisy machine may add to the times below; the goals are what
 // a quiet one reaches.
@@ -25,17 +27,16 @@ type measured struct {
 	attached string        // how the director's programme hangs, observed
 	limit    time.Duration // of the detection
 
-	begun    instant
-	injected instant       // of the fault, or of the order
-	resumed  instant       // of the stopped server, Hang only
+	begun    clock.Instant
+	injected clock.Instant // of the fault, or of the order
+	resumed  clock.Instant // of the stopped server, Hang only
 	sw       *model.Switch // nil: there was none
-	ended    instant
+	ended    clock.Instant
 
-	clients             []seen
-	idle                ending
-	errors              []error
-	compared, different int64
-	repeated, rewritten int
+	clients []workload.Seen
+	idle    workload.Ending
+	errors  []error
+	totals  workload.Totals
 }
 
 // Result is what a run found. What was not measured is null, not 0.
@@ -96,8 +97,8 @@ func (m Millis) duration() time.Duration {
 func (m measured) result() Result {
 	r := Result{
 		Fault: m.opts.Fault, NFS: m.opts.NFS, XDP: m.attached, Reasons: []string{}, Errors: []string{},
-		DetectionLimit: millis(m.limit), BytesCompared: m.compared, BytesDifferent: m.different,
-		Repeated: m.repeated, Rewritten: m.rewritten, ClientErrors: len(m.errors),
+		DetectionLimit: millis(m.limit), BytesCompared: m.totals.Compared, BytesDifferent: m.totals.Different,
+		Repeated: m.totals.Repeated, Rewritten: m.totals.Rewritten, ClientErrors: len(m.errors),
 	}
 	for _, err := range m.errors {
 		r.Errors = append(r.Errors, err.Error())
@@ -110,59 +111,59 @@ func (m measured) result() Result {
 }
 
 // turn is the instant from which work counts as done after the fault; 0: never.
-func (m measured) turn() instant {
+func (m measured) turn() clock.Instant {
 	switch {
 	case m.opts.Fault == Hang:
 		return m.resumed
 	case m.sw == nil:
 		return 0
 	}
-	return instant(m.sw.AppliedMono)
+	return clock.Instant(m.sw.AppliedMono)
 }
 
 // count adds the work up.
 func (m measured) count(r *Result) {
-	var all, before, after volume
+	var all, before, after workload.Volume
 	for _, c := range m.clients {
-		all = all.plus(c.between(m.begun, m.ended))
-		before = before.plus(c.between(m.begun, m.injected))
+		all = all.Plus(c.Between(m.begun, m.ended))
+		before = before.Plus(c.Between(m.begun, m.injected))
 		if turn := m.turn(); turn != 0 {
-			after = after.plus(c.between(turn, m.ended))
+			after = after.Plus(c.Between(turn, m.ended))
 		}
-		r.LongestStall = max(r.LongestStall, millis(c.stall()))
-		r.Reconnects += c.events[nfs.Reconnected]
+		r.LongestStall = max(r.LongestStall, millis(c.Stall()))
+		r.Reconnects += c.Events[nfs.Reconnected]
 	}
-	r.Operations, r.Bytes = all.operations, all.bytes
-	r.OperationsBefore, r.BytesBefore = before.operations, before.bytes
-	r.OperationsAfter, r.BytesAfter = after.operations, after.bytes
+	r.Operations, r.Bytes = all.Operations, all.Bytes
+	r.OperationsBefore, r.BytesBefore = before.Operations, before.Bytes
+	r.OperationsAfter, r.BytesAfter = after.Operations, after.Bytes
 }
 
 // times compares the instants of the switch with those of the clients.
 func (m measured) times(r *Result) {
 	r.IdleEnd = idleOpen
-	if m.idle.at != 0 {
-		r.IdleEnd = m.idle.kind.String()
+	if m.idle.At != 0 {
+		r.IdleEnd = m.idle.Kind.String()
 	}
 	if m.sw == nil {
 		return
 	}
-	decided := instant(m.sw.DecidedMono)
-	detection := decided.since(m.injected)
+	decided := clock.Instant(m.sw.DecidedMono)
+	detection := decided.Since(m.injected)
 	r.Detection = measuredMillis(detection)
 	r.StallAfter = measuredMillis(max(0, r.LongestStall.duration()-detection))
 	r.ConnectionsKnown, r.ConnectionsReset = m.sw.Known, m.sw.Reset
 	if m.sw.AppliedMono != 0 {
-		r.Switch = measuredMillis(instant(m.sw.AppliedMono).since(decided))
+		r.Switch = measuredMillis(clock.Instant(m.sw.AppliedMono).Since(decided))
 	}
 	if m.sw.ResetMono != 0 {
-		r.Resets = measuredMillis(instant(m.sw.ResetMono).since(decided))
+		r.Resets = measuredMillis(clock.Instant(m.sw.ResetMono).Since(decided))
 	}
-	if m.idle.at >= decided {
-		r.IdleReset = measuredMillis(m.idle.at.since(decided))
+	if m.idle.At >= decided {
+		r.IdleReset = measuredMillis(m.idle.At.Since(decided))
 	}
 	var backoff time.Duration
 	for _, c := range m.clients {
-		backoff = max(backoff, c.backoff(decided))
+		backoff = max(backoff, c.Backoff(decided))
 	}
 	r.Backoff = measuredMillis(backoff)
 }
@@ -177,8 +178,8 @@ func (m measured) judge(r Result) (reasons []string) {
 	fail(r.ClientErrors > 0, "the client saw %d errors", r.ClientErrors)
 	fail(r.BytesDifferent > 0, "%d of %d bytes differ", r.BytesDifferent, r.BytesCompared)
 	fail(r.BytesCompared == 0, "nothing was compared")
-	fail(!volume{r.OperationsBefore, r.BytesBefore}.reaches(required), "too little was done before the fault")
-	fail(!volume{r.OperationsAfter, r.BytesAfter}.reaches(required), "too little was done after it")
+	fail(!workload.Volume{Operations: r.OperationsBefore, Bytes: r.BytesBefore}.Reaches(required), "too little was done before the fault")
+	fail(!workload.Volume{Operations: r.OperationsAfter, Bytes: r.BytesAfter}.Reaches(required), "too little was done after it")
 	if m.opts.Fault == Hang {
 		fail(m.sw != nil, "the director switched, although a TCP check cannot see a server that hangs")
 		return reasons
@@ -190,7 +191,7 @@ func (m measured) judge(r Result) (reasons []string) {
 	fail(r.Switch == nil, "the data plane never took the switch")
 	fail(r.Resets == nil, "no resets were sent")
 	if m.opts.Fault != Kill { // there the dead server's kernel ends the connections
-		fail(r.IdleReset == nil || m.idle.kind != nfs.Reset, "the idle connection was not reset by the switch: %s", r.IdleEnd)
+		fail(r.IdleReset == nil || m.idle.Kind != nfs.Reset, "the idle connection was not reset by the switch: %s", r.IdleEnd)
 		fail(r.IdleReset != nil && r.IdleReset.duration() > slack, "the idle connection was reset later than %v after the decision", slack)
 		fail(r.StallAfter.duration() > slack, "a client stalled longer than the detection and %v", slack)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/workload"
 	"fairlead/internal/model"
 	"fairlead/internal/nfs"
 )
@@ -17,13 +19,13 @@ const ms = int64(time.Millisecond)
 
 // steady is a client that completes an operation of 1 MiB every 10 ms, from
 // 0 s to 2 s and from resume to resume + 2 s.
-func steady(resume int64) seen {
-	s := seen{events: map[nfs.EventKind]int{nfs.Reconnected: 1}}
+func steady(resume int64) workload.Seen {
+	s := workload.Seen{Events: map[nfs.EventKind]int{nfs.Reconnected: 1}}
 	for t := int64(0); t <= 2000; t += 10 {
-		s.samples = append(s.samples, sample{instant(1 + t*ms), 1 << 20})
+		s.Samples = append(s.Samples, workload.Sample{At: clock.Instant(1 + t*ms), Bytes: 1 << 20})
 	}
 	for t := resume; t <= resume+2000; t += 10 {
-		s.samples = append(s.samples, sample{instant(1 + t*ms), 1 << 20})
+		s.Samples = append(s.Samples, workload.Sample{At: clock.Instant(1 + t*ms), Bytes: 1 << 20})
 	}
 	return s
 }
@@ -34,10 +36,10 @@ func linkCut() measured {
 	const decided = 13_000
 	m := measured{
 		opts: Options{Fault: Link}, attached: "native", limit: 13050 * time.Millisecond,
-		begun: 1, injected: instant(2000*ms + 2), ended: instant(16_000 * ms),
+		begun: 1, injected: clock.Instant(2000*ms + 2), ended: clock.Instant(16_000 * ms),
 		sw: &model.Switch{From: "nfs-01", To: "nfs-02", DecidedMono: decided * ms,
 			AppliedMono: decided*ms + ms/2, ResetMono: (decided + 1) * ms, Known: 5, Reset: 5},
-		idle: ending{instant((decided + 2) * ms), nfs.Reset}, compared: 1 << 20,
+		idle: workload.Ending{At: clock.Instant((decided + 2) * ms), Kind: nfs.Reset}, totals: workload.Totals{Compared: 1 << 20},
 	}
 	for range 6 {
 		m.clients = append(m.clients, steady(decided+5))
@@ -84,26 +86,28 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"as it should be", func(*measured) {}, ""},
 		{"an error", func(m *measured) { m.errors = []error{errors.New("stale")} }, "saw 1 errors"},
-		{"a byte differs", func(m *measured) { m.different = 1 }, "1 of 1048576 bytes differ"},
-		{"nothing compared", func(m *measured) { m.compared = 0 }, "nothing was compared"},
+		{"a byte differs", func(m *measured) { m.totals.Different = 1 }, "1 of 1048576 bytes differ"},
+		{"nothing compared", func(m *measured) { m.totals.Compared = 0 }, "nothing was compared"},
 		{"little before", func(m *measured) { m.begun = m.injected - 1 }, "before the fault"},
-		{"little after", func(m *measured) { m.ended = instant(m.sw.AppliedMono) + 1 }, "too little was done after"},
+		{"little after", func(m *measured) { m.ended = clock.Instant(m.sw.AppliedMono) + 1 }, "too little was done after"},
 		{"no switch", func(m *measured) { m.sw = nil }, "did not switch"},
 		{"late detection", func(m *measured) { m.limit = 10 * time.Second }, "the detection took longer than 10s"},
 		{"detection on the slack", func(m *measured) { m.limit = 11*time.Second - slack + time.Millisecond }, ""},
 		{"never applied", func(m *measured) { m.sw.AppliedMono = 0 }, "never took the switch"},
 		{"no resets", func(m *measured) { m.sw.ResetMono = 0 }, "no resets"},
-		{"idle still there", func(m *measured) { m.idle = ending{} }, "was not reset by the switch: still connected"},
-		{"idle ended before", func(m *measured) { m.idle.at = 5 }, "was not reset by the switch: reset"},
-		{"idle closed", func(m *measured) { m.idle.kind = nfs.Closed }, "was not reset by the switch: closed"},
-		{"idle late", func(m *measured) { m.idle.at += instant(300 * ms) }, "later than 250ms"},
+		{"idle still there", func(m *measured) { m.idle = workload.Ending{} }, "was not reset by the switch: still connected"},
+		{"idle ended before", func(m *measured) { m.idle.At = 5 }, "was not reset by the switch: reset"},
+		{"idle closed", func(m *measured) { m.idle.Kind = nfs.Closed }, "was not reset by the switch: closed"},
+		{"idle late", func(m *measured) { m.idle.At += clock.Instant(300 * ms) }, "later than 250ms"},
 		{"long stall", func(m *measured) { m.clients[3] = steady(13_300) }, "stalled longer"},
 		{"kill: the client's own back-off counts apart", func(m *measured) {
-			m.opts.Fault, m.idle, m.ended = Kill, ending{5, nfs.Closed}, instant(19_000*ms)
+			m.opts.Fault, m.idle, m.ended = Kill, workload.Ending{At: 5, Kind: nfs.Closed}, clock.Instant(19_000*ms)
 			m.clients[3] = steady(16_000)
 		}, ""},
-		{"hang: undetected", func(m *measured) { m.opts.Fault, m.sw, m.idle, m.resumed = Hang, nil, ending{}, instant(13_000*ms) }, ""},
-		{"hang: detected", func(m *measured) { m.opts.Fault, m.resumed = Hang, instant(13_000*ms) }, "although a TCP check"},
+		{"hang: undetected", func(m *measured) {
+			m.opts.Fault, m.sw, m.idle, m.resumed = Hang, nil, workload.Ending{}, clock.Instant(13_000*ms)
+		}, ""},
+		{"hang: detected", func(m *measured) { m.opts.Fault, m.resumed = Hang, clock.Instant(13_000*ms) }, "although a TCP check"},
 		{"hang: nothing after it", func(m *measured) { m.opts.Fault, m.sw, m.resumed = Hang, nil, m.ended }, "too little was done after"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,18 +122,11 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-func TestBackoffCountsFromTheDecision(t *testing.T) {
-	s := seen{delays: []delay{{at: 10, until: 40}, {at: 50, until: 90}, {at: 110, until: 500}}}
-	if got := s.backoff(60); got != 30 {
-		t.Errorf("got %d, want 30: the refusal before the decision, less what had passed", got)
-	}
-}
-
 // TestJSON holds the names that the issue promises, and null for what was not
 // measured.
 func TestJSON(t *testing.T) {
 	m := linkCut()
-	m.opts.Fault, m.sw, m.idle, m.resumed = Hang, nil, ending{}, m.ended
+	m.opts.Fault, m.sw, m.idle, m.resumed = Hang, nil, workload.Ending{}, m.ended
 	b, err := json.Marshal(m.result())
 	if err != nil {
 		t.Fatal(err)
@@ -152,11 +149,11 @@ func TestJSON(t *testing.T) {
 func TestTableFitsEightyColumns(t *testing.T) {
 	m := linkCut()
 	m.opts.Fault = Planned
-	m.clients[0].delays = []delay{{1, instant(24_000 * ms)}}
-	m.repeated, m.sw.Reset, m.sw.Known = 99, 12345, 12345
+	m.clients[0].Delays = []workload.Delay{{At: 1, Until: clock.Instant(24_000 * ms)}}
+	m.totals.Repeated, m.sw.Reset, m.sw.Known = 99, 12345, 12345
 	var all []Result
 	all = append(all, m.result())
-	m.sw, m.different, m.idle = nil, 77, ending{}
+	m.sw, m.totals.Different, m.idle = nil, 77, workload.Ending{}
 	all = append(all, m.result())
 	for _, r := range all {
 		r.OperationsBefore, r.OperationsAfter, r.Operations = 12345, 12345, 99999

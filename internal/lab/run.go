@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/workload"
 	"fairlead/internal/model"
 )
 
@@ -51,7 +53,7 @@ type run struct {
 	*reporter
 	opts  Options
 	site  *site
-	load  *load
+	load  *workload.Load
 	m     measured
 	epoch uint64 // of the director before the fault
 }
@@ -107,20 +109,20 @@ func (r *run) describe(ctx context.Context) error {
 
 // experiment mounts the virtual IP, works, breaks nfs-01, works on, and verifies.
 func (r *run) experiment(ctx context.Context) (err error) {
-	if r.load, err = r.site.mountLoad(ctx, vip); err != nil {
+	if r.load, err = r.site.load(ctx, vip); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.load.close()) }()
-	r.line("the client has mounted %v: %d workers and an idle connection", vip, workers)
-	r.m.begun = now()
-	r.load.start(ctx)
+	defer func() { err = errors.Join(err, r.load.Close()) }()
+	r.line("the client has mounted %v: %d workers and an idle connection", vip, workload.Workers)
+	r.m.begun = clock.Now()
+	r.load.Start(ctx)
 	err = r.phases(ctx)
 	if err != nil {
-		r.load.cancel()
+		r.load.Cut()
 	}
 	end, cancel := context.WithTimeout(ctx, workTime)
 	defer cancel()
-	r.load.finish(end)
+	r.load.Finish(end)
 	if err != nil {
 		return err
 	}
@@ -132,9 +134,9 @@ func (r *run) phases(ctx context.Context) error {
 	if err := r.work(ctx, r.m.begun); err != nil {
 		return err
 	}
-	did := r.load.between(r.m.begun, now())
-	r.line("%d operations, %s so far", did.operations, mebibytes(did.bytes))
-	r.m.injected = now()
+	did := r.load.Between(r.m.begun, clock.Now())
+	r.line("%d operations, %s so far", did.Operations, mebibytes(did.Bytes))
+	r.m.injected = clock.Now()
 	if err := r.inject(ctx); err != nil {
 		return err
 	}
@@ -149,31 +151,62 @@ func (r *run) phases(ctx context.Context) error {
 	if turn == 0 {
 		return nil // no switch: nothing to wait for
 	}
+	if err := r.resumed(ctx, turn); err != nil {
+		return err
+	}
 	if err := r.work(ctx, turn); err != nil {
 		return err
 	}
-	did = r.load.between(turn, now())
-	r.line("%d operations, %s since then", did.operations, mebibytes(did.bytes))
+	did = r.load.Between(turn, clock.Now())
+	r.line("%d operations, %s since then", did.Operations, mebibytes(did.Bytes))
 	return nil
 }
 
-// work waits until the required work was done since an instant, the client has
-// failed, or time is up; the verdict tells.
-func (r *run) work(ctx context.Context, since instant) error {
-	limit := time.NewTimer(workTime)
+// work waits until the required work was done since an instant.
+func (r *run) work(ctx context.Context, since clock.Instant) error {
+	return r.until(ctx, func() bool { return r.load.Between(since, clock.Now()).Reaches(required) })
+}
+
+// resumed waits until every worker goes on, and tells when that was.
+func (r *run) resumed(ctx context.Context, turn clock.Instant) error {
+	err := r.until(ctx, func() bool { return r.load.Resumed(turn) != 0 })
+	if at := r.load.Resumed(turn); at != 0 {
+		r.lineAt(at, plain, "all %d workers go on, %s later", workload.Workers, show(measuredMillis(at.Since(turn))))
+	}
+	return err
+}
+
+// until waits for a condition, an error of a client, or the end of the time for
+// it: the verdict finds out which.
+func (r *run) until(ctx context.Context, done func() bool) error {
+	limit, tick, slow := time.NewTimer(workTime), time.NewTicker(pollTime), time.NewTicker(tellTime)
 	defer limit.Stop()
-	tick := time.NewTicker(pollTime)
 	defer tick.Stop()
-	for !r.load.between(since, now()).reaches(required) && len(r.load.errors()) == 0 {
+	defer slow.Stop()
+	for !done() && len(r.load.Errors()) == 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.C:
 			return nil
+		case <-slow.C:
+			r.waiting()
 		case <-tick.C:
 		}
 	}
 	return nil
+}
+
+// waiting tells that a client waits, if one does.
+func (r *run) waiting() {
+	wait, backoff := r.load.Stalled(clock.Now())
+	switch {
+	case wait < tellTime/2:
+	case backoff > 0:
+		r.line("the client waits since %s; its own back-off lasts %s more", seconds(wait), seconds(backoff))
+	default:
+		r.line("the client waits since %s", seconds(wait))
+	}
 }
 
 // inject does to nfs-01 what the fault says. The instant is taken right before.
@@ -203,59 +236,53 @@ func (r *run) switched(ctx context.Context) error {
 		limit += r.m.limit
 		r.line("its check notices after at most %s", seconds(r.m.limit))
 	}
-	sw, err := r.site.awaitSwitch(ctx, r.epoch, limit, func(s model.Switch) {
-		r.lineAt(instant(s.DecidedMono), yellow, "the director switches from %s to %s: %s", s.From, s.To, s.Reason)
-	})
+	sw, err := r.site.awaitSwitch(ctx, r.epoch, limit, r.waiting, r.decided)
 	r.m.sw = sw
 	switch {
 	case err != nil:
 		return err
 	case sw == nil:
-		r.lineAt(now(), red, "the director has not switched after %s", seconds(limit))
+		r.lineAt(clock.Now(), red, "the director has not switched after %s", seconds(limit))
 	case sw.ResetMono != 0:
-		r.lineAt(instant(sw.ResetMono), plain, "%d of %d connections reset", sw.Reset, sw.Known)
+		r.lineAt(clock.Instant(sw.ResetMono), plain, "resets sent for %d of %d known connections", sw.Reset, sw.Known)
 	}
 	return nil
+}
+
+// decided tells about a switch.
+func (r *run) decided(s model.Switch) {
+	r.lineAt(clock.Instant(s.DecidedMono), yellow, "the director switches from %s to %s: %s", s.From, s.To, s.Reason)
 }
 
 // watch waits as long as a check could take to notice, and lets the server go on.
 func (r *run) watch(ctx context.Context) error {
 	limit := r.m.limit + watchTime
 	r.line("a TCP check cannot see that: watching for %s", seconds(limit))
-	sw, err := r.site.awaitSwitch(ctx, r.epoch, limit, func(s model.Switch) {
-		r.lineAt(instant(s.DecidedMono), yellow, "the director switches from %s to %s: %s", s.From, s.To, s.Reason)
-	})
+	sw, err := r.site.awaitSwitch(ctx, r.epoch, limit, r.waiting, r.decided)
 	r.m.sw = sw
 	if err != nil {
 		return err
 	}
-	r.m.resumed = now()
+	r.m.resumed = clock.Now()
 	r.lineAt(r.m.resumed, yellow, "%s: its NFS server goes on (SIGCONT)", r.site.servers[0].Name)
 	return r.site.serving[0].Signal(syscall.SIGCONT)
 }
 
 // conclude verifies every file and collects what was seen.
 func (r *run) conclude(ctx context.Context) error {
-	r.m.ended = now() // what the verification does is no longer measured
-	r.m.errors = r.load.errors()
-	r.m.idle = r.load.idleEnd()
-	for _, w := range r.load.workers {
-		r.m.clients = append(r.m.clients, w.track.seen())
-	}
+	r.m.ended = clock.Now() // what the verification does is no longer measured
+	r.m.errors = r.load.Errors()
+	r.m.idle = r.load.IdleEnd()
+	r.m.clients = r.load.Seen()
 	if len(r.m.errors) == 0 {
 		r.line("verifying every file, over NFS and in the shared directory")
 		ctx, cancel := context.WithTimeout(ctx, workTime)
 		defer cancel()
-		if err := r.load.verify(ctx, r.site.share()); err != nil {
+		if err := r.load.Verify(ctx, r.site.share()); err != nil {
 			r.m.errors = append(r.m.errors, err)
 		}
 	}
-	for _, w := range r.load.workers {
-		r.m.compared += w.compared
-		r.m.different += w.different
-		r.m.repeated += w.client.Repeated()
-		r.m.rewritten += w.rewritten
-	}
+	r.m.totals = r.load.Totals()
 	return ctx.Err()
 }
 

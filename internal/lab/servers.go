@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"fairlead/internal/lab/workload"
 	"fairlead/internal/nfs"
 	"fairlead/internal/nfsd"
 	"fairlead/internal/topology"
@@ -89,6 +90,17 @@ func (s *site) mount(ctx context.Context, server netip.Addr) (nfs.Handle, error)
 	mount := s.nfsClient(netip.AddrPortFrom(server, port), nil)
 	defer mount.Close()
 	return mount.Mount(ctx, s.exportPath())
+}
+
+// load mounts a server, or the virtual IP, and connects the client's work to it.
+func (s *site) load(ctx context.Context, server netip.Addr) (*workload.Load, error) {
+	root, err := s.mount(ctx, server)
+	if err != nil {
+		return nil, fmt.Errorf("mount %v: %w", server, err)
+	}
+	return workload.New(ctx, root, func(event func(nfs.Event)) *nfs.Client {
+		return s.nfsClient(netip.AddrPortFrom(server, nfs.PortNFS), event)
+	})
 }
 
 // exportPath is what clients mount: ganesha exports NFSv3 under the real path.

@@ -36,6 +36,7 @@ const (
 	startTime = 20 * time.Second
 	stopTime  = 8 * time.Second
 	pollTime  = 50 * time.Millisecond
+	tellTime  = 2 * time.Second // between lines while nothing else happens
 )
 
 // site is the diagram, standing.
