@@ -58,7 +58,7 @@ type site struct {
 // build makes the diagram and starts the servers, then the director. After an
 // error it leaves nothing behind.
 func build(ctx context.Context, o Options) (s *site, err error) {
-	s = &site{opts: o, dir: filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", prefix, os.Getpid()))}
+	s = &site{opts: o, dir: labDir()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -71,6 +71,9 @@ func build(ctx context.Context, o Options) (s *site, err error) {
 	}
 	return s, nil
 }
+
+// labDir is the directory of this process's lab; see sweep for its name.
+func labDir() string { return filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", prefix, os.Getpid())) }
 
 func (s *site) share() string  { return filepath.Join(s.dir, "share") }
 func (s *site) config() string { return filepath.Join(s.dir, "config") }

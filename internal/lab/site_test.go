@@ -1,11 +1,14 @@
 package lab
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -23,14 +26,47 @@ import (
 
 // TestMain lets the test programme start itself as the lab's NFS server.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "lab-server" {
-		if err := labServer(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+	var role string
+	if len(os.Args) > 1 {
+		role = os.Args[1]
 	}
-	os.Exit(m.Run())
+	var err error
+	switch role {
+	case "lab-server":
+		err = labServer(os.Args[2:])
+	case "lab-leftover":
+		err = leftover()
+	default:
+		os.Exit(m.Run())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// leftover builds a site, mounts something where the director mounts its BPF
+// file system, and waits to be killed.
+func leftover() error {
+	s := &site{opts: testOptions(Options{}), dir: labDir()}
+	for _, step := range []func(context.Context) error{s.makeDirs, s.makeHosts, s.startServers} {
+		if err := step(context.Background()); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(s.pins(), 0o700); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", s.pins(), "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+func testOptions(o Options) Options {
+	o.Program, o.XDP, o.Config = os.Args[0], model.AttachGeneric, note
+	return o
 }
 
 func labServer(args []string) error {
@@ -63,15 +99,12 @@ func standing(t *testing.T, o Options) *site {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces: run it as root")
 	}
-	o.Program, o.XDP, o.Config = os.Args[0], model.AttachGeneric, note
-	s := &site{opts: o, dir: filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", prefix, os.Getpid()))}
+	s := &site{opts: testOptions(o), dir: labDir()}
 	t.Cleanup(func() {
 		if err := s.close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Stat(s.dir); err == nil {
-			t.Error("the lab's directory is still there")
-		}
+		wantNothingOf(t, os.Getpid())
 	})
 	for _, step := range []func(context.Context) error{s.makeDirs, s.makeHosts, s.startServers} {
 		if err := step(t.Context()); err != nil {
@@ -79,6 +112,56 @@ func standing(t *testing.T, o Options) *site {
 		}
 	}
 	return s
+}
+
+// wantNothingOf looks for what the lab of a process left behind.
+func wantNothingOf(t *testing.T, pid int) {
+	t.Helper()
+	for _, pattern := range []string{"/run/netns/%s-%d-*", filepath.Join(os.TempDir(), "%s-%d")} {
+		if left := must[[]string](t)(filepath.Glob(fmt.Sprintf(pattern, prefix, pid))); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	}
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// TestSweep kills a lab and cleans up after it.
+func TestSweep(t *testing.T) {
+	s := standing(t, Options{}) // a living lab, not to be touched
+	cmd := exec.Command(os.Args[0], "lab-leftover")
+	out := must[io.ReadCloser](t)(cmd.StdoutPipe())
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := bufio.NewReader(out).ReadString('\n')
+	cmd.Process.Kill()
+	cmd.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", prefix, cmd.Process.Pid))
+	if mounts := must[[]string](t)(mountsBelow(dir)); len(mounts) != 1 {
+		t.Fatalf("mounts %q below %s: this test shows nothing", mounts, dir)
+	}
+	// Five namespaces and one directory, at least: an earlier test may have been
+	// killed as well.
+	if n := must[int](t)(sweep()); n < 6 {
+		t.Errorf("swept %d things, want 6", n)
+	}
+	wantNothingOf(t, cmd.Process.Pid)
+	if err := s.answers(t.Context(), s.servers[1]); err != nil {
+		t.Errorf("the living lab suffers: %v", err)
+	}
 }
 
 func testSite(t *testing.T, backend Backend) {

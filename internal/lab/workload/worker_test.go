@@ -81,7 +81,7 @@ func TestVerifySeesDamage(t *testing.T) {
 			_, err = f.WriteAt([]byte("damage"), 70_000)
 			return err
 		}, 1, ""},
-		{"the end is cut off", func(dir string) error { return os.Truncate(filepath.Join(dir, "file-000000"), 100) }, 500_000, ""},
+		{"the end is cut off", func(dir string) error { return os.Truncate(filepath.Join(dir, "file-000000"), 100) }, 1_000_000, ""},
 		{"a file is gone", func(dir string) error { return os.Remove(filepath.Join(dir, "file-000000")) }, 0, "no such file"},
 		{"a file too many", func(dir string) error { return os.WriteFile(filepath.Join(dir, "file-9"), nil, 0o644) }, 0, "file-9"},
 	} {
@@ -110,11 +110,10 @@ func TestVerifySeesDamage(t *testing.T) {
 	}
 }
 
-func TestWorkerRemovesOldFiles(t *testing.T) {
+func TestWorkerKeepsPaceAndRemovesOldFiles(t *testing.T) {
 	share := t.TempDir()
 	addr, _ := serveNFS(t, share, "")
 	w := newWorker(t, addr)
-	w.due = time.Now().Add(-time.Hour)
 	for range keepFiles + 2 {
 		if err := w.cycle(t.Context()); err != nil {
 			t.Fatal(err)
@@ -123,6 +122,10 @@ func TestWorkerRemovesOldFiles(t *testing.T) {
 	}
 	if names := must[[]os.DirEntry](t)(os.ReadDir(filepath.Join(share, w.name()))); len(names) != keepFiles {
 		t.Errorf("%d files, want %d", len(names), keepFiles)
+	}
+	seen := w.track.seen().Samples
+	if took, least := seen[len(seen)-1].At.Since(seen[0].At), time.Duration(len(seen)-2)*pace; took < least {
+		t.Errorf("%d operations took %v, want the pace of %v", len(seen), took, least)
 	}
 }
 
