@@ -1,0 +1,650 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fairlead/internal/announce"
+	"fairlead/internal/config"
+	"fairlead/internal/control"
+	"fairlead/internal/model"
+	"fairlead/internal/netstate"
+)
+
+const note = `
+flow nfs director nfs
+match iface eth0 dst 192.168.10.50
+director nfs
+balance roundrobin
+mode gateway
+check interval 10 port 2049 timeout 2
+option tcpcheck
+server nfs-01 192.168.10.100:2049 weight 10 check
+server nfs-02 192.168.10.101:2049 sorry
+`
+
+// bench is an agent with fakes for all its parts.
+type bench struct {
+	*journal
+	t         *testing.T
+	plane     *fakePlane
+	prober    *fakeProber
+	watcher   *fakeWatcher
+	announcer *fakeAnnouncer
+	sender    *fakeSender
+	hangups   chan os.Signal
+	seen      chan model.VIPStatus
+	text      string // of the configuration
+	agent     *Agent
+	stop      context.CancelFunc
+	ended     chan error
+}
+
+func newBench(t *testing.T) *bench {
+	j := &journal{}
+	return &bench{journal: j, t: t, plane: newFakePlane(j), text: note}
+}
+
+// start runs an agent on the bench's kernel, with fresh parts.
+func (b *bench) start(prepare func()) {
+	b.t.Helper()
+	results := make(chan model.ProbeResult)
+	facts := make(chan netstate.Fact)
+	b.seen = make(chan model.VIPStatus)
+	b.hangups = make(chan os.Signal, 1)
+	b.prober = &fakeProber{results: results, wake: make(chan struct{}, 1), down: map[string]bool{}}
+	b.watcher = &fakeWatcher{facts: facts, keep: make(chan []netip.Addr, 8)}
+	b.announcer = &fakeAnnouncer{journal: b.journal, seen: b.seen, wants: make(chan []announce.Want, 8)}
+	b.sender = &fakeSender{journal: b.journal}
+	if prepare != nil {
+		prepare()
+	}
+	loader := Loader{
+		Read: func() ([]config.Source, error) { return []config.Source{{Name: "t.cfg", Text: []byte(b.text)}}, nil },
+		Links: func() ([]model.Link, error) {
+			return []model.Link{{Name: "eth0", Index: 2, MAC: model.MAC{2, 0, 0, 0, 0, 2}, Up: true,
+				Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.2/24")}}}, nil
+		},
+	}
+	first, err := loader.Load()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.agent = New(Parts{
+		Plane: b.plane, Prober: b.prober, Results: results, Watcher: b.watcher, Facts: facts,
+		Announcer: b.announcer, Seen: b.seen, Resets: b.sender, Control: fakeControl{},
+		Loader: loader, Hangups: b.hangups,
+	}, Settings{Version: "test", Sources: []string{"t.cfg"}}, first, slog.New(slog.DiscardHandler))
+	var ctx context.Context
+	ctx, b.stop = context.WithCancel(context.Background())
+	b.ended = make(chan error, 1)
+	go func() { b.ended <- b.agent.Run(ctx) }()
+	synctest.Wait()
+}
+
+// end stops the agent. A goroutine that it leaves behind fails the bubble.
+func (b *bench) end() {
+	b.t.Helper()
+	b.stop()
+	if err := <-b.ended; err != nil {
+		b.t.Errorf("Run: %v", err)
+	}
+}
+
+// pass lets time pass, and everything that it causes happen.
+func pass(d time.Duration) {
+	time.Sleep(d) // in a synctest bubble
+	synctest.Wait()
+}
+
+func (b *bench) director() model.DirectorStatus {
+	b.t.Helper()
+	all := b.agent.Status().Directors
+	if len(all) != 1 {
+		b.t.Fatalf("got %d directors", len(all))
+	}
+	return all[0]
+}
+
+func (b *bench) wantLines(got []string, want ...string) {
+	b.t.Helper()
+	if !slices.Equal(got, want) {
+		b.t.Errorf("effects:\n got  %s\n want %s", strings.Join(got, "\n      "), strings.Join(want, "\n      "))
+	}
+}
+
+// until waits for a switch to that server and for its effects, but not for
+// their repetition.
+func (b *bench) until(server string) {
+	b.t.Helper()
+	for range 1000 {
+		if pass(10 * time.Millisecond); b.plane.active() == server {
+			pass(10 * time.Millisecond)
+			return
+		}
+	}
+	b.t.Fatalf("no switch to %s", server)
+}
+
+// only are all lines so far that begin with that word.
+func (b *bench) only(word string) []string {
+	return slices.DeleteFunc(b.since(0), func(line string) bool { return !strings.HasPrefix(line, word+" ") })
+}
+
+func ref(server string) model.ServerRef { return model.ServerRef{Director: "nfs", Server: server} }
+
+func TestFirstStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(600 * time.Millisecond) // until the announcer has found the address free
+		s := b.agent.Status()
+		d := s.Directors[0]
+		if d.Desired != "nfs-01" || d.Applied != "nfs-01" || d.Epoch != 1 || d.Reason != model.ReasonFirst {
+			t.Errorf("director: got %+v", d)
+		}
+		if d.LastSwitch == nil || d.LastSwitch.AppliedMono == 0 || d.LastSwitch.DecidedMono > d.LastSwitch.AppliedMono {
+			t.Errorf("last switch: got %+v", d.LastSwitch)
+		}
+		if one, two := d.Servers[0], d.Servers[1]; one.Health != model.HealthUp || !one.Active || !one.MAC.Known() || two.Health != model.HealthUnchecked || two.Active {
+			t.Errorf("servers: got %+v", d.Servers)
+		}
+		if f := s.Flows[0]; !f.Applied || f.VIPs[0].State != model.VIPAnnounced || f.Total.Packets != 7 {
+			t.Errorf("flow: got %+v", f)
+		}
+		if i := s.Interfaces[0]; i.Name != "eth0" || i.Applied != "generic" || !i.Up {
+			t.Errorf("interface: got %+v", i)
+		}
+		if len(s.Alarms) != 0 || s.Generation != 1 || s.Version != "test" {
+			t.Errorf("status: got %+v", s)
+		}
+		b.wantLines(b.only("announce"),
+			"announce 192.168.10.50 on eth0 held=false answering=false",
+			"announce 192.168.10.50 on eth0 held=false answering=true")
+		b.end()
+	})
+}
+
+func TestFailover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.connect(1001, 1002, 1003)
+		b.plane.end(1003)
+		b.plane.set(func(p *fakePlane) {
+			p.conns = append(p.conns, model.Connection{Director: "another", Server: "nfs-01", Old: true})
+			// A packet that was in flight at the switch brings one more.
+			p.onSettle = func() {
+				p.conns = append(p.conns, model.Connection{Client: netip.MustParseAddrPort("192.168.10.10:1004"),
+					VIP: p.conns[0].VIP, Director: "nfs", Server: "nfs-01", Old: true})
+				p.onSettle = nil
+			}
+		})
+		from := b.len()
+		b.prober.kill("nfs-01", true)
+		b.until("nfs-02")
+		b.wantLines(b.since(from), "apply nfs=nfs-02", "reset 1001 1002", "settle", "reset 1004")
+
+		from = b.len()
+		b.plane.end(1001, 1004)
+		pass(600 * time.Millisecond)
+		b.wantLines(b.since(from), "reset 1002")
+		if s := b.director().LastSwitch; s.Known != 3 || s.Reset != 3 || s.Ended != 2 {
+			t.Errorf("record: got %+v", s)
+		}
+		b.plane.end(1002)
+		from = b.len()
+		pass(600 * time.Millisecond)
+		b.wantLines(b.since(from), "sweep nfs: 0 old")
+
+		d := b.director()
+		s := d.LastSwitch
+		if d.Applied != "nfs-02" || s.From != "nfs-01" || s.Reason != model.ReasonFailed || s.Known != 3 || s.Reset != 3 || s.Ended != 3 {
+			t.Errorf("got %+v, %+v", d, s)
+		}
+		if s.DecidedMono <= 0 || s.AppliedMono < s.DecidedMono || s.ResetMono < s.AppliedMono || s.FirstAttempt.IsZero() {
+			t.Errorf("instants: got %+v", s)
+		}
+		from = b.len()
+		pass(time.Hour)
+		for _, line := range b.since(from) {
+			if strings.HasPrefix(line, "reset") || strings.HasPrefix(line, "sweep") {
+				t.Errorf("after the end: %s", line)
+			}
+		}
+		b.end()
+	})
+}
+
+// TestResetsEnd: a client that never answers is not pestered for ever, and is
+// swept until the table has forgotten it.
+func TestResetsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.connect(1001)
+		from := b.len()
+		b.prober.kill("nfs-01", true)
+		pass(time.Minute)
+		resets, sweeps := 0, 0
+		for _, line := range b.since(from) {
+			if line == "reset 1001" {
+				resets++
+			}
+			if line == "sweep nfs: 1 old" {
+				sweeps++
+			}
+		}
+		if resets != 1+mostTimes || sweeps < 10 {
+			t.Errorf("got %d resets and %d sweeps", resets, sweeps)
+		}
+		if s := b.director().LastSwitch; s.Known != 1 || s.Reset != 1 || s.Ended != 0 {
+			t.Errorf("record: got %+v", s)
+		}
+		b.end()
+	})
+}
+
+func TestApplyFailsAndIsRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.connect(1001)
+		from := b.len()
+		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
+		b.prober.kill("nfs-01", true)
+		pass(10 * time.Second)
+
+		d := b.director()
+		if d.Desired != "nfs-02" || d.Applied != "nfs-01" || !strings.Contains(d.Why, "verifier") || d.LastSwitch.AppliedMono != 0 {
+			t.Errorf("got %+v, %+v", d, d.LastSwitch)
+		}
+		if a := b.agent.Status().Alarms; len(a) == 0 || a[len(a)-1].Why != errRefused.Error() {
+			t.Errorf("alarms: got %+v", a)
+		}
+		tries := b.since(from)
+		for _, line := range tries {
+			if line != "apply refused" {
+				t.Errorf("while the data plane has the old server: %s", line)
+			}
+		}
+		if len(tries) < 6 || len(tries) > 12 {
+			t.Errorf("tried %d times in 10 s", len(tries))
+		}
+		b.plane.set(func(p *fakePlane) { p.refuse = nil })
+		from = b.len()
+		pass(retryMost)
+		b.wantLines(b.since(from)[:2], "apply nfs=nfs-02", "reset 1001")
+		if d := b.director(); d.Applied != "nfs-02" || d.Why != "" || d.LastSwitch.AppliedMono-d.LastSwitch.DecidedMono < int64(time.Second) {
+			t.Errorf("got %+v, %+v", d, d.LastSwitch)
+		}
+		b.end()
+	})
+}
+
+// TestDriftHeals: what somebody else took out of the kernel comes back.
+func TestDriftHeals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.set(func(p *fakePlane) { delete(p.held.Directors, "nfs") })
+		if got := b.director().Applied; got != "" {
+			t.Errorf("shown as applied: %q", got)
+		}
+		pass(refresh)
+		if got := b.director().Applied; got != "nfs-01" {
+			t.Errorf("after a refresh: got %q", got)
+		}
+		b.end()
+	})
+}
+
+func TestOrderedSwitch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		done, err := b.agent.Switch(t.Context(), ref("nfs-02"))
+		if err != nil || done.To != "nfs-02" || done.Reason != model.ReasonOperator || done.AppliedMono == 0 || b.plane.active() != "nfs-02" {
+			t.Errorf("got %+v, %v", done, err)
+		}
+		if _, err := b.agent.Switch(t.Context(), ref("nfs-09")); err == nil || !strings.Contains(err.Error(), "nfs-09") {
+			t.Errorf("an unknown server: got %v", err)
+		}
+		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
+		if _, err := b.agent.Switch(t.Context(), ref("nfs-01")); !errors.Is(err, errRefused) || !strings.Contains(err.Error(), "tried again") {
+			t.Errorf("while Apply fails: got %v", err)
+		}
+		// The kernel has nfs-02, but of the epoch before: that is not this switch.
+		if done, err := b.agent.Switch(t.Context(), ref("nfs-02")); !errors.Is(err, errRefused) || done.AppliedMono != 0 {
+			t.Errorf("back while Apply fails: got %+v, %v", done, err)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := b.agent.Switch(gone, ref("nfs-01")); !errors.Is(err, context.Canceled) {
+			t.Errorf("after the client has left: got %v", err)
+		}
+		b.end()
+	})
+}
+
+// TestNewerSwitchSupersedes: the series of the first switch ends, and every old
+// connection is in the second's.
+func TestNewerSwitchSupersedes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.connect(1001)
+		if _, err := b.agent.Switch(t.Context(), ref("nfs-02")); err != nil {
+			t.Fatal(err)
+		}
+		pass(100 * time.Millisecond)
+		b.plane.connect(1002)
+		from := b.len()
+		if _, err := b.agent.Switch(t.Context(), ref("nfs-01")); err != nil {
+			t.Fatal(err)
+		}
+		pass(700 * time.Millisecond)
+		b.wantLines(b.since(from), "apply nfs=nfs-01", "reset 1001 1002", "settle", "reset 1001 1002")
+		b.end()
+	})
+}
+
+func TestSilentSwitchSendsNoReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.text += "sysctl expire_nodest_conn=0\n"
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.connect(1001)
+		from := b.len()
+		if _, err := b.agent.Switch(t.Context(), ref("nfs-02")); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		b.wantLines(b.since(from), "apply nfs=nfs-02", "sweep nfs: 1 old", "sweep nfs: 1 old")
+		b.end()
+	})
+}
+
+func TestReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		from := b.len()
+		before := b.agent.Status()
+
+		b.text = strings.Replace(note, "balance", "blance", 1)
+		_, err := b.agent.Reload(t.Context())
+		var found *control.Error
+		if !errors.As(err, &found) || len(found.Diagnostics) == 0 || !strings.Contains(found.Message, "nothing was changed") {
+			t.Errorf("a bad configuration: got %#v", err)
+		}
+		b.text = strings.Replace(note, "192.168.10.50", "192.168.10.2", 1)
+		if _, err = b.agent.Reload(t.Context()); !errors.As(err, &found) || !strings.Contains(found.Diagnostics[0].Message, "192.168.10.2") {
+			t.Errorf("the machine's own address: got %#v", err)
+		}
+		after := b.agent.Status()
+		if after.Generation != 1 || fmt.Sprint(after.Directors[0].Servers[0].Health, after.Directors[0].Applied) != fmt.Sprint(before.Directors[0].Servers[0].Health, before.Directors[0].Applied) {
+			t.Errorf("something changed: %+v", after)
+		}
+		if len(after.Alarms) != 1 || !strings.Contains(after.Alarms[0].What, "reload was refused") {
+			t.Errorf("alarms: got %+v", after.Alarms)
+		}
+		b.wantLines(b.since(from))
+
+		b.text = strings.Replace(note, "interval 10", "interval 7", 1)
+		done, err := b.agent.Reload(t.Context())
+		if s := b.agent.Status(); err != nil || done.Generation != 2 || s.Generation != 2 || len(s.Alarms) != 0 || s.Directors[0].Epoch != 1 {
+			t.Errorf("a good configuration: got %+v, %v, %+v", done, err, s)
+		}
+		b.text = strings.Replace(note, "nfs-02", "nfs-99", 1)
+		b.hangups <- syscall.SIGHUP
+		pass(0)
+		if d := b.director(); d.Servers[1].Name != "nfs-99" {
+			t.Errorf("after a hangup: got %+v", d.Servers)
+		}
+		b.end()
+	})
+}
+
+// adopted prepares a kernel in which an earlier daemon chose nfs-02.
+func (b *bench) adopted() {
+	b.plane.held.Ifaces["eth0"] = model.Attached{Mode: model.AttachGeneric}
+	b.plane.held.VIPs[netip.MustParseAddr("192.168.10.50")] = model.AppliedVIP{Announce: true}
+	b.plane.held.Directors["nfs"] = model.Adopted{Active: "nfs-02", Epoch: 7, Reason: model.ReasonFailed, Since: time.Unix(1000, 0)}
+}
+
+func TestAdoption(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.adopted()
+		b.start(nil)
+		pass(time.Second)
+		d := b.director()
+		if d.Applied != "nfs-02" || d.Desired != "nfs-02" || d.Epoch != 7 || d.Reason != model.ReasonAdopted || d.Since.Unix() != 1000 {
+			t.Errorf("got %+v", d)
+		}
+		// No packet is lost: what is applied first has the servers' addresses,
+		// and ARP is answered all the while.
+		b.wantLines(b.only("apply"), "apply nfs=nfs-02")
+		b.wantLines(b.only("announce"), "announce 192.168.10.50 on eth0 held=true answering=true")
+		b.end()
+	})
+}
+
+// TestAdoptionWaitsForAddresses: a desired value without MAC addresses is not
+// applied over a data plane that works, but not for ever.
+func TestAdoptionWaitsForAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.adopted()
+		b.start(func() { b.watcher.mute = true })
+		pass(patience - time.Millisecond)
+		b.wantLines(b.only("apply"))
+		pass(2 * time.Millisecond)
+		if len(b.only("apply")) == 0 {
+			t.Error("not applied after the wait")
+		}
+		b.end()
+	})
+}
+
+// TestAdoptionDecides: a decision does not wait for addresses.
+func TestAdoptionDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.adopted()
+		b.start(func() { b.watcher.mute = true })
+		pass(time.Second)
+		if _, err := b.agent.Switch(t.Context(), ref("nfs-01")); err == nil || !strings.Contains(err.Error(), "MAC address of nfs-01 is not known") {
+			t.Errorf("got %v", err)
+		}
+		if len(b.only("apply")) == 0 {
+			t.Error("not applied")
+		}
+		b.end()
+	})
+}
+
+// TestAdoptionResumesResets: the earlier daemon died before it had reset all.
+func TestAdoptionResumesResets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.adopted()
+		b.plane.connect(1001, 1002)
+		b.plane.conns[0].Old = true
+		b.start(nil)
+		pass(0)
+		if got := b.since(0); !slices.Contains(got, "reset 1001") {
+			t.Errorf("effects: got %q", got)
+		}
+		b.end()
+	})
+}
+
+func TestStopLeavesTheDataPlane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.connect(1001)
+		if _, err := b.agent.Switch(t.Context(), ref("nfs-02")); err != nil {
+			t.Fatal(err)
+		}
+		from := b.len()
+		b.end()
+		pass(time.Hour)
+		for _, line := range b.since(from) {
+			if strings.HasPrefix(line, "apply") || strings.HasPrefix(line, "announce") {
+				t.Errorf("after the stop: %s", line)
+			}
+		}
+		if b.plane.active() != "nfs-02" || len(b.plane.held.Ifaces) != 1 {
+			t.Errorf("the kernel holds %+v", b.plane.held)
+		}
+	})
+}
+
+func TestPartThatFailsEndsTheDaemon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(func() { b.announcer.fail = errRefused })
+		err := <-b.ended
+		if !errors.Is(err, errRefused) || !strings.Contains(err.Error(), "announcer") {
+			t.Errorf("got %v", err)
+		}
+		b.stop()
+		b.start(func() { b.announcer.quit = true })
+		if err := <-b.ended; err == nil || !strings.Contains(err.Error(), "run the announcer: it ended by itself") {
+			t.Errorf("a part that ends without a word: got %v", err)
+		}
+		b.stop()
+	})
+}
+
+func TestUnreadableKernel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.set(func(p *fakePlane) { p.unread = errRefused })
+		pass(freshness)
+		s := b.agent.Status()
+		if s.Directors[0].Applied != "" || s.Directors[0].Desired != "nfs-01" || s.Flows[0].Applied || s.Interfaces[0].Applied != "" {
+			t.Errorf("shown although it was not read: %+v", s)
+		}
+		if len(s.Alarms) != 1 || !strings.Contains(s.Alarms[0].What, "not known") {
+			t.Errorf("alarms: got %+v", s.Alarms)
+		}
+		b.end()
+
+		b.plane = newFakePlane(b.journal)
+		b.plane.unread = errRefused
+		from := b.len()
+		b.start(nil)
+		if err := <-b.ended; !errors.Is(err, errRefused) || len(b.since(from)) != 0 {
+			t.Errorf("a start on an unreadable kernel: got %v, %q", err, b.since(from))
+		}
+		b.stop()
+	})
+}
+
+func TestStatusIsReadOncePerInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		before := b.plane.traffics.Load()
+		for range 10 {
+			b.agent.Status()
+		}
+		if n := b.plane.traffics.Load() - before; n != 1 {
+			t.Errorf("read %d times for ten people at once", n)
+		}
+		// After a switch nobody is shown what was before it.
+		if _, err := b.agent.Switch(t.Context(), ref("nfs-02")); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.director().Applied; got != "nfs-02" {
+			t.Errorf("after a switch: got %q", got)
+		}
+		b.end()
+	})
+}
+
+func TestConflictNamesTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.seen <- model.VIPStatus{Addr: netip.MustParseAddr("192.168.10.50"), State: model.VIPConflict, Why: "192.168.10.50 is answered by 02:00:00:00:00:64"}
+		pass(0)
+		vip := b.agent.Status().Flows[0].VIPs[0]
+		if vip.State != model.VIPConflict || !strings.Contains(vip.Why, "the real server nfs-01") || !strings.Contains(vip.Why, "arp_ignore=1") {
+			t.Errorf("got %+v", vip)
+		}
+		b.end()
+	})
+}
+
+func TestFactsOfTheNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		link := model.Link{Name: "eth0", Index: 2, Up: true, MAC: model.MAC{2, 0, 0, 0, 0, 2}, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.2/24")}}
+		b.watcher.facts <- netstate.Fact{Link: &netstate.LinkFact{Link: link, Gone: true}}
+		pass(0)
+		if s := b.agent.Status(); s.Interfaces[0].Up || len(s.Alarms) != 1 || !strings.Contains(s.Alarms[0].What, "does not exist") {
+			t.Errorf("a link that is gone: got %+v, %+v", s.Interfaces, s.Alarms)
+		}
+		b.watcher.facts <- netstate.Fact{Link: &netstate.LinkFact{Link: link}}
+		pass(0)
+		if s := b.agent.Status(); !s.Interfaces[0].Up || len(s.Alarms) != 0 {
+			t.Errorf("a link that returned: got %+v, %+v", s.Interfaces, s.Alarms)
+		}
+		link.Up = false
+		b.watcher.facts <- netstate.Fact{Link: &netstate.LinkFact{Link: link}}
+		pass(0)
+		if s := b.agent.Status(); s.Interfaces[0].Up || len(s.Alarms) != 1 {
+			t.Errorf("a link without carrier: got %+v, %+v", s.Interfaces, s.Alarms)
+		}
+		b.end()
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	for failures, want := range map[int]time.Duration{1: retryFirst, 2: 2 * retryFirst, 4: 8 * retryFirst, 7: retryMost, 1 << 20: retryMost} {
+		if got := backoff(failures); got != want {
+			t.Errorf("after %d failures: got %v, want %v", failures, got, want)
+		}
+	}
+}
+
+func TestMonotonic(t *testing.T) {
+	m := readMonotonic()
+	if got := m.at(m.start.Add(5 * time.Second)); got != m.base+5e9 {
+		t.Errorf("got %d, want %d", got, m.base+5e9)
+	}
+	before := readMonotonic()
+	if d := before.base - m.at(before.start); d < -1e6 || d > 1e6 {
+		t.Errorf("two readings differ by %d ns", d)
+	}
+}

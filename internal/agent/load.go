@@ -1,0 +1,46 @@
+package agent
+
+import (
+	"fmt"
+
+	"fairlead/internal/config"
+	"fairlead/internal/control"
+	"fairlead/internal/model"
+)
+
+// Loader reads and checks the configuration, also against this machine.
+type Loader struct {
+	Read  func() ([]config.Source, error)
+	Links func() ([]model.Link, error) // of this machine, at the moment
+}
+
+// Loaded is a configuration that may be used.
+type Loaded struct {
+	Config   model.Config
+	Warnings []control.Diagnostic
+	Links    []model.Link // that it was checked against
+}
+
+// Load returns the configuration, or an error that is a *control.Error with all
+// findings when they are the cause.
+func (l Loader) Load() (Loaded, error) {
+	sources, err := l.Read()
+	if err != nil {
+		return Loaded{}, err
+	}
+	links, err := l.Links()
+	if err != nil {
+		return Loaded{}, fmt.Errorf("check the configuration against this machine: %w", err)
+	}
+	file, found := config.Parse(sources)
+	checked, more := config.Check(file)
+	found = append(found, more...)
+	if !config.Failed(found) {
+		found = append(found, config.CheckHost(checked, file, links)...)
+	}
+	diagnostics := control.Diagnostics(sources, found)
+	if config.Failed(found) {
+		return Loaded{}, &control.Error{Message: "the configuration has errors", Diagnostics: diagnostics}
+	}
+	return Loaded{Config: checked, Warnings: diagnostics, Links: links}, nil
+}

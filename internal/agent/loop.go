@@ -1,0 +1,204 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fairlead/internal/announce"
+	"fairlead/internal/decide"
+	"fairlead/internal/model"
+	"fairlead/internal/probe"
+)
+
+// loop owns the state. Only its goroutine touches what is in here.
+type loop struct {
+	*Agent
+	state      decide.State
+	loaded     Loaded
+	generation uint64
+	since      time.Time // start of the daemon
+	refused    string    // why the last reload was refused; "": it was not
+
+	links      map[string]model.Link
+	neighbours map[netip.Addr]model.MAC
+	held       map[netip.Addr]bool // virtual IPs that an earlier daemon announced
+
+	kernel   kernel
+	switches map[string]record // the last one of each director
+	rounds   *rounds
+	reports  chan report
+
+	asked    uint64           // the last order's ID
+	awaiting map[uint64]order // orders without their answer
+
+	// What the parts were told last.
+	targets []probe.Target
+	wants   []announce.Want
+	kept    []netip.Addr
+}
+
+func newLoop(ctx context.Context, a *Agent, group *errgroup.Group) *loop {
+	// A round may report while the loop is busy with an Apply.
+	reports := make(chan report, 16)
+	return &loop{
+		Agent:      a,
+		loaded:     a.first,
+		since:      time.Now(),
+		links:      make(map[string]model.Link),
+		neighbours: make(map[netip.Addr]model.MAC),
+		held:       make(map[netip.Addr]bool),
+		kernel:     kernel{plane: a.parts.Plane, log: a.log},
+		switches:   make(map[string]record),
+		rounds:     newRounds(ctx, group, a.parts.Plane, a.parts.Resets, reports),
+		reports:    reports,
+		awaiting:   make(map[uint64]order),
+	}
+}
+
+// begin adopts what the kernel holds: the choices, and the virtual IPs that are
+// announced already. All of it is known before the first Apply, and the links
+// come first: a desired value without them would take the data plane down.
+func (l *loop) begin() error {
+	applied, err := l.parts.Plane.Applied()
+	if err != nil {
+		return fmt.Errorf("adopt what the data plane holds: %w", err)
+	}
+	at := now()
+	var actions []decide.Action
+	for _, link := range l.loaded.Links {
+		l.links[link.Name] = link
+		actions = append(actions, l.step(decide.Linked{At: at, Link: link})...)
+	}
+	actions = append(actions, l.step(decide.Configured{At: at, Config: l.loaded.Config, Adopted: applied.Directors})...)
+	for addr, vip := range applied.VIPs {
+		if vip.Announce {
+			l.held[addr] = true
+			held := model.VIPStatus{Addr: addr, State: model.VIPAnnounced}
+			actions = append(actions, l.step(decide.VIPSeen{At: at, VIP: held})...)
+		}
+	}
+	l.generation = 1
+	l.kernel.adopt(applied, at.At)
+	l.logLoaded()
+	l.finish(at.At, actions)
+	for name := range applied.Directors {
+		l.resume(name)
+	}
+	return nil
+}
+
+// run handles one thing at a time until ctx ends.
+func (l *loop) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(l.pause())
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-l.parts.Results:
+			l.handle(decide.Probed{At: now(), Result: r})
+		case f := <-l.parts.Facts:
+			l.fact(f)
+		case v := <-l.parts.Seen:
+			l.handle(decide.VIPSeen{At: now(), VIP: l.explain(v)})
+		case o := <-l.orders:
+			l.asked++
+			l.awaiting[l.asked] = o
+			l.handle(decide.Ordered{At: now(), ID: l.asked, Ref: o.ref})
+		case n := <-l.loads:
+			l.load(n)
+		case r := <-l.reports:
+			l.report(r)
+		case <-timer.C:
+			l.tick()
+		}
+	}
+}
+
+func now() decide.At { return decide.At{At: time.Now()} }
+
+// pause is how long nothing is due.
+func (l *loop) pause() time.Duration {
+	due := l.kernel.due()
+	if d := l.state.Deadline(); !d.IsZero() && d.Before(due) {
+		due = d
+	}
+	// Never zero: a deadline that stays in the past must not spin.
+	return max(time.Until(due), time.Millisecond)
+}
+
+// tick does what is due: the decisions' deadline, and by finish whatever the
+// kernel needs.
+func (l *loop) tick() {
+	at := now()
+	if d := l.state.Deadline(); !d.IsZero() && !d.After(at.At) {
+		l.handle(decide.Ticked{At: at})
+		return
+	}
+	l.finish(at.At, nil)
+}
+
+// handle takes one event from the decision to its last effect.
+func (l *loop) handle(e decide.Event) { l.finish(e.When(), l.step(e)) }
+
+func (l *loop) step(e decide.Event) []decide.Action {
+	var actions []decide.Action
+	l.state, actions = decide.Step(l.state, e)
+	return actions
+}
+
+// finish brings everything to the desired value, publishes the outcome, and
+// performs the actions. The order matters: the data plane first, so that no
+// reset meets a client that would still reach the old server; and an order is
+// answered when the status shows it.
+func (l *loop) finish(at time.Time, actions []decide.Action) {
+	for _, a := range actions {
+		if s, ok := a.(decide.Switched); ok {
+			l.record(at, s)
+		}
+	}
+	if applied, tried := l.kernel.reconcile(l.state.Desired()); tried {
+		l.confirm(applied)
+	}
+	l.tell()
+	l.publish(at)
+	for _, a := range actions {
+		l.perform(a)
+	}
+}
+
+// perform does what an action asks for, but for switches: these were recorded,
+// and confirm has begun their resets.
+func (l *loop) perform(a decide.Action) {
+	switch a := a.(type) {
+	case decide.ProbeNow:
+		l.parts.Prober.Now(a.Ref, a.Timeout)
+	case decide.Reply:
+		l.reply(a)
+	case decide.Switched:
+	}
+}
+
+// load takes a configuration into force, or notes why it was refused.
+func (l *loop) load(n load) {
+	at := now()
+	if n.refused != nil {
+		l.refused = n.refused.Error()
+		l.logRefused(n.refused)
+		l.finish(at.At, nil)
+		n.answer <- l.generation
+		return
+	}
+	l.refused = ""
+	l.loaded = n.loaded
+	l.generation++
+	l.logLoaded()
+	l.handle(decide.Configured{At: at, Config: n.loaded.Config})
+	l.release()
+	n.answer <- l.generation
+}

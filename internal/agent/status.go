@@ -1,0 +1,185 @@
+package agent
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// A view is what the loop knows after an event. It is never changed: the loop
+// makes a new one.
+type view struct {
+	at         time.Time
+	since      time.Time
+	generation uint64
+	version    string
+	sources    []string
+	attach     model.AttachMode
+	ifaces     []string // that should carry the programme
+	links      map[string]model.Link
+	directors  []model.DirectorStatus
+	flows      []model.FlowStatus
+	alarms     []model.Alarm
+	failed     string // why the kernel is not as desired; "": no failure
+	refused    string // why the last reload was refused
+	applies    uint64
+}
+
+// publish makes what the loop knows visible, and logs what changed.
+func (l *loop) publish(at time.Time) {
+	v := &view{
+		at:         at,
+		since:      l.since,
+		generation: l.generation,
+		version:    l.settings.Version,
+		sources:    l.settings.Sources,
+		attach:     l.settings.Attach,
+		ifaces:     l.state.Desired().Rules.Ifaces,
+		links:      maps.Clone(l.links),
+		directors:  l.recorded(l.state.Status()),
+		flows:      l.state.Flows(),
+		alarms:     l.state.Alarms(),
+		refused:    l.refused,
+		applies:    l.kernel.applies,
+	}
+	if l.kernel.err != nil {
+		v.failed = l.kernel.err.Error()
+	}
+	v.alarms = append(v.alarms, v.own()...)
+	if old := l.view.Swap(v); old != nil {
+		l.logChanges(*old, *v)
+	} else {
+		l.logChanges(view{}, *v)
+	}
+}
+
+// recorded puts the records of the switches in.
+func (l *loop) recorded(directors []model.DirectorStatus) []model.DirectorStatus {
+	for i, d := range directors {
+		if r, ok := l.switches[d.Name]; ok && r.Epoch == d.Epoch {
+			last := r.Switch
+			directors[i].LastSwitch = &last
+		}
+	}
+	return directors
+}
+
+// own are the alarms that do not follow from the decisions.
+func (v view) own() []model.Alarm {
+	var all []model.Alarm
+	if v.failed != "" {
+		all = append(all, model.Alarm{
+			What: "the data plane is not as desired",
+			Why:  v.failed,
+			Do:   "it is tried again by itself; if it stays so, look at the kernel's log with dmesg",
+		})
+	}
+	if v.refused != "" {
+		all = append(all, model.Alarm{
+			What: "the last reload was refused; the configuration before it stays in force",
+			Why:  v.refused,
+			Do:   "correct the files, then: fairlead reload",
+		})
+	}
+	return all
+}
+
+// compose puts desired, applied and observed side by side. What the kernel did
+// not tell stays empty, and an alarm says so.
+func compose(v view, seen observation) model.Status {
+	s := model.Status{
+		At:         seen.at,
+		Version:    v.version,
+		PID:        os.Getpid(),
+		Since:      v.since,
+		Generation: v.generation,
+		Sources:    v.sources,
+		Verdicts:   seen.traffic.Verdicts,
+		Table:      seen.traffic.Table,
+		Alarms:     slices.Clone(v.alarms),
+	}
+	if seen.err != nil {
+		s.Alarms = append(s.Alarms, model.Alarm{
+			What: "what the kernel holds is not known; it is shown as empty",
+			Why:  seen.err.Error(),
+			Do:   "if it stays so, restart the daemon; the data plane forwards meanwhile",
+		})
+	}
+	s.Interfaces = interfaces(v, seen.applied)
+	for _, f := range v.flows {
+		s.Flows = append(s.Flows, observedFlow(f, seen))
+	}
+	for _, d := range v.directors {
+		s.Directors = append(s.Directors, observedDirector(d, v, seen))
+	}
+	return s
+}
+
+// interfaces are those that should carry the programme, and those that do.
+func interfaces(v view, applied model.Applied) []model.InterfaceStatus {
+	names := slices.AppendSeq(slices.Clone(v.ifaces), maps.Keys(applied.Ifaces))
+	slices.Sort(names)
+	var all []model.InterfaceStatus
+	for _, name := range slices.Compact(names) {
+		i := model.InterfaceStatus{Name: name, Desired: v.attach, Up: v.links[name].Up}
+		if held, ok := applied.Ifaces[name]; ok {
+			i.Applied, i.Why = held.Mode.String(), held.Why
+		} else if _, ok := v.links[name]; !ok {
+			i.Why = "this machine has no such interface"
+		} else {
+			i.Why = v.failed
+		}
+		all = append(all, i)
+	}
+	return all
+}
+
+// observedFlow adds what the kernel has of a flow. It is applied when all its
+// virtual IPs are.
+func observedFlow(f model.FlowStatus, seen observation) model.FlowStatus {
+	f.Applied = len(f.VIPs) > 0
+	f.VIPs = slices.Clone(f.VIPs)
+	for i, vip := range f.VIPs {
+		held, ok := seen.applied.VIPs[vip.Addr]
+		f.Applied = f.Applied && ok
+		switch {
+		case !ok:
+			f.VIPs[i].State = model.VIPNotApplied
+			if vip.State == model.VIPAnnounced {
+				f.VIPs[i].Why = "the data plane does not have it"
+			}
+		case vip.State == model.VIPAnnounced && !held.Announce:
+			f.VIPs[i].State = model.VIPNotApplied
+			f.VIPs[i].Why = "the data plane does not answer ARP for it yet"
+		}
+	}
+	f.Verdicts = seen.traffic.Flows[f.Name]
+	for _, c := range f.Verdicts {
+		f.Total = f.Total.Add(c)
+	}
+	return f
+}
+
+// observedDirector adds what the kernel has of a director.
+func observedDirector(d model.DirectorStatus, v view, seen observation) model.DirectorStatus {
+	d.Applied = seen.applied.Directors[d.Name].Active
+	if d.Applied != d.Desired && d.Why == "" {
+		d.Why = v.failed
+	}
+	d.Servers = slices.Clone(d.Servers)
+	for i, s := range d.Servers {
+		ref := model.ServerRef{Director: d.Name, Server: s.Name}
+		conns := seen.traffic.Conns[ref]
+		s.Active = s.Name == d.Applied
+		s.Connections = conns.Present
+		s.Total = seen.traffic.Servers[ref]
+		d.Servers[i] = s
+		d.Connections += conns.Present
+		d.Old += conns.Old
+		d.Total = d.Total.Add(s.Total)
+	}
+	return d
+}

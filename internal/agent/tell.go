@@ -1,0 +1,113 @@
+package agent
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"fairlead/internal/announce"
+	"fairlead/internal/decide"
+	"fairlead/internal/model"
+	"fairlead/internal/netstate"
+	"fairlead/internal/probe"
+)
+
+// tell gives the parts their new wishes, where these changed.
+func (l *loop) tell() {
+	if targets := targets(l.state.Targets()); !slices.Equal(targets, l.targets) {
+		l.targets = targets
+		l.parts.Prober.Set(targets)
+	}
+	if keep := addresses(l.loaded.Config); !slices.Equal(keep, l.kept) {
+		l.kept = keep
+		l.parts.Watcher.Keep(keep)
+	}
+	if wants := announcements(l.state.Announcements(), l.held, l.kernel.applied); !slices.Equal(wants, l.wants) {
+		l.wants = wants
+		l.parts.Announcer.Set(wants)
+	}
+}
+
+func targets(wanted []decide.Target) []probe.Target {
+	all := make([]probe.Target, len(wanted))
+	for i, t := range wanted {
+		all[i] = probe.Target(t)
+	}
+	return all
+}
+
+// addresses are those of all real servers: their neighbour entries are kept
+// fresh whether they are active or not.
+func addresses(cfg model.Config) []netip.Addr {
+	var all []netip.Addr
+	for _, d := range cfg.Directors {
+		for _, s := range d.Servers {
+			all = append(all, s.Addr)
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}
+
+// announcements are the virtual IPs to announce. One is answered for once the
+// kernel was seen to hold it so: a gratuitous ARP before would draw packets
+// that nobody takes.
+func announcements(may []decide.Announcement, held map[netip.Addr]bool, applied model.Applied) []announce.Want {
+	wants := make([]announce.Want, len(may))
+	for i, a := range may {
+		wants[i] = announce.Want{
+			Addr:      a.Addr,
+			Iface:     a.Iface,
+			MAC:       a.MAC,
+			Held:      held[a.Addr],
+			Answering: applied.VIPs[a.Addr].Announce,
+		}
+	}
+	return wants
+}
+
+// release drops the marks of virtual IPs that the configuration has no more:
+// should one return, it is probed like a new one.
+func (l *loop) release() {
+	for addr := range l.held {
+		if !slices.ContainsFunc(l.state.Desired().Rules.VIPs, func(v model.VIP) bool { return v.Addr == addr }) {
+			delete(l.held, addr)
+		}
+	}
+}
+
+// fact takes in what was seen of the network.
+func (l *loop) fact(f netstate.Fact) {
+	if f.Link != nil {
+		if f.Link.Gone {
+			delete(l.links, f.Link.Name)
+		} else {
+			l.links[f.Link.Name] = f.Link.Link
+		}
+		l.handle(decide.Linked{At: now(), Link: f.Link.Link, Gone: f.Link.Gone})
+	}
+	if f.Neighbour != nil {
+		if f.Neighbour.MAC.Known() {
+			l.neighbours[f.Neighbour.Addr] = f.Neighbour.MAC
+		}
+		l.handle(decide.Neighbours{At: now(), Neighbour: *f.Neighbour})
+	}
+}
+
+// explain names the real server that answers for a virtual IP, when it is one:
+// the usual cause of a conflict, and one that has a remedy.
+func (l *loop) explain(v model.VIPStatus) model.VIPStatus {
+	if v.State != model.VIPConflict {
+		return v
+	}
+	for _, d := range l.loaded.Config.Directors {
+		for _, s := range d.Servers {
+			if mac, ok := l.neighbours[s.Addr]; ok && strings.Contains(v.Why, mac.String()) {
+				v.Why = fmt.Sprintf("the real server %s itself answers ARP for it (%s); set net.ipv4.conf.all.arp_ignore=1 there", s.Name, v.Why)
+				return v
+			}
+		}
+	}
+	return v
+}
