@@ -78,8 +78,8 @@ func (r *reporter) table(x Result) {
 	r.row("switch", show(x.Switch), "decision to the new table in the kernel")
 	r.row("resets sent", fmt.Sprint(x.ConnectionsReset), fmt.Sprintf("of %d known connections, after %s", x.ConnectionsKnown, show(x.Resets)))
 	r.row("idle client", show(x.IdleReset), idleNote(x))
-	r.row("longest stall", show(&x.LongestStall), "of one client, between two operations")
-	r.row("  less detection", show(x.StallAfter), "goal "+stallGoal.String())
+	r.row("longest stall", show(&x.LongestStall), "of one client, "+side(x.StallFrom))
+	r.row("  at the switch", show(x.SwitchStall), fmt.Sprintf("less detection %s, goal %v", show(x.StallAfter), stallGoal))
 	if x.Backoff != nil && *x.Backoff > 0 {
 		r.row("  its back-off", show(x.Backoff), "the client's own wait after it was refused")
 	}
@@ -99,6 +99,15 @@ func (r *reporter) table(x Result) {
 	for _, reason := range x.Reasons {
 		fmt.Fprintln(r.out, "    "+r.paint(red, reason))
 	}
+}
+
+// side tells on which side of the fault something began, and how far from it.
+func side(m Millis) string {
+	if m < 0 {
+		m = -m
+		return show(&m) + " before the fault"
+	}
+	return show(&m) + " after the fault"
 }
 
 // idleNote tells how the connection ended on which nothing was in flight.

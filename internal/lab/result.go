@@ -54,7 +54,9 @@ type Result struct {
 	IdleReset      *Millis `json:"idle_reset_ms"`
 	IdleEnd        string  `json:"idle_end"`                 // how the idle connection ended
 	LongestStall   Millis  `json:"longest_stall_ms"`         // between two operations of one client
-	StallAfter     *Millis `json:"stall_after_detection_ms"` // longest stall less detection
+	StallFrom      Millis  `json:"longest_stall_from_ms"`    // its begin, counted from the fault
+	SwitchStall    *Millis `json:"switch_stall_ms"`          // the longest one that the decision falls into
+	StallAfter     *Millis `json:"stall_after_detection_ms"` // the same less the detection
 	Backoff        *Millis `json:"client_backoff_ms"`        // refused clients waited so long after the decision
 
 	ConnectionsKnown int `json:"connections_known"`
@@ -130,7 +132,9 @@ func (m measured) count(r *Result) {
 		if turn := m.turn(); turn != 0 {
 			after = after.Plus(c.Between(turn, m.ended))
 		}
-		r.LongestStall = max(r.LongestStall, millis(c.Stall()))
+		if g := c.Stall(); millis(g.Length()) > r.LongestStall {
+			r.LongestStall, r.StallFrom = millis(g.Length()), millis(g.From.Since(m.injected))
+		}
 		r.Reconnects += c.Events[nfs.Reconnected]
 	}
 	r.Operations, r.Bytes = all.Operations, all.Bytes
@@ -150,7 +154,6 @@ func (m measured) times(r *Result) {
 	decided := clock.Instant(m.sw.DecidedMono)
 	detection := decided.Since(m.injected)
 	r.Detection = measuredMillis(detection)
-	r.StallAfter = measuredMillis(max(0, r.LongestStall.duration()-detection))
 	r.ConnectionsKnown, r.ConnectionsReset = m.sw.Known, m.sw.Reset
 	if m.sw.AppliedMono != 0 {
 		r.Switch = measuredMillis(clock.Instant(m.sw.AppliedMono).Since(decided))
@@ -161,11 +164,13 @@ func (m measured) times(r *Result) {
 	if m.idle.At >= decided {
 		r.IdleReset = measuredMillis(m.idle.At.Since(decided))
 	}
-	var backoff time.Duration
+	var backoff, stall time.Duration
 	for _, c := range m.clients {
 		backoff = max(backoff, c.Backoff(decided))
+		stall = max(stall, c.StallOver(decided).Length())
 	}
-	r.Backoff = measuredMillis(backoff)
+	r.Backoff, r.SwitchStall = measuredMillis(backoff), measuredMillis(stall)
+	r.StallAfter = measuredMillis(max(0, stall-detection))
 }
 
 // judge lists what is not as it should be.
@@ -193,6 +198,7 @@ func (m measured) judge(r Result) (reasons []string) {
 	if m.opts.Fault != Kill { // there the dead server's kernel ends the connections
 		fail(r.IdleReset == nil || m.idle.Kind != nfs.Reset, "the idle connection was not reset by the switch: %s", r.IdleEnd)
 		fail(r.IdleReset != nil && r.IdleReset.duration() > slack, "the idle connection was reset later than %v after the decision", slack)
+		fail(*r.SwitchStall == 0, "the clients did nothing before or after the switch")
 		fail(r.StallAfter.duration() > slack, "a client stalled longer than the detection and %v", slack)
 	}
 	return reasons

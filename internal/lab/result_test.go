@@ -61,6 +61,8 @@ func TestResultOfALinkCut(t *testing.T) {
 		{"resets", *r.Resets, 1},
 		{"idle reset", *r.IdleReset, 2},
 		{"longest stall", r.LongestStall, 11005},
+		{"its begin", r.StallFrom, 0},
+		{"stall at the switch", *r.SwitchStall, 11005},
 		{"stall after detection", *r.StallAfter, 5},
 		{"back-off", *r.Backoff, 0},
 	} {
@@ -100,6 +102,8 @@ func TestVerdicts(t *testing.T) {
 		{"idle closed", func(m *measured) { m.idle.Kind = nfs.Closed }, "was not reset by the switch: closed"},
 		{"idle late", func(m *measured) { m.idle.At += clock.Instant(300 * ms) }, "later than 250ms"},
 		{"long stall", func(m *measured) { m.clients[3] = steady(13_300) }, "stalled longer"},
+		{"a stall elsewhere", func(m *measured) { m.clients[3].Samples = m.clients[3].Samples[180:] }, ""},
+		{"no work after the switch", func(m *measured) { m.clients = []workload.Seen{{}} }, "did nothing before or after"},
 		{"kill: the client's own back-off counts apart", func(m *measured) {
 			m.opts.Fault, m.idle, m.ended = Kill, workload.Ending{At: 5, Kind: nfs.Closed}, clock.Instant(19_000*ms)
 			m.clients[3] = steady(16_000)

@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 	switch role {
 	case "lab-server":
 		err = labServer(os.Args[2:])
+	case "run":
+		err = runFake(os.Args[2:])
 	case "lab-leftover":
 		err = leftover()
 	default:
@@ -205,7 +207,7 @@ func testSite(t *testing.T, backend Backend) {
 		if seen.Events[nfs.Reconnected] == 0 {
 			t.Errorf("worker %d: events %v, want a reconnect", i+1, seen.Events)
 		}
-		t.Logf("worker %d: stall %v, events %v", i+1, seen.Stall(), seen.Events)
+		t.Logf("worker %d: stall %v, events %v", i+1, seen.Stall().Length(), seen.Events)
 	}
 }
 

@@ -110,12 +110,29 @@ func (s Seen) Between(from, to clock.Instant) Volume {
 	return v
 }
 
-// Stall is the longest time between two operations completed one after the
+// Gap is the time between two operations of a client, completed one after the
 // other.
-func (s Seen) Stall() time.Duration {
-	var longest time.Duration
+type Gap struct{ From, To clock.Instant }
+
+// Length is how long the gap lasted.
+func (g Gap) Length() time.Duration { return g.To.Since(g.From) }
+
+// Stall is the longest gap.
+func (s Seen) Stall() Gap {
+	return s.longest(func(Gap) bool { return true })
+}
+
+// StallOver is the gap that an instant falls into.
+func (s Seen) StallOver(at clock.Instant) Gap {
+	return s.longest(func(g Gap) bool { return g.From <= at && at < g.To })
+}
+
+func (s Seen) longest(wanted func(Gap) bool) Gap {
+	var longest Gap
 	for i := 1; i < len(s.Samples); i++ {
-		longest = max(longest, s.Samples[i].At.Since(s.Samples[i-1].At))
+		if g := (Gap{s.Samples[i-1].At, s.Samples[i].At}); wanted(g) && g.Length() > longest.Length() {
+			longest = g
+		}
 	}
 	return longest
 }
