@@ -74,16 +74,15 @@ func (r *reporter) row(name, value, note string) {
 // table prints the result for people.
 func (r *reporter) table(x Result) {
 	fmt.Fprintf(r.out, "\n  fault %v, %v NFS servers, XDP %s\n\n", x.Fault, x.NFS, orDash(x.XDP))
-	r.row("detection", show(x.Detection), fmt.Sprintf("fault to decision; at most %s", show(&x.DetectionLimit)))
-	r.row("switch", show(x.Switch), "decision to the new table in the kernel")
-	r.row("resets sent", fmt.Sprint(x.ConnectionsReset), fmt.Sprintf("of %d known connections, after %s", x.ConnectionsKnown, show(x.Resets)))
-	r.row("idle client", show(x.IdleReset), idleNote(x))
+	r.switchRows(x)
 	r.row("longest stall", show(&x.LongestStall), "of one client, "+side(x.StallFrom))
-	r.row("  at the switch", show(x.SwitchStall), fmt.Sprintf("less detection %s, goal %v", show(x.StallAfter), stallGoal))
+	if x.SwitchStall != nil {
+		r.row("  at the switch", show(x.SwitchStall), fmt.Sprintf("less detection %s, goal %v", show(x.StallAfter), stallGoal))
+	}
 	if x.Backoff != nil && *x.Backoff > 0 {
 		r.row("  its back-off", show(x.Backoff), "the client's own wait after it was refused")
 	}
-	r.row("operations", fmt.Sprint(x.Operations), fmt.Sprintf("%d before the fault, %d after the switch", x.OperationsBefore, x.OperationsAfter))
+	r.row("operations", fmt.Sprint(x.Operations), fmt.Sprintf("%d before the fault, %d after it", x.OperationsBefore, x.OperationsAfter))
 	r.row("data", mebibytes(x.Bytes), fmt.Sprintf("%s before, %s after", mebibytes(x.BytesBefore), mebibytes(x.BytesAfter)))
 	r.row("compared", mebibytes(x.BytesCompared), fmt.Sprintf("%d bytes different", x.BytesDifferent))
 	r.row("client errors", fmt.Sprint(x.ClientErrors), fmt.Sprintf("%d reconnects, %d calls found their work done", x.Reconnects, x.Repeated))
@@ -99,6 +98,18 @@ func (r *reporter) table(x Result) {
 	for _, reason := range x.Reasons {
 		fmt.Fprintln(r.out, "    "+r.paint(red, reason))
 	}
+}
+
+// switchRows are about the switch, or about the lack of one.
+func (r *reporter) switchRows(x Result) {
+	if x.Detection == nil {
+		r.row("detection", "none", "watched for longer than "+show(&x.DetectionLimit))
+		return
+	}
+	r.row("detection", show(x.Detection), "fault to decision; at most "+show(&x.DetectionLimit))
+	r.row("switch", show(x.Switch), "decision to the new table in the kernel")
+	r.row("resets sent", fmt.Sprint(x.ConnectionsReset), fmt.Sprintf("of %d known connections, after %s", x.ConnectionsKnown, show(x.Resets)))
+	r.row("idle client", show(x.IdleReset), idleNote(x))
 }
 
 // side tells on which side of the fault something began, and how far from it.

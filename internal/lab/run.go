@@ -203,9 +203,9 @@ func (r *run) waiting() {
 	switch {
 	case wait < tellTime/2:
 	case backoff > 0:
-		r.line("the client waits since %s; its own back-off lasts %s more", seconds(wait), seconds(backoff))
+		r.line("the client has waited for %s; its own back-off lasts %s more", seconds(wait), seconds(backoff))
 	default:
-		r.line("the client waits since %s", seconds(wait))
+		r.line("the client has waited for %s", seconds(wait))
 	}
 }
 
