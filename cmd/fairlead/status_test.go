@@ -44,7 +44,7 @@ func quietStatus() model.Status {
 			VIPs: []model.VIPStatus{{Addr: vip, State: model.VIPAnnounced}}, Total: model.Counter{Packets: 8123456, Bytes: 9876543210}}},
 		Directors: []model.DirectorStatus{{
 			Name: "nfs", Desired: "nfs-01", Applied: "nfs-01", Epoch: 1, Reason: model.ReasonFirst, Since: now.Add(-76 * time.Hour),
-			LastSwitch:  &model.Switch{To: "nfs-01", Reason: model.ReasonFirst, Epoch: 1, Why: "first choice", DecidedMono: 1e9, AppliedMono: 1e9 + 412000},
+			LastSwitch:  &model.Switch{To: "nfs-01", Reason: model.ReasonFirst, Epoch: 1, Why: "first choice", DecidedMono: 1e9, AppliedMono: 1e9 + 412000, ResetMono: 1e9 + 650000},
 			Connections: 41, Total: model.Counter{Packets: 8123456, Bytes: 9876543210},
 			Servers: []model.ServerStatus{
 				{Name: "nfs-01", Addr: netip.MustParseAddr("192.168.10.100"), Port: 2049, Weight: 10, Health: model.HealthUp, Since: now.Add(-76 * time.Hour),

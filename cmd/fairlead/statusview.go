@@ -90,7 +90,10 @@ func (p *page) lastSwitch(s *model.Switch) {
 	if s.AppliedMono > 0 {
 		took = append(took, "applied after "+millis(time.Duration(s.AppliedMono-s.DecidedMono)))
 	}
-	if s.ResetMono > 0 {
+	switch {
+	case s.ResetMono > 0 && s.Known == 0:
+		took = append(took, "no connection to reset")
+	case s.ResetMono > 0:
 		took = append(took, fmt.Sprintf("%d of %s reset after %s, %d ended",
 			s.Reset, count(s.Known, "connection"), millis(time.Duration(s.ResetMono-s.DecidedMono)), s.Ended))
 	}

@@ -67,11 +67,13 @@ func (l *loop) report(r report) {
 	}
 	if s.ResetMono == 0 && !r.sentAt.IsZero() {
 		s.ResetMono = l.clock.at(r.sentAt)
+	}
+	if r.known > 0 && s.Reset == 0 && r.reset > 0 {
 		l.log.Info("old connections reset", "director", r.director, "epoch", r.epoch, "known", r.known, "reset", r.reset)
 	}
 	s.Known, s.Reset, s.Ended = r.known, r.reset, r.ended
 	l.switches[r.director] = s
-	if r.last {
+	if r.last && r.known > 0 {
 		l.log.Info("old connections ended", "director", r.director, "epoch", r.epoch,
 			"known", r.known, "reset", r.reset, "ended", r.ended)
 	}
