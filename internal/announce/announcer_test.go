@@ -214,3 +214,63 @@ func TestInterfaceGoneAndBack(t *testing.T) {
 	p := probeOf(vip, s.mac)
 	s.hears(t, p, p, p)
 }
+
+// TestInterfaceReplacedUnseen replaces the interface while the Announcer waits
+// for its states to be taken: it never meets the moment without one.
+func TestInterfaceReplacedUnseen(t *testing.T) {
+	s := newScene(t)
+	both := func() []Want {
+		second := s.want(true, false)[0]
+		second.Addr = vip.Next()
+		return append(s.want(true, false), second)
+	}
+	s.Set(both())
+	s.run(t)
+	if got := <-s.seen; got.State != model.VIPAnnounced {
+		t.Fatalf("got %+v, want it announced", got)
+	}
+	do(t, s.handle.LinkDel(s.link(t, s.handle)))
+	s.wire(t)
+	s.Set(both())
+	states := make(map[netip.Addr][]string)
+	timeout := time.After(patience)
+	for len(states[vip]) < 2 || len(states[vip.Next()]) < 2 {
+		select {
+		case got := <-s.seen:
+			if all := states[got.Addr]; len(all) > 0 || got.State == model.VIPProbing {
+				states[got.Addr] = append(all, got.State)
+			}
+		case <-timeout:
+			t.Fatalf("got %v, want both asked for and announced anew", states)
+		}
+	}
+	for addr, all := range states {
+		if all[len(all)-1] != model.VIPAnnounced {
+			t.Errorf("%v went through %v, want it announced in the end", addr, all)
+		}
+	}
+}
+
+// TestUnsentQuestionDoesNotCount lets a question fail at the socket.
+func TestUnsentQuestionDoesNotCount(t *testing.T) {
+	s := newScene(t)
+	within(t, s.ns, func() error {
+		p, err := openPort("eth0")
+		if err != nil {
+			return err
+		}
+		p.close()
+		c := begin(s.want(false, false)[0], time.Now())
+		l := &loop{
+			Announcer: s.Announcer,
+			claims:    map[netip.Addr]claim{vip: c},
+			ports:     map[string]*port{"eth0": p},
+			broken:    map[string]time.Time{},
+		}
+		l.act(c.tick(time.Now()))
+		if got := l.claims[vip]; !got.cut || got.asked != 0 || l.ports["eth0"] != nil {
+			t.Errorf("after a failed question: got %+v, want the claim cut and the port closed", got)
+		}
+		return nil
+	})
+}

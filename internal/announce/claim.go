@@ -96,7 +96,7 @@ func (c claim) revise(w Want, now time.Time) claim {
 // lose follows the loss of the interface. One that is merely down keeps what
 // was taken; one that is gone takes it along.
 func (c claim) lose(why string, gone bool, now time.Time) claim {
-	if gone && c.state != model.VIPProbing {
+	if gone {
 		c.want.Held = false
 		c = begin(c.want, now)
 	}
@@ -161,14 +161,13 @@ func (c claim) spread() time.Duration {
 	return time.Duration(h.Sum32()%2000) * time.Millisecond
 }
 
-// deadline is when tick has something to do; zero: never.
+// deadline is when tick has something to do; zero: never. A burst and a round
+// never meet: the one follows the other.
 func (c claim) deadline() time.Time {
 	switch {
 	case c.cut:
 		return time.Time{}
-	case c.burst == 0:
-		return c.next
-	case c.next.IsZero() || c.burstAt.Before(c.next):
+	case c.burst > 0:
 		return c.burstAt
 	}
 	return c.next
@@ -176,30 +175,26 @@ func (c claim) deadline() time.Time {
 
 // tick does what is due.
 func (c claim) tick(now time.Time) (claim, []arp) {
-	if c.cut {
+	if d := c.deadline(); d.IsZero() || now.Before(d) {
 		return c, nil
 	}
-	var out []arp
-	if c.burst > 0 && !now.Before(c.burstAt) {
+	if c.burst > 0 {
 		c.burst--
 		c.burstAt = now.Add(pace)
-		out = append(out, announcementOf(c.want.Addr, c.want.MAC), unaskedOf(c.want.Addr, c.want.MAC))
-	}
-	if c.next.IsZero() || now.Before(c.next) {
-		return c, out
+		return c, []arp{announcementOf(c.want.Addr, c.want.MAC), unaskedOf(c.want.Addr, c.want.MAC)}
 	}
 	if c.asked < probes {
 		c.asked++
 		c.next = now.Add(spacing)
-		return c, append(out, probeOf(c.want.Addr, c.want.MAC))
+		return c, []arp{probeOf(c.want.Addr, c.want.MAC)}
 	}
 	// Nobody answered a whole round. A rival of an address that we answer for all
 	// the while may just be shy.
 	if c.state == model.VIPConflict && c.want.Answering && now.Sub(c.rival) < oblivion {
 		c.asked, c.next = 0, now.Add(again)
-		return c, out
+		return c, nil
 	}
-	return c.taken(now), out
+	return c.taken(now), nil
 }
 
 func (c claim) status() model.VIPStatus {

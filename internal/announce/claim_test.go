@@ -114,6 +114,16 @@ func TestFreeAddressIsTaken(t *testing.T) {
 7000 reply`)
 }
 
+func TestNothingHappensEarly(t *testing.T) {
+	c, sent := begin(fresh, start).tick(start)
+	if len(sent) != 1 {
+		t.Fatalf("sent %d packets, want the first question", len(sent))
+	}
+	if again, more := c.tick(start.Add(spacing - 1)); again != c || more != nil {
+		t.Errorf("a nanosecond early it sent %v and became %+v", more, again)
+	}
+}
+
 func TestHeldAddressIsNotAskedFor(t *testing.T) {
 	play(held).until(5000).expect(t, "0 announced")
 }
@@ -216,6 +226,19 @@ func TestConflictEndsABurst(t *testing.T) {
 0 reply
 500 announcement
 500 conflict 192.168.10.50 is claimed by 02:00:00:00:00:02`)
+}
+
+func TestEndOfAnsweringEndsABurst(t *testing.T) {
+	play(held).wants(answering).until(500).wants(held).until(5000).wants(answering).until(5500).expect(t, `
+0 announced
+0 announcement
+0 reply
+5000 announcement
+5000 reply`)
+	d := play(held).wants(answering).until(500).wants(held)
+	if next := d.deadline(); !next.IsZero() {
+		t.Errorf("something is due at %v", next.Sub(start))
+	}
 }
 
 func TestRevise(t *testing.T) {
