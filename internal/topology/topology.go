@@ -17,6 +17,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"fairlead/internal/model"
 )
@@ -65,7 +66,7 @@ func makeBridge() error {
 	}
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName}, MulticastSnooping: &quiet}
 	if err := netlink.LinkAdd(bridge); err != nil {
-		return fmt.Errorf("add bridge: %w", err)
+		return fmt.Errorf("add bridge: %w", missing(err, "bridge"))
 	}
 	return up(bridgeName)
 }
@@ -121,7 +122,7 @@ func (s *Segment) cable(h *Host) error {
 		PeerNamespace:    netlink.NsFd(int(host)),
 	}
 	if err := netlink.LinkAdd(veth); err != nil {
-		return fmt.Errorf("add port %s: %w", h.Name, err)
+		return fmt.Errorf("add port %s: %w", h.Name, missing(err, "veth"))
 	}
 	return up(h.Name)
 }
@@ -162,6 +163,14 @@ func (s *Segment) Close() error {
 	s.hosts = nil
 	slices.Reverse(names)
 	return remove(names)
+}
+
+// missing explains the kernel's answer to a kind of interface that it lacks.
+func missing(err error, module string) error {
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("%w (the kernel lacks the module %s)", err, module)
+	}
+	return err
 }
 
 // hardwareAddr is a locally administered address that shows the IPv4 address.
