@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -628,6 +629,19 @@ func TestFactsOfTheNetwork(t *testing.T) {
 		}
 		b.end()
 	})
+}
+
+// TestStatusHasNoNull: who reads the JSON need not look for missing lists.
+func TestStatusHasNoNull(t *testing.T) {
+	for _, v := range []view{
+		{},
+		{directors: []model.DirectorStatus{{}}, flows: []model.FlowStatus{{}}},
+	} {
+		text, err := json.Marshal(compose(v, observation{}))
+		if err != nil || strings.Contains(strings.Replace(string(text), `"sources":null`, "", 1), "null") {
+			t.Errorf("got %s, %v", text, err)
+		}
+	}
 }
 
 func TestBackoff(t *testing.T) {

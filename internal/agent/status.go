@@ -99,7 +99,13 @@ func compose(v view, seen observation) model.Status {
 		Sources:    v.sources,
 		Verdicts:   seen.traffic.Verdicts,
 		Table:      seen.traffic.Table,
-		Alarms:     slices.Clone(v.alarms),
+		Alarms:     append([]model.Alarm{}, v.alarms...),
+		// Who reads the JSON finds empty lists, never null.
+		Flows:     []model.FlowStatus{},
+		Directors: []model.DirectorStatus{},
+	}
+	if s.Verdicts == nil {
+		s.Verdicts = map[string]model.Counter{}
 	}
 	if seen.err != nil {
 		s.Alarms = append(s.Alarms, model.Alarm{
@@ -122,7 +128,7 @@ func compose(v view, seen observation) model.Status {
 func interfaces(v view, applied model.Applied) []model.InterfaceStatus {
 	names := slices.AppendSeq(slices.Clone(v.ifaces), maps.Keys(applied.Ifaces))
 	slices.Sort(names)
-	var all []model.InterfaceStatus
+	all := []model.InterfaceStatus{}
 	for _, name := range slices.Compact(names) {
 		i := model.InterfaceStatus{Name: name, Desired: v.attach, Up: v.links[name].Up}
 		if held, ok := applied.Ifaces[name]; ok {
@@ -141,7 +147,7 @@ func interfaces(v view, applied model.Applied) []model.InterfaceStatus {
 // virtual IPs are.
 func observedFlow(f model.FlowStatus, seen observation) model.FlowStatus {
 	f.Applied = len(f.VIPs) > 0
-	f.VIPs = slices.Clone(f.VIPs)
+	f.VIPs = append([]model.VIPStatus{}, f.VIPs...)
 	for i, vip := range f.VIPs {
 		held, ok := seen.applied.VIPs[vip.Addr]
 		f.Applied = f.Applied && ok
@@ -156,7 +162,9 @@ func observedFlow(f model.FlowStatus, seen observation) model.FlowStatus {
 			f.VIPs[i].Why = "the data plane does not answer ARP for it yet"
 		}
 	}
-	f.Verdicts = seen.traffic.Flows[f.Name]
+	if f.Verdicts = seen.traffic.Flows[f.Name]; f.Verdicts == nil {
+		f.Verdicts = map[string]model.Counter{}
+	}
 	for _, c := range f.Verdicts {
 		f.Total = f.Total.Add(c)
 	}
@@ -169,7 +177,7 @@ func observedDirector(d model.DirectorStatus, v view, seen observation) model.Di
 	if d.Applied != d.Desired && d.Why == "" {
 		d.Why = v.failed
 	}
-	d.Servers = slices.Clone(d.Servers)
+	d.Servers = append([]model.ServerStatus{}, d.Servers...)
 	for i, s := range d.Servers {
 		ref := model.ServerRef{Director: d.Name, Server: s.Name}
 		conns := seen.traffic.Conns[ref]
