@@ -29,6 +29,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (Result, error) {
 	if os.Geteuid() != 0 {
 		return Result{}, ErrNeedsRoot
 	}
+	if os.Getenv(insideVar) != "" {
+		return Result{}, fmt.Errorf("this process belongs to a lab already (%s is set): start the lab elsewhere", insideVar)
+	}
 	if o.Program == "" {
 		var err error
 		if o.Program, err = os.Executable(); err != nil {

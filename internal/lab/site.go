@@ -20,6 +20,11 @@ import (
 // prefix begins the names of the lab's namespaces and directories.
 const prefix = "fairlead-lab"
 
+// insideVar marks the environment of the lab's processes. Run refuses to run in
+// one: a programme that takes "lab-server" for something else could otherwise
+// build labs without end.
+const insideVar = "FAIRLEAD_LAB"
+
 // The note's diagram.
 var (
 	vip         = netip.MustParseAddr("192.168.10.50")
@@ -126,6 +131,7 @@ func (s *site) start(h *topology.Host, cmd *exec.Cmd) (*topology.Process, error)
 	}
 	defer out.Close() // the process has its own descriptor
 	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(os.Environ(), insideVar+"=1")
 	return h.Start(cmd)
 }
 

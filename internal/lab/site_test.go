@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"fairlead/internal/model"
 	"fairlead/internal/nfs"
 	"fairlead/internal/nfsd"
+	"fairlead/internal/topology"
 )
 
 // TestMain lets the test programme start itself as the lab's NFS server.
@@ -208,6 +211,19 @@ func testSite(t *testing.T, backend Backend) {
 			t.Errorf("worker %d: events %v, want a reconnect", i+1, seen.Events)
 		}
 		t.Logf("worker %d: stall %v, events %v", i+1, seen.Stall().Length(), seen.Events)
+	}
+}
+
+func TestNoLabInsideALab(t *testing.T) {
+	t.Setenv(insideVar, "1")
+	if _, err := Run(t.Context(), Options{}, os.Stderr); err == nil || !strings.Contains(err.Error(), insideVar) {
+		t.Errorf("got %v, want a refusal that names %s", err, insideVar)
+	}
+	s := &site{dir: t.TempDir()}
+	cmd := exec.Command("/nonexistent")
+	s.start(&topology.Host{Spec: topology.Spec{Name: "x"}}, cmd) // only the preparation counts
+	if !slices.Contains(cmd.Env, insideVar+"=1") {
+		t.Errorf("the lab's processes are not marked: %q", cmd.Env)
 	}
 }
 

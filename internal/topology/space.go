@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // namesDir is where named network namespaces are found, by ip netns as well.
@@ -18,9 +19,30 @@ const namesDir = "/run/netns"
 // space is a named network namespace.
 type space struct{ name string }
 
+// shareNames makes namesDir a mount of its own that is shared with other mount
+// namespaces, as ip netns does. If that came later, it would cover the
+// namespaces that exist already, and nobody could remove them any more.
+func shareNames() error {
+	if err := os.MkdirAll(namesDir, 0o755); err != nil {
+		return err
+	}
+	share := func() error { return unix.Mount("", namesDir, "none", unix.MS_SHARED|unix.MS_REC, "") }
+	err := share()
+	if !errors.Is(err, unix.EINVAL) { // EINVAL: not a mount yet
+		return err
+	}
+	if err := unix.Mount(namesDir, namesDir, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	return share()
+}
+
 // makeSpace makes a new namespace.
 func makeSpace(name string) (space, error) {
 	err := onThread(func() error {
+		if err := shareNames(); err != nil {
+			return fmt.Errorf("prepare %s: %w", namesDir, err)
+		}
 		ns, err := netns.NewNamed(name)
 		if err != nil {
 			return err

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,11 +66,30 @@ func remove(names []string) error {
 	}
 	errs = append(errs, killIn(spaces))
 	for _, n := range names {
-		if err := netns.DeleteNamed(n); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := unname(n); err != nil {
 			errs = append(errs, fmt.Errorf("remove network namespace %s: %w", n, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// unname removes a namespace's name. Where the directory outlives a reboot the
+// name is a plain file, and it may be a mount several times over.
+func unname(name string) error {
+	path := filepath.Join(namesDir, name)
+	for {
+		err := unix.Unmount(path, unix.MNT_DETACH)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // not, or no longer, a mount
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // identity tells namespaces apart.

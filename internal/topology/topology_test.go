@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,12 @@ func TestMain(m *testing.M) {
 	case "sleeper": // until it is killed
 		fmt.Println("ready")
 		select {}
+	case "alone": // in a mount namespace of its own
+		if err := alone(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
 	case "owner": // of a segment with a sleeper, until it is killed
 		if err := own(); err != nil {
 			fmt.Println(err)
@@ -40,6 +47,24 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(m.Run())
+}
+
+// alone builds a segment where nobody has prepared the directory of the names,
+// does what ip netns does when it prepares it, and removes the segment.
+func alone() error {
+	for unix.Unmount(namesDir, unix.MNT_DETACH) == nil {
+	}
+	s, err := Build(testPrefix)
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("", namesDir, "none", unix.MS_SHARED|unix.MS_REC, ""); errors.Is(err, unix.EINVAL) {
+		err = unix.Mount(namesDir, namesDir, "none", unix.MS_BIND|unix.MS_REC, "")
+		if err != nil {
+			return err
+		}
+	}
+	return s.Close()
 }
 
 func own() error {
@@ -358,6 +383,38 @@ func gone(ctx context.Context, pid int) error {
 		return fmt.Errorf("process %d is still there", pid)
 	}
 	return err
+}
+
+// TestNamesStayRemovable lets ip netns be used for the first time after a
+// segment was built.
+func TestNamesStayRemovable(t *testing.T) {
+	needRoot(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleVar+"=alone")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestSweepAfterAReboot finds the name of a namespace that is no more.
+func TestSweepAfterAReboot(t *testing.T) {
+	pair(t) // makes the directory
+	ended := exec.Command(os.Args[0], "-test.run=^$")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("%s-%d-switch", testPrefix, ended.Process.Pid)
+	if err := os.WriteFile(namesDir+"/"+name, nil, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	names, err := Sweep(testPrefix)
+	if err != nil || !slices.Contains(names, name) {
+		t.Errorf("swept %v, %v; want %s", names, err, name)
+	}
+	if _, err := os.Stat(namesDir + "/" + name); err == nil {
+		t.Error("the name is still there")
+	}
 }
 
 func TestOwner(t *testing.T) {
