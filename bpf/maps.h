@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Everything that the programme shares with user space, and the only place
+ * where a shared structure is written: the Go types are generated from here.
+ * A change of a layout needs a new LAYOUT in internal/dataplane.
+ *
+ * Who writes what: rules and directors are written by user space only, always
+ * the copy that no packet reads, which then becomes the current one by a single
+ * store. The connection table is written by the programme.
+ */
+#ifndef FAIRLEAD_MAPS_H
+#define FAIRLEAD_MAPS_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "verdict.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define INLINE static __always_inline
+/* A global function: the verifier proves it once, not once for each call. */
+#define GLOBAL __attribute__((noinline))
+
+#define VIP_SLOT_BITS 14
+#define VIP_SLOTS (1 << VIP_SLOT_BITS)
+#define RULES 1024
+#define RULES_PER_VIP 16
+#define DIRECTORS 64
+#define SERVERS_PER_DIRECTOR 16
+#define FLOWS 256
+
+/* ---- rules: written as a whole, swapped as a whole ---- */
+
+/*
+ * A virtual IP. The slot of an address is given by one multiplication; user
+ * space finds a multiplier without collisions.
+ */
+struct vip {
+	__be32 addr; /* an empty slot holds an address that belongs elsewhere */
+	__u8 director; /* without rules: takes every packet */
+	__u8 flow;
+	__u8 rules;    /* how many must be tried; 0: none, see director */
+	__u8 announce; /* ARP for it is answered */
+};
+
+enum condition {
+	ON_IFACE = 1,
+	ON_PROTOCOL = 2,
+	ON_SOURCE = 4,
+	ON_SOURCE_PORT = 8,
+	ON_PORT = 16,
+	ON_ICMP_TYPE = 32,
+};
+
+struct rule {
+	__u32 iface; /* index */
+	__be32 source, source_mask;
+	__u16 source_port_first, source_port_last; /* host order, inclusive */
+	__u16 port_first, port_last;
+	__u8 protocol;
+	__u8 icmp_type;
+	__u8 conditions; /* those that the rule has */
+	__u8 negated;	 /* those of them that must not hold */
+	__u8 ignore;	 /* a match exempts the packet from the flow */
+	__u8 director;
+	__u8 flow;
+	__u8 pad;
+};
+
+struct rule_set {
+	__u32 multiplier;
+	__u32 pad;
+	struct vip vips[VIP_SLOTS];
+	__u16 first[VIP_SLOTS]; /* of the slot's rules */
+	struct rule rules[RULES];
+};
+
+struct rules {
+	__u32 current; /* which of the sets, 0 or 1 */
+	__u32 pad[15];
+	struct rule_set sets[2];
+};
+
+/* ---- directors: each has one choice, replaced as a whole ---- */
+
+enum choice_flags {
+	CHOICE_FORWARD = 1, /* there is an active server */
+	CHOICE_LOOKUP = 2,  /* old connections may be left: look every one up */
+	CHOICE_SILENT = 4,  /* meet them with silence instead of RST */
+};
+
+struct choice {
+	__u64 mac0; /* frame bytes 0-7: the server's MAC, then the director's */
+	__u32 mac1; /* frame bytes 8-11: the rest of the director's */
+	__u16 generation; /* the low bits of the epoch */
+	__u8 server;	  /* its index in the director */
+	__u8 flags;
+};
+
+/* what user space wants to find again after a restart */
+struct choice_record {
+	__u64 epoch;
+	__s64 since_ns; /* Unix time of the last switch */
+	__u8 reason;
+	__u8 pad[7];
+};
+
+struct director {
+	__u32 current; /* which of the choices, 0 or 1 */
+	__u32 pad;
+	struct choice choices[2];
+	__u64 pad1[3]; /* the programme needs the first 64 bytes only */
+	struct choice_record records[2];
+	__u64 pad2[2];
+};
+
+/* where the RST of an old connection may follow it; mac0 0: nowhere */
+struct server {
+	__u64 mac0;
+	__u32 mac1;
+	__u32 pad;
+};
+
+/* ---- connections ---- */
+
+#define SLOTS 7
+
+/*
+ * 64 bytes, one cache line. A slot is
+ *   tag 63:40 | generation 39:24 | director 23:16 | server 15:12 | state 11:8 | seen 7:0
+ * and byte k of tags is another byte of the hash of slot k's connection.
+ */
+struct bucket {
+	__u64 slots[SLOTS];
+	__u64 tags;
+};
+
+/* the bits of a slot's state */
+enum slot_state {
+	SLOT_USED = 1,
+	SLOT_ACKED = 2, /* a packet with an ACK was seen: last_ack is valid */
+	SLOT_ENDED = 4, /* its FIN or RST was seen */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct bucket);
+	__uint(max_entries, 1); /* set at load */
+} buckets SEC(".maps");
+
+/* the exact connection of a slot, read only off the fast path */
+struct tuple {
+	__be32 source, destination;
+	__be16 source_port, destination_port;
+	__u32 last_ack; /* host order: what the client expects next */
+};
+
+struct tuples {
+	struct tuple slots[SLOTS + 1];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tuples);
+	__uint(max_entries, 1); /* set at load */
+} tuples SEC(".maps");
+
+struct table {
+	__u64 seed;	/* of the hash; lives as long as the connections */
+	__u64 sampled;	/* jiffy in which a packet was last looked at */
+	__u64 refused;	/* connections that found no room */
+	__u32 mask;	/* buckets - 1 */
+	__u32 pad;
+};
+
+/*
+ * All that user space writes at run time, and reads back from a pin after a
+ * restart: one variable, so that it is one map (.bss), which both sides reach
+ * without a helper call. Alignment keeps a director's first half in one line.
+ */
+struct state {
+	struct director directors[DIRECTORS];
+	struct server servers[DIRECTORS * SERVERS_PER_DIRECTOR];
+	struct table table;
+	__u64 pad[4];
+	struct rules rules;
+};
+
+struct state shared __attribute__((aligned(64)));
+
+/* ---- counters ---- */
+
+struct counter {
+	__u64 packets, bytes;
+};
+
+/* a flow's row: its verdicts, then forwarded packets by server */
+#define COLUMNS (16 + SERVERS_PER_DIRECTOR)
+#define COLUMN_SERVERS 16
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct counter);
+	__uint(max_entries, FLOWS *COLUMNS);
+} counters SEC(".maps");
+
+/* ---- capture ---- */
+
+struct captured {
+	__u32 iface;
+	__u32 length; /* of the frame; the data may be shorter */
+	__u32 verdict;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} captures SEC(".maps");
+
+/* names of the indices above, kept for the next daemon; not read here */
+struct name_key {
+	__u8 kind;
+	__u8 director;
+	__u16 index;
+};
+
+struct name {
+	__u8 text[64];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct name_key);
+	__type(value, struct name);
+	__uint(max_entries, 4096);
+} names SEC(".maps");
+
+/* Options: constants at load, so that the verifier prunes what is off. */
+const volatile __u8 capture = 0;	/* hand every frame of ours to user space */
+const volatile __u8 multi_buffer = 0;	/* XDP frames may have fragments (jumbo) */
+
+/* Types that no map names, but Go needs. */
+struct exported {
+	struct captured captured;
+	enum verdict verdict;
+	enum condition condition;
+	enum choice_flags flags;
+	enum slot_state state;
+};
+const struct exported *const volatile exported = 0;
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What became of a packet. Every packet gets exactly one verdict, and is
+ * counted once under it; metrics, command line and pages use these names.
+ */
+#ifndef FAIRLEAD_VERDICT_H
+#define FAIRLEAD_VERDICT_H
+
+enum verdict {
+	VERDICT_PASS,		/* not ours: up the stack, untouched */
+	VERDICT_FORWARD,	/* to the active server */
+	VERDICT_FORWARD_OLD,	/* a RST of an old connection, to its own server */
+	VERDICT_RESET,		/* an old connection: answered with RST */
+	VERDICT_ARP_REPLY,	/* who-has of a virtual IP: answered */
+	VERDICT_DROP_NO_SERVER, /* ours, but the director has no active server */
+	VERDICT_DROP_OLD,	/* an old connection that meets silence */
+	VERDICT_DROP_MALFORMED, /* ours, but its headers make no sense */
+	VERDICTS,
+};
+
+#endif

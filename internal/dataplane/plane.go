@@ -1,0 +1,134 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"fairlead/internal/model"
+)
+
+// DefaultDir is where everything is pinned unless told otherwise.
+const DefaultDir = "/sys/fs/bpf/fairlead"
+
+// Options say where and how to open the data plane.
+type Options struct {
+	Dir         string           // the pin directory; a bpffs is mounted there when it is on none
+	Attach      model.AttachMode // for interfaces that are not attached yet
+	Connections int              // that the table should hold; counts only when it is made new
+	Log         *slog.Logger
+}
+
+// Plane is the data plane of one pin directory. Its methods may be called from
+// several goroutines.
+type Plane struct {
+	options Options
+	lock    *os.File // of the directory; nil without one
+	maps    tables
+	names   map[key]string
+
+	mu       sync.Mutex // guards the following, and every write to the maps
+	programs programs
+	links    map[int]*attachment // by interface index
+	flipped  bool                // a spare copy may still be read by a packet in flight
+}
+
+// Open adopts what is pinned in the directory, or makes it new, and puts this
+// programme in place of the one that is attached. A directory that another
+// daemon has open is refused.
+func Open(o Options) (*Plane, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("raise the limit of locked memory: %w", err)
+	}
+	lock, err := openDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	p, err := open(o, lock)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return p, nil
+}
+
+func open(o Options, lock *os.File) (*Plane, error) {
+	m, err := openMaps(layoutDir(o.Dir), o.Connections)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plane{options: o, lock: lock, maps: m, links: map[int]*attachment{}, flipped: true}
+	if err := p.start(); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *Plane) start() error {
+	var err error
+	if p.names, err = p.maps.readNames(); err != nil {
+		return err
+	}
+	if p.programs, err = loadPrograms(p.maps, false); err != nil {
+		return err
+	}
+	return p.adoptLinks()
+}
+
+// Close lets go of everything and leaves it forwarding.
+func (p *Plane) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.close()
+}
+
+func (p *Plane) close() error {
+	errs := []error{p.programs.Close(), p.maps.Close()}
+	for _, a := range p.links {
+		errs = append(errs, a.link.Close())
+	}
+	p.links = nil
+	if p.lock != nil {
+		errs = append(errs, p.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// programs are the loaded programmes of one set of options.
+type programs struct{ xdp, tc *ebpf.Program }
+
+func (g programs) Close() error { return errors.Join(g.xdp.Close(), g.tc.Close()) }
+
+// loadPrograms loads the programmes over the given maps.
+func loadPrograms(m tables, capture bool) (programs, error) {
+	spec, err := loadDirector()
+	if err != nil {
+		return programs{}, fmt.Errorf("read the embedded programme: %w", err)
+	}
+	delete(spec.Programs, directorProgFairleadPass)
+	if capture {
+		if err := spec.Variables[directorVarCapture].Set(uint8(1)); err != nil {
+			return programs{}, fmt.Errorf("set the capture option: %w", err)
+		}
+	}
+	if err := setMultiBuffer(spec); err != nil {
+		return programs{}, err
+	}
+	var g struct {
+		XDP *ebpf.Program `ebpf:"fairlead_xdp"`
+		TC  *ebpf.Program `ebpf:"fairlead_tc"`
+	}
+	err = spec.LoadAndAssign(&g, &ebpf.CollectionOptions{MapReplacements: m.replace(spec)})
+	var verifier *ebpf.VerifierError
+	if errors.As(err, &verifier) {
+		return programs{}, fmt.Errorf("load the programme into the kernel: %+v", verifier)
+	}
+	if err != nil {
+		return programs{}, fmt.Errorf("load the programme into the kernel: %w", err)
+	}
+	return programs{g.XDP, g.TC}, nil
+}

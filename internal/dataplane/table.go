@@ -1,0 +1,133 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"net/netip"
+	"sync/atomic"
+
+	"fairlead/internal/model"
+)
+
+// slot is a word of the connection table; see struct bucket in bpf/maps.h.
+type slot uint64
+
+func (s slot) generation() uint16 { return uint16(s >> 24) }
+func (s slot) director() uint8    { return uint8(s >> 16) }
+func (s slot) server() uint8      { return uint8(s>>12) & 0xf }
+func (s slot) is(state directorSlotState) bool {
+	return s>>8&0xf&slot(state) != 0
+}
+func (s slot) used() bool  { return s.is(directorSlotStateSLOT_USED) }
+func (s slot) ended() bool { return s.is(directorSlotStateSLOT_ENDED) }
+
+// place is where a slot lies.
+type place struct{ bucket, slot int }
+
+// all walks the used slots while packets go on changing them: each is read
+// once, in one piece.
+func (m tables) all() iter.Seq2[place, slot] {
+	return func(yield func(place, slot) bool) {
+		for i := range m.buckets {
+			for k := range m.buckets[i].Slots {
+				s := slot(atomic.LoadUint64(&m.buckets[i].Slots[k]))
+				if s.used() && !yield(place{i, k}, s) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// dropConnections frees the slots that the condition names.
+func (m tables) dropConnections(condition func(slot) bool) {
+	for at, s := range m.all() {
+		if condition(s) {
+			atomic.CompareAndSwapUint64(&m.buckets[at.bucket].Slots[at.slot], uint64(s), 0)
+		}
+	}
+}
+
+// old tells whether a connection is of an epoch before its director's.
+func (m tables) old(s slot) bool {
+	d := &m.state.Directors[int(s.director())%maxDirectors]
+	return s.generation() != d.Choices[atomic.LoadUint32(&d.Current)&1].Generation
+}
+
+// Connections walks the connection table. It may be slow: it does not hold up
+// anything else.
+func (p *Plane) Connections() iter.Seq[model.Connection] {
+	return func(yield func(model.Connection) bool) {
+		p.mu.Lock()
+		names := p.names
+		p.mu.Unlock()
+		for at, s := range p.maps.all() {
+			t := p.maps.tuples[at.bucket].Slots[at.slot]
+			c := model.Connection{
+				Client:   netip.AddrPortFrom(unbe(t.Source), swap16(t.SourcePort)),
+				VIP:      netip.AddrPortFrom(unbe(t.Destination), swap16(t.DestinationPort)),
+				Director: names[key{kind: kindDirector, index: uint16(s.director())}],
+				Server:   names[key{kindServer, s.director(), uint16(s.server())}],
+				Old:      p.maps.old(s),
+				Ended:    s.ended(),
+				LastAck:  t.LastAck,
+				HasAck:   s.is(directorSlotStateSLOT_ACKED),
+			}
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// swap16 turns a port as the programme stores it into its number.
+func swap16(v uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], v)
+	return binary.BigEndian.Uint16(b[:])
+}
+
+// Sweep counts a director's old connections that were not seen to end. When
+// none is left, packets are no longer looked up one by one.
+func (p *Plane) Sweep(director string) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	index := -1
+	for k, name := range p.names {
+		if k.kind == kindDirector && name == director {
+			index = int(k.index)
+		}
+	}
+	if index < 0 {
+		return 0, fmt.Errorf("sweep %s: the data plane does not know this director", director)
+	}
+	left := 0
+	for _, s := range p.maps.all() {
+		if int(s.director()) == index && !s.ended() && p.maps.old(s) {
+			left++
+		}
+	}
+	d := &p.maps.state.Directors[index]
+	choice := directorChoice(d.Choices[d.Current&1])
+	if left > 0 || choice.Flags&uint8(directorChoiceFlagsCHOICE_LOOKUP) == 0 {
+		return left, nil
+	}
+	if err := p.spare(); err != nil {
+		return left, err
+	}
+	choice.Flags &^= uint8(directorChoiceFlagsCHOICE_LOOKUP)
+	d.Choices[1-d.Current&1], d.Records[1-d.Current&1] = choice, d.Records[d.Current&1]
+	p.flip(&d.Current)
+	return 0, nil
+}
+
+// tableStatus is how full the table is.
+func (m tables) tableStatus() model.TableStatus {
+	n := uint64(len(m.buckets))
+	return model.TableStatus{
+		Size:    n * uint64(slots),
+		Bytes:   n * (64 + 128),
+		Refused: atomic.LoadUint64(&m.state.Table.Refused),
+	}
+}

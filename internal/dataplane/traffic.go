@@ -1,0 +1,137 @@
+package dataplane
+
+import (
+	"fmt"
+	"strings"
+
+	"fairlead/internal/model"
+)
+
+// verdictNames are the names of enum verdict of bpf/verdict.h, by value.
+var verdictNames = [...]string{
+	directorVerdictVERDICT_PASS:           "pass",
+	directorVerdictVERDICT_FORWARD:        "forward",
+	directorVerdictVERDICT_FORWARD_OLD:    "forward-old",
+	directorVerdictVERDICT_RESET:          "reset",
+	directorVerdictVERDICT_ARP_REPLY:      "arp-reply",
+	directorVerdictVERDICT_DROP_NO_SERVER: "drop-no-server",
+	directorVerdictVERDICT_DROP_OLD:       "drop-old",
+	directorVerdictVERDICT_DROP_MALFORMED: "drop-malformed",
+}
+
+// Traffic reads the counters and walks the connection table.
+func (p *Plane) Traffic() (model.Traffic, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := model.Traffic{
+		Verdicts: map[string]model.Counter{},
+		Flows:    map[string]map[string]model.Counter{},
+		Servers:  map[model.ServerRef]model.Counter{},
+		Conns:    map[model.ServerRef]model.ConnCount{},
+		Table:    p.maps.tableStatus(),
+	}
+	if err := p.addFlow(&t, 0, "", ""); err != nil {
+		return t, err
+	}
+	for k, name := range p.names {
+		if k.kind != kindFlow {
+			continue
+		}
+		flow, director, _ := strings.Cut(name, ">")
+		if err := p.addFlow(&t, int(k.index), flow, director); err != nil {
+			return t, err
+		}
+	}
+	p.countConnections(&t)
+	return t, nil
+}
+
+// addFlow adds a flow's row of counters; the row without a flow has index 0.
+func (p *Plane) addFlow(t *model.Traffic, index int, flow, director string) error {
+	row, err := p.maps.readCounters(index)
+	if err != nil {
+		return err
+	}
+	owner := directorIndex(p.names, director)
+	for column, n := range row {
+		verdict := int(directorVerdictVERDICT_FORWARD)
+		if column < counterColumn {
+			verdict = column
+		} else if server, ok := p.names[key{kindServer, owner, uint16(column - counterColumn)}]; ok {
+			ref := model.ServerRef{Director: director, Server: server}
+			t.Servers[ref] = t.Servers[ref].Add(n)
+		}
+		if verdict >= len(verdictNames) || n == (model.Counter{}) {
+			continue
+		}
+		name := verdictNames[verdict]
+		t.Verdicts[name] = t.Verdicts[name].Add(n)
+		if flow == "" {
+			continue
+		}
+		if t.Flows[flow] == nil {
+			t.Flows[flow] = map[string]model.Counter{}
+		}
+		t.Flows[flow][name] = t.Flows[flow][name].Add(n)
+	}
+	return nil
+}
+
+func directorIndex(names map[key]string, director string) uint8 {
+	for k, name := range names {
+		if k.kind == kindDirector && name == director {
+			return uint8(k.index)
+		}
+	}
+	return ^uint8(0)
+}
+
+func (m tables) readCounters(flow int) ([columns]model.Counter, error) {
+	var row [columns]model.Counter
+	for column := range row {
+		var perCPU []directorCounter
+		if err := m.byName[directorMapCounters].Lookup(uint32(flow*columns+column), &perCPU); err != nil {
+			return row, fmt.Errorf("read the counters of flow %d: %w", flow, err)
+		}
+		for _, c := range perCPU {
+			row[column] = row[column].Add(model.Counter{Packets: c.Packets, Bytes: c.Bytes})
+		}
+	}
+	return row, nil
+}
+
+func (m tables) clearCounters(flow int) error {
+	var zero []directorCounter
+	if err := m.byName[directorMapCounters].Lookup(uint32(0), &zero); err != nil {
+		return fmt.Errorf("clear the counters of flow %d: %w", flow, err)
+	}
+	clear(zero)
+	for column := range columns {
+		if err := m.byName[directorMapCounters].Put(uint32(flow*columns+column), zero); err != nil {
+			return fmt.Errorf("clear the counters of flow %d: %w", flow, err)
+		}
+	}
+	return nil
+}
+
+func (p *Plane) countConnections(t *model.Traffic) {
+	var counts [maxDirectors][maxServers]model.ConnCount
+	for _, s := range p.maps.all() {
+		t.Table.Used++
+		if s.ended() {
+			continue
+		}
+		c := &counts[int(s.director())%maxDirectors][s.server()]
+		if p.maps.old(s) {
+			c.Old++
+		} else {
+			c.Present++
+		}
+	}
+	for k, server := range p.names {
+		if k.kind == kindServer {
+			director := p.names[key{kind: kindDirector, index: uint16(k.director)}]
+			t.Conns[model.ServerRef{Director: director, Server: server}] = counts[k.director][k.index]
+		}
+	}
+}
