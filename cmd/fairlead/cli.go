@@ -35,13 +35,18 @@ type surroundings struct {
 
 // commands is the whole command line.
 type commands struct {
+	Run     runCommand     `cmd:"" help:"Run the daemon: attach the data plane, check the servers, switch when one dies."`
 	Check   checkCommand   `cmd:"" help:"Check a configuration and show all findings."`
 	Fmt     fmtCommand     `cmd:"" help:"Print a configuration in its canonical form."`
 	Status  statusCommand  `cmd:"" help:"Show what the daemon wants, what the kernel has, and what was observed."`
 	Switch  switchCommand  `cmd:"" help:"Make a director use another server now. Old connections are reset."`
 	Reload  reloadCommand  `cmd:"" help:"Make the daemon read its configuration again. Errors change nothing."`
 	Capture captureCommand `cmd:"" help:"Show the packets that the data plane handles, or write them to a pcap file."`
+	Detach  detachCommand  `cmd:"" help:"Take the data plane out of the kernel. Forwarding stops."`
+	Lab     labCommand     `cmd:"" help:"Build the NFS example on this machine, break a server, and measure what a client sees."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	LabServer labServerCommand `cmd:"" hidden:""`
 }
 
 const description = `A layer-4 director with Direct Server Return, made for NFS that outlives its server.
@@ -79,7 +84,7 @@ func newParser(line *commands, env *surroundings, exit func(int)) (*kong.Kong, e
 	return kong.New(line,
 		kong.Name("fairlead"),
 		kong.Description(description),
-		kong.Vars{"socket": control.DefaultSocket},
+		kong.Vars{"socket": control.DefaultSocket, "pins": defaultPins},
 		kong.Writers(env.out, env.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Exit(exit))

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"fairlead/examples"
+	"fairlead/internal/dataplane"
+	"fairlead/internal/lab"
+	"fairlead/internal/nfsd"
+)
+
+type labCommand struct {
+	Fault lab.Fault   `default:"kill" enum:"kill,link,hang,planned" help:"What happens to the active server: kill (its process dies), link (its cable is cut), hang (its process stops) or planned (an operator orders the switch)."`
+	NFS   lab.Backend `name:"nfs" default:"embedded" enum:"embedded,ganesha" help:"NFS servers: embedded (this program's own) or ganesha (needs the packages nfs-ganesha, nfs-ganesha-vfs and rpcbind)."`
+	XDP   string      `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`
+	JSON  bool        `name:"json" help:"Print the result as one JSON object."`
+	Keep  bool        `help:"Stay up until Ctrl-C, and print how to look around."`
+}
+
+func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
+	if err := env.needRoot("lab"); err != nil {
+		return err
+	}
+	if err := env.needKernel(); err != nil {
+		return err
+	}
+	options := lab.Options{Fault: c.Fault, NFS: c.NFS, JSON: c.JSON, Keep: c.Keep, AttachPass: dataplane.AttachPass}
+	if err := options.XDP.UnmarshalText([]byte(c.XDP)); err != nil {
+		return unable{err}
+	}
+	var err error
+	if options.Config, err = exampleConfig(); err != nil {
+		return err
+	}
+	result, err := lab.Run(ctx, options, env.out)
+	switch {
+	case errors.Is(err, lab.ErrNeedsRoot):
+		return unable{err}
+	case err != nil:
+		return err
+	case !result.Passed:
+		return silent{errors.New("the lab did not pass")}
+	}
+	return nil
+}
+
+// exampleConfig is the configuration of the example: file name to text.
+func exampleConfig() (map[string]string, error) {
+	names, err := fs.Glob(examples.NFSHighAvailability, "nfs-ha/*.cfg")
+	if err != nil {
+		return nil, fmt.Errorf("list the example's files: %w", err)
+	}
+	files := make(map[string]string)
+	for _, name := range names {
+		text, err := examples.NFSHighAvailability.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read the example: %w", err)
+		}
+		files[name[len("nfs-ha/"):]] = string(text)
+	}
+	return files, nil
+}
+
+// labServerCommand is a process of the lab, not a command for people.
+type labServerCommand struct {
+	Root    string `required:"" help:"Directory to export."`
+	Export  uint32 `required:"" help:"Number of the export, part of every file handle."`
+	Listen  string `required:"" help:"Address of NFS and MOUNT."`
+	Portmap string `help:"Address of the portmapper."`
+}
+
+func (c *labServerCommand) Run(ctx context.Context, env *surroundings) error {
+	log := slog.New(slog.NewTextHandler(env.err, nil))
+	return nfsd.Serve(ctx, nfsd.Options{Root: c.Root, Export: c.Export, Listen: c.Listen, Portmap: c.Portmap}, log)
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+
+	"fairlead/internal/agent"
+	"fairlead/internal/announce"
+	"fairlead/internal/config"
+	"fairlead/internal/control"
+	"fairlead/internal/dataplane"
+	"fairlead/internal/model"
+	"fairlead/internal/netstate"
+	"fairlead/internal/probe"
+	"fairlead/internal/reset"
+)
+
+// queue is the capacity of the channels of facts: a burst of the network does
+// not hold up their senders, who wait beyond it.
+const queue = 64
+
+type runCommand struct {
+	sourceFlags
+	socketFlag
+	pinFlag
+	Attach      string `enum:"auto,native,generic,tcx" default:"auto" help:"How to attach to interfaces: auto (the best that works), native (XDP in the driver), generic (XDP on socket buffers) or tcx (tc; keeps large GSO frames)."`
+	Connections int    `default:"1000000" placeholder:"N" help:"Connections that the table has room for (default ${default})."`
+	LogFormat   string `enum:"text,json" default:"text" help:"Form of the log on the error output: text or json."`
+}
+
+func (c *runCommand) Run(ctx context.Context, env *surroundings) error {
+	if err := c.check(env); err != nil {
+		return err
+	}
+	loader := agent.Loader{
+		Read:  func() ([]config.Source, error) { return readSources(c.File, env.in) },
+		Links: hostLinks,
+	}
+	first, err := loader.Load()
+	if err != nil {
+		return err
+	}
+	listener, err := control.Listen(c.Socket)
+	if err != nil {
+		return err
+	}
+	err = c.serve(ctx, env, listener, loader, first)
+	if closed := listener.Close(); closed != nil && !errors.Is(closed, net.ErrClosed) {
+		err = errors.Join(err, closed)
+	}
+	return err
+}
+
+// check refuses what cannot work here, the first obstacle first.
+func (c *runCommand) check(env *surroundings) error {
+	if err := env.needRoot("run"); err != nil {
+		return err
+	}
+	if slices.Contains(c.File, "-") {
+		return unable{errors.New("run cannot take the configuration from standard input: a reload reads it again")}
+	}
+	if c.Connections < 1 {
+		return unable{errors.New("--connections must be at least 1")}
+	}
+	return env.needKernel()
+}
+
+// serve opens the data plane and the sender of resets, and runs the agent. The
+// data plane goes on forwarding when it is closed.
+func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.Listener, loader agent.Loader, first agent.Loaded) error {
+	log := newLog(env.err, c.LogFormat)
+	var attach model.AttachMode
+	if err := attach.UnmarshalText([]byte(c.Attach)); err != nil {
+		return unable{err}
+	}
+	plane, err := dataplane.Open(dataplane.Options{Dir: c.PinDir, Attach: attach, Connections: c.Connections, Log: log})
+	if err != nil {
+		return fmt.Errorf("open the data plane: %w", err)
+	}
+	resets, err := reset.Open()
+	if err != nil {
+		return errors.Join(err, plane.Close())
+	}
+	settings := agent.Settings{Version: version, Attach: attach, Sources: c.File}
+	parts := newParts(log)
+	parts.Plane = capturer{plane}
+	parts.Resets = resets
+	parts.Control = control.New(listener, log)
+	parts.Loader = loader
+	parts.Hangups = env.hangups
+	err = agent.New(parts, settings, first, log).Run(ctx)
+	return errors.Join(err, resets.Close(), plane.Close())
+}
+
+// newParts makes the parts that tell what they see, with their channels.
+func newParts(log *slog.Logger) agent.Parts {
+	results := make(chan model.ProbeResult, queue)
+	facts := make(chan netstate.Fact, queue)
+	seen := make(chan model.VIPStatus, queue)
+	return agent.Parts{
+		Prober: probe.New(results, log), Results: results,
+		Watcher: netstate.New(facts, log), Facts: facts,
+		Announcer: announce.New(seen, log), Seen: seen,
+	}
+}
+
+func newLog(w io.Writer, format string) *slog.Logger {
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}
+
+// capturer is a data plane whose packets are in the control socket's form.
+type capturer struct{ *dataplane.Plane }
+
+func (c capturer) Capture(ctx context.Context, snaplen int, emit func(control.Packet) error) error {
+	return c.Plane.Capture(ctx, snaplen, func(p dataplane.Captured) error {
+		return emit(control.Packet{At: p.At, Iface: p.Iface, Verdict: p.Verdict, Length: p.Length, Data: p.Data})
+	})
+}
