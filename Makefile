@@ -1,0 +1,66 @@
+# make build      ./fairlead; needs only Go
+# make generate   the BPF object and its Go types, from bpf/; needs clang
+# make check      forms, linters, generated code, dependencies, floors and documents
+# make test       all tests, as root; `sh scripts/test` installs what they need
+# make bench      what the data plane costs; as root
+# make lab        the whole diagram on this machine; as root
+
+.PHONY: build generate check test bench lab
+.PHONY: check-format check-vet check-lint check-generated check-modules check-layout
+.PHONY: test-fuzz test-race test-kernel
+
+TIMED = sh scripts/timed
+
+build:
+	go build -o fairlead ./cmd/fairlead
+
+# Debian keeps asm/types.h in a directory that clang does not search for BPF.
+generate:
+	C_INCLUDE_PATH=/usr/include/$(shell uname -m)-linux-gnu go generate ./internal/dataplane
+
+check: check-format check-vet check-lint check-generated check-modules check-layout
+
+check-format:
+	@$(TIMED) format sh scripts/check-format
+
+check-vet:
+	@$(TIMED) vet go vet ./...
+
+check-lint:
+	@$(TIMED) staticcheck go tool staticcheck ./...
+
+check-generated:
+	@$(TIMED) "generated code" sh scripts/check-generated
+
+check-modules:
+	@$(TIMED) modules go mod tidy -diff
+
+check-layout:
+	@$(TIMED) "floors and documents" go test -count=1 ./internal/floors
+
+# Packages that test against the kernel: namespaces, BPF, real traffic. They
+# measure time, so they run without the race detector and one after the other.
+KERNEL = fairlead/internal/announce fairlead/internal/dataplane fairlead/internal/lab \
+	fairlead/internal/netstate fairlead/internal/reset fairlead/internal/topology
+
+# The order is the order of time: what fails fast comes first. Nothing is printed
+# after the last part, so that the output ends with go test's own lines.
+test: test-race test-fuzz test-kernel
+
+# -short leaves out what compiles mutations of decide; see test-kernel.
+test-race:
+	@$(TIMED) "tests with the race detector" go test -race -short \
+		$(filter-out $(KERNEL) fairlead/internal/floors,$(shell go list ./...))
+
+test-fuzz:
+	@$(TIMED) fuzzing sh scripts/fuzz 60
+
+test-kernel:
+	@echo "== tests against the kernel, and mutations; go test says how long each took"
+	@go test -p 1 -count=1 -timeout 20m fairlead/internal/decide $(KERNEL)
+
+bench:
+	go run ./bench
+
+lab:
+	go run ./cmd/fairlead lab
