@@ -22,41 +22,50 @@ func (p *Plane) Apply(want model.Desired) error {
 	if err != nil {
 		return err
 	}
+	flips := p.flips
 	var errs []error
 	for _, d := range want.Directors {
 		errs = append(errs, p.applyDirector(d, at))
 	}
 	errs = append(errs, p.applyRules(want.Rules, at), p.reconcileLinks(want.Rules.Ifaces))
+	if p.flips == flips {
+		// nothing to do: time to wait now, so that no switch has to
+		errs = append(errs, p.spare())
+	}
 	return errors.Join(errs...)
 }
 
 // Settle waits until no packet in flight can still see an older choice or rule.
 func (p *Plane) Settle() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.settle()
-}
-
-func (p *Plane) settle() error {
+	flips := p.flips
+	p.mu.Unlock()
 	if err := gracePeriod(); err != nil {
 		return err
 	}
-	p.flipped = false
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settled = max(p.settled, flips)
 	return nil
 }
 
-// spare makes the copy that is not current safe to write.
+// spare makes the copies that are not current safe to write: no packet in
+// flight can still read them.
 func (p *Plane) spare() error {
-	if !p.flipped {
+	if p.settled == p.flips {
 		return nil
 	}
-	return p.settle()
+	if err := gracePeriod(); err != nil {
+		return err
+	}
+	p.settled = p.flips
+	return nil
 }
 
 // flip makes the spare copy the current one, by a single store.
 func (p *Plane) flip(current *uint32) {
 	atomic.StoreUint32(current, 1-*current&1)
-	p.flipped = true
+	p.flips++
 }
 
 // applyDirector writes a director's servers, then its choice if it differs.
@@ -149,7 +158,8 @@ func (p *Plane) Applied() (model.Applied, error) {
 		}
 	}
 	a.VIPs = readVIPs(p.maps.ruleSet(int(p.maps.state.Rules.Current & 1)))
-	for k, name := range p.names {
+	names := *p.names.Load()
+	for k, name := range names {
 		d := &p.maps.state.Directors[k.index%uint16(maxDirectors)]
 		record := d.Records[d.Current&1]
 		if k.kind != kindDirector || record.Epoch == 0 {
@@ -157,7 +167,7 @@ func (p *Plane) Applied() (model.Applied, error) {
 		}
 		adopted := model.Adopted{Epoch: record.Epoch, Reason: model.Reason(record.Reason), Since: time.Unix(0, record.SinceNs)}
 		if c := d.Choices[d.Current&1]; c.Flags&uint8(directorChoiceFlagsCHOICE_FORWARD) != 0 {
-			adopted.Active = p.names[key{kindServer, uint8(k.index), uint16(c.Server)}]
+			adopted.Active = names[key{kindServer, uint8(k.index), uint16(c.Server)}]
 		}
 		a.Directors[name] = adopted
 	}

@@ -56,8 +56,9 @@ func (p *Plane) keys(want model.Desired) map[key]bool {
 		}
 	}
 	kept := map[key]bool{}
-	for k, name := range p.names {
-		of := p.names[key{kind: kindDirector, index: uint16(k.director)}]
+	names := *p.names.Load()
+	for k, name := range names {
+		of := names[key{kind: kindDirector, index: uint16(k.director)}]
 		switch k.kind {
 		case kindFlow:
 			kept[k] = flows[name]
@@ -74,9 +75,10 @@ func (p *Plane) keys(want model.Desired) map[key]bool {
 // is no longer wanted.
 func (p *Plane) index(k key, name string, first, limit int, kept map[key]bool) (int, error) {
 	free, stale := -1, -1
+	names := *p.names.Load()
 	for i := first; i < limit; i++ {
 		k.index = uint16(i)
-		switch has, used := p.names[k]; {
+		switch has, used := names[k]; {
 		case used && has == name:
 			return i, nil
 		case !used && free < 0:
@@ -98,16 +100,16 @@ func (p *Plane) index(k key, name string, first, limit int, kept map[key]bool) (
 	if err := p.maps.writeName(k, name); err != nil {
 		return 0, err
 	}
-	p.names = withName(p.names, k, name)
+	p.exchangeNames(func(names map[key]string) { names[k] = name })
 	kept[k] = true
 	return free, nil
 }
 
-// withName keeps the old map whole for those who read it.
-func withName(names map[key]string, k key, name string) map[key]string {
-	names = maps.Clone(names)
-	names[k] = name
-	return names
+// exchangeNames changes a copy: others may be reading the names.
+func (p *Plane) exchangeNames(change func(map[key]string)) {
+	names := maps.Clone(*p.names.Load())
+	change(names)
+	p.names.Store(&names)
 }
 
 // forget clears what an index meant before: a flow's counters, a director's
@@ -130,15 +132,14 @@ func (p *Plane) forget(k key) error {
 	d := &p.maps.state.Directors[index]
 	d.Choices[1-d.Current&1], d.Records[1-d.Current&1] = directorChoice{}, directorChoiceRecord{}
 	p.flip(&d.Current)
-	names := maps.Clone(p.names)
-	for old := range names {
-		if old.kind == kindServer && old.director == index {
-			if err := p.maps.byName[directorMapNames].Delete(directorNameKey{Kind: old.kind, Director: old.director, Index: old.index}); err != nil {
-				return fmt.Errorf("forget the servers of a director that is gone: %w", err)
-			}
-			delete(names, old)
+	for old := range *p.names.Load() {
+		if old.kind != kindServer || old.director != index {
+			continue
 		}
+		if err := p.maps.byName[directorMapNames].Delete(directorNameKey{Kind: old.kind, Director: old.director, Index: old.index}); err != nil {
+			return fmt.Errorf("forget the servers of a director that is gone: %w", err)
+		}
+		p.exchangeNames(func(names map[key]string) { delete(names, old) })
 	}
-	p.names = names
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -30,12 +31,13 @@ type Plane struct {
 	options Options
 	lock    *os.File // of the directory; nil without one
 	maps    tables
-	names   map[key]string
+	names   atomic.Pointer[map[key]string] // never changed, only exchanged
 
 	mu       sync.Mutex // guards the following, and every write to the maps
 	programs programs
 	links    map[int]*attachment // by interface index
-	flipped  bool                // a spare copy may still be read by a packet in flight
+	flips    uint64              // how often a spare copy became the current one
+	settled  uint64              // so many flips no packet in flight can still miss
 }
 
 // Open adopts what is pinned in the directory, or makes it new, and puts this
@@ -61,7 +63,7 @@ func open(o Options, lock *os.File) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{options: o, lock: lock, maps: m, links: map[int]*attachment{}, flipped: true}
+	p := &Plane{options: o, lock: lock, maps: m, links: map[int]*attachment{}, flips: 1}
 	if err := p.start(); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -69,10 +71,11 @@ func open(o Options, lock *os.File) (*Plane, error) {
 }
 
 func (p *Plane) start() error {
-	var err error
-	if p.names, err = p.maps.readNames(); err != nil {
+	names, err := p.maps.readNames()
+	if err != nil {
 		return err
 	}
+	p.names.Store(&names)
 	if p.programs, err = loadPrograms(p.maps, false); err != nil {
 		return err
 	}

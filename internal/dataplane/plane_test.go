@@ -22,7 +22,8 @@ func newPlane(t testing.TB, connections int) *Plane {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Plane{options: Options{Attach: model.AttachAuto}, maps: m, links: map[int]*attachment{}, names: map[key]string{}}
+	p := &Plane{options: Options{Attach: model.AttachAuto}, maps: m, links: map[int]*attachment{}}
+	p.names.Store(&map[key]string{})
 	if p.programs, err = loadPrograms(m, false); err != nil {
 		t.Fatal(err)
 	}

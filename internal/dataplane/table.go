@@ -59,9 +59,7 @@ func (m tables) old(s slot) bool {
 // anything else.
 func (p *Plane) Connections() iter.Seq[model.Connection] {
 	return func(yield func(model.Connection) bool) {
-		p.mu.Lock()
-		names := p.names
-		p.mu.Unlock()
+		names := *p.names.Load()
 		for at, s := range p.maps.all() {
 			t := p.maps.tuples[at.bucket].Slots[at.slot]
 			c := model.Connection{
@@ -94,7 +92,7 @@ func (p *Plane) Sweep(director string) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	index := -1
-	for k, name := range p.names {
+	for k, name := range *p.names.Load() {
 		if k.kind == kindDirector && name == director {
 			index = int(k.index)
 		}

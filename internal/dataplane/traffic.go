@@ -21,8 +21,7 @@ var verdictNames = [...]string{
 
 // Traffic reads the counters and walks the connection table.
 func (p *Plane) Traffic() (model.Traffic, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	names := *p.names.Load()
 	t := model.Traffic{
 		Verdicts: map[string]model.Counter{},
 		Flows:    map[string]map[string]model.Counter{},
@@ -30,34 +29,34 @@ func (p *Plane) Traffic() (model.Traffic, error) {
 		Conns:    map[model.ServerRef]model.ConnCount{},
 		Table:    p.maps.tableStatus(),
 	}
-	if err := p.addFlow(&t, 0, "", ""); err != nil {
+	if err := p.addFlow(&t, names, 0, "", ""); err != nil {
 		return t, err
 	}
-	for k, name := range p.names {
+	for k, name := range names {
 		if k.kind != kindFlow {
 			continue
 		}
 		flow, director, _ := strings.Cut(name, ">")
-		if err := p.addFlow(&t, int(k.index), flow, director); err != nil {
+		if err := p.addFlow(&t, names, int(k.index), flow, director); err != nil {
 			return t, err
 		}
 	}
-	p.countConnections(&t)
+	p.countConnections(&t, names)
 	return t, nil
 }
 
 // addFlow adds a flow's row of counters; the row without a flow has index 0.
-func (p *Plane) addFlow(t *model.Traffic, index int, flow, director string) error {
+func (p *Plane) addFlow(t *model.Traffic, names map[key]string, index int, flow, director string) error {
 	row, err := p.maps.readCounters(index)
 	if err != nil {
 		return err
 	}
-	owner := directorIndex(p.names, director)
+	owner := directorIndex(names, director)
 	for column, n := range row {
 		verdict := int(directorVerdictVERDICT_FORWARD)
 		if column < counterColumn {
 			verdict = column
-		} else if server, ok := p.names[key{kindServer, owner, uint16(column - counterColumn)}]; ok {
+		} else if server, ok := names[key{kindServer, owner, uint16(column - counterColumn)}]; ok {
 			ref := model.ServerRef{Director: director, Server: server}
 			t.Servers[ref] = t.Servers[ref].Add(n)
 		}
@@ -114,7 +113,7 @@ func (m tables) clearCounters(flow int) error {
 	return nil
 }
 
-func (p *Plane) countConnections(t *model.Traffic) {
+func (p *Plane) countConnections(t *model.Traffic, names map[key]string) {
 	var counts [maxDirectors][maxServers]model.ConnCount
 	for _, s := range p.maps.all() {
 		t.Table.Used++
@@ -128,9 +127,9 @@ func (p *Plane) countConnections(t *model.Traffic) {
 			c.Present++
 		}
 	}
-	for k, server := range p.names {
+	for k, server := range names {
 		if k.kind == kindServer {
-			director := p.names[key{kind: kindDirector, index: uint16(k.director)}]
+			director := names[key{kind: kindDirector, index: uint16(k.director)}]
 			t.Conns[model.ServerRef{Director: director, Server: server}] = counts[k.director][k.index]
 		}
 	}
