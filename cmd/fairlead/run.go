@@ -29,7 +29,7 @@ type runCommand struct {
 	socketFlag
 	pinFlag
 	Attach      string `enum:"auto,native,generic,tcx" default:"auto" help:"How to attach to interfaces: auto (the best that works), native (XDP in the driver), generic (XDP on socket buffers) or tcx (tc; keeps large GSO frames)."`
-	Connections int    `default:"1000000" placeholder:"N" help:"Connections that the table has room for (default ${default})."`
+	Connections int    `default:"100000" placeholder:"N" help:"Connections that the table has room for (default ${default})."`
 	LogFormat   string `enum:"text,json" default:"text" help:"Form of the log on the error output: text or json."`
 }
 

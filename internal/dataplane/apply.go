@@ -28,9 +28,8 @@ func (p *Plane) Apply(want model.Desired) error {
 		errs = append(errs, p.applyDirector(d, at))
 	}
 	errs = append(errs, p.applyRules(want.Rules, at), p.reconcileLinks(want.Rules.Ifaces))
-	if p.flips == flips {
-		// nothing to do: time to wait now, so that no switch has to
-		errs = append(errs, p.spare())
+	if p.flips != flips {
+		p.settling.Go(p.settleSoon)
 	}
 	return errors.Join(errs...)
 }
@@ -47,6 +46,13 @@ func (p *Plane) Settle() error {
 	defer p.mu.Unlock()
 	p.settled = max(p.settled, flips)
 	return nil
+}
+
+// settleSoon waits now, so that no later switch has to.
+func (p *Plane) settleSoon() {
+	if err := p.Settle(); err != nil {
+		p.options.Log.Error("settle the data plane", "error", err)
+	}
 }
 
 // spare makes the copies that are not current safe to write: no packet in

@@ -33,6 +33,8 @@ type Plane struct {
 	maps    tables
 	names   atomic.Pointer[map[key]string] // never changed, only exchanged
 
+	settling sync.WaitGroup // waits for packets in flight
+
 	mu       sync.Mutex // guards the following, and every write to the maps
 	programs programs
 	links    map[int]*attachment // by interface index
@@ -84,6 +86,7 @@ func (p *Plane) start() error {
 
 // Close lets go of everything and leaves it forwarding.
 func (p *Plane) Close() error {
+	p.settling.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.close()

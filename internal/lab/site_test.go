@@ -42,7 +42,10 @@ func TestMain(m *testing.M) {
 	case "lab-leftover":
 		err = leftover()
 	default:
-		os.Exit(m.Run())
+		code := m.Run()
+		if err = os.RemoveAll(programDir()); err == nil {
+			os.Exit(code)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

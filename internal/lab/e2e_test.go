@@ -1,0 +1,237 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fairlead/internal/dataplane"
+	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/workload"
+	"fairlead/internal/model"
+	"fairlead/internal/nfs"
+	"fairlead/internal/nfsd"
+)
+
+// program builds the real programme, once for all tests.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(programDir(), "fairlead")
+	cmd := exec.Command("go", "build", "-o", path, "fairlead/cmd/fairlead")
+	cmd.Stderr = os.Stderr
+	return path, cmd.Run()
+})
+
+// programDir is where it is built; TestMain removes it.
+func programDir() string { return filepath.Join(os.TempDir(), fmt.Sprintf("fairlead-test-%d", os.Getpid())) }
+
+// realOptions runs the real director on a configuration.
+func realOptions(t *testing.T, f Fault, b Backend, x model.AttachMode, config map[string]string) Options {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test makes network namespaces: run it as root")
+	}
+	return Options{Fault: f, NFS: b, XDP: x, Config: config, Program: must[string](t)(program()), AttachPass: dataplane.AttachPass}
+}
+
+// TestNote runs the note's configuration verbatim, and with a faster check all
+// faults, servers and ways to attach.
+func TestNote(t *testing.T) {
+	quick := quickNote()
+	for _, tt := range []struct {
+		name string
+		opts Options
+	}{
+		{"link, verbatim", realOptions(t, Link, Embedded, model.AttachNative, note)},
+		{"kill", realOptions(t, Kill, Embedded, model.AttachNative, quick)},
+		{"hang", realOptions(t, Hang, Embedded, model.AttachNative, quick)},
+		{"planned", realOptions(t, Planned, Embedded, model.AttachNative, quick)},
+		{"link, generic", realOptions(t, Link, Embedded, model.AttachGeneric, quick)},
+		{"link, tcx", realOptions(t, Link, Embedded, model.AttachTCX, quick)},
+		{"link, ganesha", realOptions(t, Link, Ganesha, model.AttachNative, quick)},
+		{"kill, ganesha", realOptions(t, Kill, Ganesha, model.AttachNative, quick)},
+		{"planned, ganesha", realOptions(t, Planned, Ganesha, model.AttachNative, quick)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			r, err := Run(t.Context(), tt.opts, &out)
+			t.Log("\n" + out.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !r.Passed {
+				t.Errorf("did not pass: %q", r.Reasons)
+			}
+			if r.XDP != tt.opts.XDP.String() {
+				t.Errorf("the programme is attached as %q, want %v", r.XDP, tt.opts.XDP)
+			}
+			wantNothingOf(t, os.Getpid())
+		})
+	}
+}
+
+// built is the whole diagram with the real director.
+func built(t *testing.T, o Options) *site {
+	t.Helper()
+	s, err := build(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+		wantNothingOf(t, os.Getpid())
+	})
+	return s
+}
+
+// TestLibnfs reads through the virtual IP with libnfs's tools.
+func TestLibnfs(t *testing.T) {
+	s := built(t, realOptions(t, Planned, Embedded, model.AttachNative, note))
+	want := strings.Repeat("fairlead\n", 50_000)
+	if err := os.WriteFile(filepath.Join(s.share(), "large"), []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	url := "nfs://" + vip.String() + nfsd.ExportPath
+	if got := s.output(t, "nfs-ls", url); !strings.Contains(got, "large") {
+		t.Errorf("nfs-ls lists %q", got)
+	}
+	if got := s.output(t, "nfs-cat", url+"/large"); got != want {
+		t.Errorf("nfs-cat prints %d bytes, want %d", len(got), len(want))
+	}
+}
+
+// output is what a programme prints on the client's host.
+func (s *site) output(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%v: install the package libnfs-utils", err)
+	}
+	var out bytes.Buffer
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	p, err := s.client.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Done():
+	case <-time.After(20 * time.Second):
+		t.Error(p.Stop(0), name, "does not end")
+	}
+	if p.Err() != nil {
+		t.Errorf("%s: %v", name, p.Err())
+	}
+	return out.String()
+}
+
+// withoutDaemon is how long the data plane forwards alone in TestDaemonDies.
+const withoutDaemon = 60 * time.Second
+
+// TestDaemonDies kills the director's programme under load. Nothing may be
+// noticed, connections opened meanwhile must be known to the next one, and a
+// switch right after its start must reset them all.
+func TestDaemonDies(t *testing.T) {
+	s, ctx := built(t, realOptions(t, Planned, Embedded, model.AttachNative, note)), t.Context()
+	l, err := s.load(ctx, vip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	before := directorStatus(t, s)
+	l.Start(ctx)
+	r := &run{load: l, site: s, reporter: newReporter(t.Output(), Options{})}
+	if err := r.work(ctx, clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.daemon.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-s.daemon.Done()
+	idle := s.connect(t, 20)
+	alone := clock.Now()
+	<-time.After(withoutDaemon)
+	did := l.Between(alone, clock.Now())
+	t.Logf("%d operations, %s without a daemon", did.Operations, mebibytes(did.Bytes))
+	for i, seen := range l.Seen() {
+		if g := seen.Stall(); seen.Events[nfs.Reconnected] > 0 || g.Length() > time.Second {
+			t.Errorf("worker %d: stall %v, events %v", i+1, g.Length(), seen.Events)
+		}
+	}
+	if err := s.startDirector(ctx); err != nil {
+		t.Fatal(err)
+	}
+	after := directorStatus(t, s)
+	if after.Epoch != before.Epoch || after.Applied != before.Applied || after.Since != before.Since {
+		t.Errorf("the new daemon has %s, epoch %d, since %v; the old one had %s, %d, %v",
+			after.Applied, after.Epoch, after.Since, before.Applied, before.Epoch, before.Since)
+	}
+	wantAllReset(t, s, l, idle)
+}
+
+func directorStatus(t *testing.T, s *site) model.DirectorStatus {
+	t.Helper()
+	st := must[model.Status](t)(s.control.Status(t.Context()))
+	return must[model.DirectorStatus](t)(directorOf(st))
+}
+
+// connect opens idle connections to the virtual IP.
+func (s *site) connect(t *testing.T, n int) []*nfs.Client {
+	t.Helper()
+	var all []*nfs.Client
+	for range n {
+		c := s.nfsClient(netip.AddrPortFrom(vip, nfs.PortNFS), nil)
+		t.Cleanup(func() { c.Close() })
+		if err := c.Null(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// wantAllReset switches, and wants every idle connection reset at once and the
+// load to go on.
+func wantAllReset(t *testing.T, s *site, l *workload.Load, idle []*nfs.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	ends := make([]workload.Ending, len(idle))
+	var all sync.WaitGroup
+	for i, c := range idle {
+		all.Go(func() {
+			if e, err := c.Wait(ctx); err == nil {
+				ends[i] = workload.Ending{At: clock.Now(), Kind: e.Kind}
+			}
+		})
+	}
+	sw := must[model.Switch](t)(s.control.Switch(ctx, model.ServerRef{Director: director, Server: serverSpecs[1].Name}))
+	all.Wait()
+	decided := clock.Instant(sw.DecidedMono)
+	for i, e := range ends {
+		if e.Kind != nfs.Reset || e.At < decided || e.At.Since(decided) > slack {
+			t.Errorf("idle connection %d: %v %v after the decision", i, e.Kind, e.At.Since(decided))
+		}
+	}
+	r := &run{load: l, site: s, reporter: newReporter(t.Output(), Options{})}
+	if err := r.work(ctx, clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	l.Finish(ctx)
+	for _, err := range l.Errors() {
+		t.Error(err)
+	}
+	if err := l.Verify(ctx, s.share()); err != nil || l.Totals().Different > 0 {
+		t.Errorf("%d bytes differ, %v", l.Totals().Different, err)
+	}
+}
