@@ -72,6 +72,28 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestExample holds the documents that show the note's configuration to the
+// files that the lab runs on. Indentation and empty lines are free.
+func TestExample(t *testing.T) {
+	for _, document := range []string{"README.md", "docs/tutorial.md"} {
+		text := read(t, document)
+		for _, name := range []string{"flow.cfg", "l4.cfg", "services.cfg"} {
+			for line := range strings.Lines(read(t, "examples/nfs-ha/"+name)) {
+				line = strings.TrimSpace(line)
+				_, rest, found := strings.Cut(text, "\n    "+line+"\n")
+				if !found {
+					_, rest, found = strings.Cut(text, "\n      "+line+"\n")
+				}
+				if !found {
+					t.Errorf("%s lacks %q of examples/nfs-ha/%s, or has it too early", document, line, name)
+					continue
+				}
+				text = "\n" + rest
+			}
+		}
+	}
+}
+
 func read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := fs.ReadFile(root, name)
