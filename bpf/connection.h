@@ -202,7 +202,8 @@ INLINE __u32 farewell(struct visit *v, __u64 slot, __u64 *at)
 		/* never answer a RST; but its server may be alive and should know */
 		if (known && at)
 			__sync_val_compare_and_swap(at, slot, slot | SLOT_STATES(SLOT_ENDED));
-		if (known && !v->payload && shared.servers[server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)].mac0)
+		if (known && !v->payload &&
+		    shared.servers[server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)].mac0)
 			return ANSWER(VERDICT_FORWARD_OLD, 0) | server << 8;
 		return ANSWER(VERDICT_DROP_OLD, 0);
 	}

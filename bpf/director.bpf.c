@@ -11,9 +11,9 @@
 /* what was decided of a packet */
 struct outcome {
 	enum verdict verdict;
-	__u32 flow;	 /* index, 0: no flow claims it */
+	__u32 flow;	       /* index, 0: no flow claims it */
 	struct choice *choice; /* of FORWARD */
-	__u32 server;	 /* index in servers, of FORWARD_OLD */
+	__u32 server;	       /* index in servers, of FORWARD_OLD */
 };
 
 INLINE struct choice *choice_of(__u32 director)
@@ -90,8 +90,9 @@ INLINE int ask_rules(struct outcome *o, struct packet *p, enum shape shape, __u3
 		.port = bpf_ntohs(p->destination_port),
 		.protocol = p->protocol,
 		.icmp_type = p->icmp_type,
-		.has = shape >= SHAPE_PORTS ? ON_SOURCE_PORT | ON_PORT :
-		       p->protocol == PROTOCOL_ICMP ? ON_ICMP_TYPE : 0,
+		.has = shape >= SHAPE_PORTS	    ? ON_SOURCE_PORT | ON_PORT :
+		       p->protocol == PROTOCOL_ICMP ? ON_ICMP_TYPE :
+						      0,
 		.later = shape == SHAPE_LATER,
 	};
 	__u32 at = shared.rules.current & 1;
@@ -186,7 +187,8 @@ INLINE enum verdict finish(struct outcome *o, void *data, void *end, __u32 lengt
 		set_macs(data, o->choice->mac0, o->choice->mac1);
 		column = COLUMN_SERVERS + (o->choice->server & (SERVERS_PER_DIRECTOR - 1));
 	} else if (o->verdict == VERDICT_FORWARD_OLD) {
-		struct server *s = &shared.servers[o->server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)];
+		struct server *s =
+			&shared.servers[o->server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)];
 
 		if (data + 12 > end)
 			return VERDICT_DROP_MALFORMED;
@@ -207,7 +209,8 @@ INLINE void copy_out(void *ctx, enum verdict verdict, __u32 iface, __u32 length)
 	__u64 keep = length < 2048 ? length : 2048;
 
 	if (capture && verdict != VERDICT_PASS)
-		bpf_perf_event_output(ctx, &captures, keep << 32 | BPF_F_CURRENT_CPU, &c, sizeof(c));
+		bpf_perf_event_output(ctx, &captures, keep << 32 | BPF_F_CURRENT_CPU, &c,
+				      sizeof(c));
 }
 
 SEC("xdp.frags")

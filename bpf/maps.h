@@ -40,7 +40,7 @@
  * space finds a multiplier without collisions.
  */
 struct vip {
-	__be32 addr; /* an empty slot holds an address that belongs elsewhere */
+	__be32 addr;   /* an empty slot holds an address that belongs elsewhere */
 	__u8 director; /* without rules: takes every packet */
 	__u8 flow;
 	__u8 rules;    /* how many must be tried; 0: none, see director */
@@ -94,8 +94,8 @@ enum choice_flags {
 };
 
 struct choice {
-	__u64 mac0; /* frame bytes 0-7: the server's MAC, then the director's */
-	__u32 mac1; /* frame bytes 8-11: the rest of the director's */
+	__u64 mac0;	  /* frame bytes 0-7: the server's MAC, then the director's */
+	__u32 mac1;	  /* frame bytes 8-11: the rest of the director's */
 	__u16 generation; /* the low bits of the epoch */
 	__u8 server;	  /* its index in the director */
 	__u8 flags;
@@ -174,10 +174,10 @@ struct {
 } tuples SEC(".maps");
 
 struct table {
-	__u64 seed;	/* of the hash; lives as long as the connections */
-	__u64 sampled;	/* jiffy in which a packet was last looked at */
-	__u64 refused;	/* connections that found no room */
-	__u32 mask;	/* buckets - 1 */
+	__u64 seed;    /* of the hash; lives as long as the connections */
+	__u64 sampled; /* jiffy in which a packet was last looked at */
+	__u64 refused; /* connections that found no room */
+	__u32 mask;    /* buckets - 1 */
 	__u32 pad;
 };
 
@@ -247,8 +247,8 @@ struct {
 } names SEC(".maps");
 
 /* Options: constants at load, so that the verifier prunes what is off. */
-const volatile __u8 capture = 0;	/* hand every frame of ours to user space */
-const volatile __u8 multi_buffer = 0;	/* XDP frames may have fragments (jumbo) */
+const volatile __u8 capture = 0;      /* hand every frame of ours to user space */
+const volatile __u8 multi_buffer = 0; /* XDP frames may have fragments (jumbo) */
 
 /* Types that no map names, but Go needs. */
 struct exported {

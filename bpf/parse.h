@@ -45,7 +45,7 @@ struct arp {
 } __attribute__((packed));
 
 enum shape {
-	SHAPE_OTHER,	 /* neither IPv4 nor ARP */
+	SHAPE_OTHER, /* neither IPv4 nor ARP */
 	SHAPE_ARP,
 	SHAPE_MALFORMED, /* an IPv4 destination can be read, no more */
 	SHAPE_LATER,	 /* IPv4, a fragment without ports */

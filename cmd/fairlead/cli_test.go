@@ -261,7 +261,7 @@ func TestCapture(t *testing.T) {
 	tcp[47] = 0x14
 	at := time.Unix(1000, 123456789)
 	d := &fakeDaemon{packets: []control.Packet{
-		{At: at, Iface: "eth0", Verdict: "arp-answer", Length: 60, Data: arp},
+		{At: at, Iface: "eth0", Verdict: "arp-reply", Length: 60, Data: arp},
 		{At: at, Iface: "eth0", Verdict: "reset", Length: 1514, Data: tcp},
 		{At: at, Iface: "eth0", Verdict: "forward", Length: 2, Data: []byte{1, 2}},
 	}}
@@ -271,7 +271,7 @@ func TestCapture(t *testing.T) {
 	}
 	got := capture()
 	for _, want := range []string{
-		".123456 eth0 arp-answer ARP request from 192.168.10.10 for 192.168.10.50, 60 bytes\n",
+		".123456 eth0 arp-reply ARP request from 192.168.10.10 for 192.168.10.50, 60 bytes\n",
 		".123456 eth0 reset TCP 192.168.10.10:1000 > 192.168.10.50:2049 [RA], 1514 bytes\n",
 		".123456 eth0 forward short frame, 2 bytes\n",
 	} {

@@ -54,7 +54,7 @@ func quietStatus() model.Status {
 					MAC: model.MAC{2, 0, 0, 0, 0, 0x65}},
 			},
 		}},
-		Verdicts: map[string]model.Counter{"forward": {Packets: 8123456, Bytes: 9876543210}, "arp-answer": {Packets: 12, Bytes: 720}, "malformed": {}},
+		Verdicts: map[string]model.Counter{"forward": {Packets: 8123456, Bytes: 9876543210}, "arp-reply": {Packets: 12, Bytes: 720}, "malformed": {}},
 		Table:    model.TableStatus{Size: 1 << 20, Used: 41, Bytes: 72 << 20},
 	}
 }

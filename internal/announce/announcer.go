@@ -258,7 +258,7 @@ func (l *loop) drop(p *port, err error) {
 // fail notes that an interface cannot be used now.
 func (l *loop) fail(iface string, err error) {
 	if l.broken[iface].IsZero() {
-		l.log.Warn("an interface cannot be used for ARP", "iface", iface, "err", err)
+		l.log.Warn("an interface cannot be used for ARP", "iface", iface, "error", err)
 	}
 	l.broken[iface] = time.Now().Add(retry)
 	l.cut(iface, err)

@@ -27,7 +27,7 @@ func (s State) Desired() model.Desired {
 		if _, own := s.owner(v.Addr); own {
 			continue
 		}
-		v.Announce = s.vip(v.Addr).State == model.VIPAnnounced
+		v.Announce = s.taken(v.Addr)
 		want.Rules.VIPs = append(want.Rules.VIPs, v)
 	}
 	return want
@@ -97,8 +97,12 @@ func (s State) vip(a netip.Addr) model.VIPStatus {
 	}
 	for _, v := range s.vips {
 		if v.Addr == a {
-			return v
+			return v.VIPStatus
 		}
 	}
 	return model.VIPStatus{Addr: a, State: model.VIPNotApplied, Why: "its announcement has not begun"}
+}
+
+func (s State) taken(a netip.Addr) bool {
+	return slices.ContainsFunc(s.vips, func(v sighting) bool { return v.Addr == a && v.taken })
 }

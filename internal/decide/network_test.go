@@ -206,8 +206,10 @@ func TestVIPStates(t *testing.T) {
 		alarm    string
 	}{
 		{model.VIPProbing, false, ""},
-		{model.VIPAnnounced, true, ""},
 		{model.VIPConflict, false, "another machine answers for the virtual IP 192.168.10.50"},
+		{model.VIPProbing, false, ""},
+		{model.VIPAnnounced, true, ""},
+		{model.VIPConflict, true, "another machine answers for the virtual IP 192.168.10.50"},
 		{model.VIPAnnounced, true, ""},
 	} {
 		s.vip("192.168.10.50", tt.state)

@@ -175,7 +175,8 @@ func shown(s State) error {
 		if iface, own := s.owner(v.Addr); own {
 			return fmt.Errorf("claims %s, which is an address of %s", v.Addr, iface)
 		}
-		if v.Announce != (s.vip(v.Addr).State == model.VIPAnnounced) {
+		state := s.vip(v.Addr).State
+		if state != model.VIPConflict && v.Announce != (state == model.VIPAnnounced) {
 			return fmt.Errorf("%s: announce %v, but it is %v", v.Addr, v.Announce, s.vip(v.Addr).State)
 		}
 	}

@@ -21,7 +21,7 @@ type State struct {
 	epochs     map[string]uint64 // of directors that the configuration no longer has
 	links      []model.Link      // sorted by name
 	neighbours []model.Neighbour // sorted by address and interface; resolved ones only
-	vips       []model.VIPStatus // sorted by address; those that were reported
+	vips       []sighting        // sorted by address; the virtual IPs that were reported
 }
 
 // director is a director's configuration with what was learnt and decided.
@@ -128,7 +128,7 @@ func (s State) configure(e Configured) State {
 	}
 	s.configured = true
 	s.neighbours = s.neighboursOf(e.Config)
-	s.vips = slices.DeleteFunc(slices.Clone(s.vips), func(v model.VIPStatus) bool { return !s.claims(v.Addr) })
+	s.vips = slices.DeleteFunc(slices.Clone(s.vips), func(v sighting) bool { return !s.claims(v.Addr) })
 	return s
 }
 

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -63,15 +64,24 @@ func (s State) move(d *director, v verdict, at time.Time) Switched {
 // silent tells whether old connections are met with silence instead of a reset.
 func (s State) silent() bool { return !s.config.LVS.ExpireNoDestConn }
 
-// seen returns the states of virtual IPs with one of them replaced.
-func seen(all []model.VIPStatus, v model.VIPStatus) []model.VIPStatus {
+// sighting is the last report of a virtual IP. Once taken, it is answered for
+// until it is probed again: a rival that shows up later is an alarm, and one
+// forged ARP packet must not silence the service.
+type sighting struct {
+	model.VIPStatus
+	taken bool
+}
+
+// seen returns the sightings with one of them replaced.
+func seen(all []sighting, v model.VIPStatus) []sighting {
 	all = slices.Clone(all)
-	i, found := slices.BinarySearchFunc(all, v, func(a, b model.VIPStatus) int { return a.Addr.Compare(b.Addr) })
-	if found {
-		all[i] = v
-		return all
+	i, found := slices.BinarySearchFunc(all, v.Addr, func(s sighting, a netip.Addr) int { return s.Addr.Compare(a) })
+	if !found {
+		all = slices.Insert(all, i, sighting{})
 	}
-	return slices.Insert(all, i, v)
+	taken := v.State == model.VIPAnnounced || v.State == model.VIPConflict && all[i].taken
+	all[i] = sighting{VIPStatus: v, taken: taken}
+	return all
 }
 
 // linked returns the interfaces with one of them replaced or gone.

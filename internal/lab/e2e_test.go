@@ -31,7 +31,9 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 // programDir is where it is built; TestMain removes it.
-func programDir() string { return filepath.Join(os.TempDir(), fmt.Sprintf("fairlead-test-%d", os.Getpid())) }
+func programDir() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("fairlead-test-%d", os.Getpid()))
+}
 
 // realOptions runs the real director on a configuration.
 func realOptions(t *testing.T, f Fault, b Backend, x model.AttachMode, config map[string]string) Options {

@@ -326,7 +326,7 @@ func TestStartOfMissingProgramme(t *testing.T) {
 
 // TestSweep kills the owner of a segment, and cleans up after it.
 func TestSweep(t *testing.T) {
-	pair(t) // a living segment, not to be touched
+	pair(t)                                      // a living segment, not to be touched
 	if _, err := Sweep(testPrefix); err != nil { // of an earlier test that was killed
 		t.Fatal(err)
 	}
