@@ -40,6 +40,8 @@ func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
 	switch {
 	case errors.Is(err, lab.ErrNeedsRoot):
 		return unable{err}
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return errors.New("the lab was interrupted before its end; it has cleaned up after itself")
 	case err != nil:
 		return err
 	case !result.Passed:

@@ -23,10 +23,17 @@ type Captured struct {
 	Data    []byte
 }
 
-// Capture hands every frame that the programme deals with to emit, until the
-// context ends or emit fails. Meanwhile a variant of the programme runs that
+// captureMost is what the programme copies of a frame at most.
+const captureMost = 2048
+
+// Capture hands every frame that the programme deals with to emit, at most
+// snaplen bytes of it (0: as many as there are), until the context ends or emit
+// fails. Meanwhile a variant of the programme runs that
 // copies frames out; without a capture it costs nothing.
 func (p *Plane) Capture(ctx context.Context, snaplen int, emit func(Captured) error) error {
+	if snaplen == 0 {
+		snaplen = captureMost
+	}
 	reader, err := perf.NewReader(p.maps.byName[directorMapCaptures], 256*os.Getpagesize())
 	if err != nil {
 		return fmt.Errorf("open the capture buffer: %w", err)
