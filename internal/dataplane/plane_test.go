@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"log/slog"
 	"os"
 	"testing"
 
@@ -22,7 +23,7 @@ func newPlane(t testing.TB, connections int) *Plane {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Plane{options: Options{Attach: model.AttachAuto}, maps: m, links: map[int]*attachment{}}
+	p := &Plane{options: Options{Attach: model.AttachAuto, Log: slog.New(slog.DiscardHandler)}, maps: m, links: map[int]*attachment{}}
 	p.names.Store(&map[key]string{})
 	if p.programs, err = loadPrograms(m, false); err != nil {
 		t.Fatal(err)
