@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"fairlead/internal/control"
 	"fairlead/internal/dataplane"
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/workload"
@@ -44,15 +46,28 @@ func realOptions(t *testing.T, f Fault, b Backend, x model.AttachMode, config ma
 	return Options{Fault: f, NFS: b, XDP: x, Config: config, Program: must[string](t)(program()), AttachPass: dataplane.AttachPass}
 }
 
-// TestNote runs the note's configuration verbatim, and with a faster check all
-// faults, servers and ways to attach.
+// TestNoteVerbatim cuts nfs-01's link three times, with the note's own check
+// every ten seconds: machines are noisy, so the median must pass.
+func TestNoteVerbatim(t *testing.T) {
+	var rest []Millis
+	for range 3 {
+		r := passes(t, realOptions(t, Link, Embedded, model.AttachNative, note))
+		t.Logf("detection %v, stall less detection %v, idle reset %v", *r.Detection, *r.StallAfter, *r.IdleReset)
+		rest = append(rest, *r.StallAfter)
+	}
+	slices.Sort(rest)
+	if rest[1] > 250 {
+		t.Errorf("stalls less detection: %v, want a median of 250 ms or less", rest)
+	}
+}
+
+// TestNote runs all faults, servers and ways to attach, with a faster check.
 func TestNote(t *testing.T) {
 	quick := quickNote()
 	for _, tt := range []struct {
 		name string
 		opts Options
 	}{
-		{"link, verbatim", realOptions(t, Link, Embedded, model.AttachNative, note)},
 		{"kill", realOptions(t, Kill, Embedded, model.AttachNative, quick)},
 		{"hang", realOptions(t, Hang, Embedded, model.AttachNative, quick)},
 		{"planned", realOptions(t, Planned, Embedded, model.AttachNative, quick)},
@@ -63,20 +78,57 @@ func TestNote(t *testing.T) {
 		{"planned, ganesha", realOptions(t, Planned, Ganesha, model.AttachNative, quick)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var out bytes.Buffer
-			r, err := Run(t.Context(), tt.opts, &out)
-			t.Log("\n" + out.String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !r.Passed {
-				t.Errorf("did not pass: %q", r.Reasons)
-			}
-			if r.XDP != tt.opts.XDP.String() {
-				t.Errorf("the programme is attached as %q, want %v", r.XDP, tt.opts.XDP)
-			}
-			wantNothingOf(t, os.Getpid())
+			passes(t, tt.opts)
 		})
+	}
+}
+
+// passes runs a lab that must pass and leave nothing.
+func passes(t *testing.T, o Options) Result {
+	t.Helper()
+	var out bytes.Buffer
+	r, err := Run(t.Context(), o, &out)
+	t.Log("\n" + out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Passed {
+		t.Errorf("did not pass: %q", r.Reasons)
+	}
+	if r.XDP != o.XDP.String() {
+		t.Errorf("the programme is attached as %q, want %v", r.XDP, o.XDP)
+	}
+	wantNothingOf(t, os.Getpid())
+	return r
+}
+
+// TestCapture reads what the data plane forwards and answers: frames that a
+// capture on the director's interface cannot see.
+func TestCapture(t *testing.T) {
+	s := built(t, realOptions(t, Planned, Embedded, model.AttachNative, note))
+	l, err := s.load(t.Context(), vip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	l.Start(ctx)
+	whole := 0
+	err = s.control.Capture(ctx, 0, func(p control.Packet) error {
+		if p.Iface != "eth0" || p.Verdict != "forward" || len(p.Data) != p.Length {
+			t.Errorf("captured %q of %d bytes on %q, %d of them kept", p.Verdict, p.Length, p.Iface, len(p.Data))
+		}
+		if p.Length == 1514 {
+			whole++
+		}
+		if whole == 500 {
+			stop()
+		}
+		return nil
+	})
+	if whole < 500 {
+		t.Errorf("%d full frames captured, want 500 (%v)", whole, err)
 	}
 }
 
