@@ -224,7 +224,8 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 	__u32 at, index, states = 0;
 	struct bucket *b = 0;
 	struct tuples *t;
-	__u64 slot = 0, h;
+	__u64 slot = 0, h, noted;
+	int current;
 
 	if (!v)
 		return VERDICT_PASS;
@@ -238,11 +239,13 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 	if (b)
 		slot = b->slots[at & 7];
 
+	current = SLOT_GENERATION(slot) == v->generation && SLOT_DIRECTOR(slot) == v->director;
 	if ((v->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
-		if (b)
-			write_slot(at, v, h, slot_value(v, h, 0, now), slot);
-		else
+		if (!b)
 			insert(v, h, 0, now);
+		else if (!current || SLOT_STATE(slot) & SLOT_ENDED)
+			write_slot(at, v, h, slot_value(v, h, 0, now), slot);
+		/* else a repeated SYN, or a forged one: what is known stays */
 		return VERDICT_FORWARD;
 	}
 	if (v->tcp_flags & TCP_ACK)
@@ -256,11 +259,14 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 			insert(v, h, states, now);
 		return VERDICT_FORWARD;
 	}
-	if (SLOT_GENERATION(slot) != v->generation || SLOT_DIRECTOR(slot) != v->director)
+	if (!current)
 		return farewell(v, slot, &b->slots[at & 7]);
-	if ((slot | SLOT_STATES(states)) != slot || SLOT_SEEN(slot) != now)
-		__sync_val_compare_and_swap(&b->slots[at & 7], slot,
-					    (slot & ~0xffULL) | SLOT_STATES(states) | now);
+	noted = (slot & ~0xffULL) | SLOT_STATES(states) | now;
+	if (v->payload && !(states & SLOT_ENDED))
+		/* it lives: the RST or FIN before was forged, or of its predecessor */
+		noted &= ~SLOT_STATES(SLOT_ENDED);
+	if (noted != slot)
+		__sync_val_compare_and_swap(&b->slots[at & 7], slot, noted);
 	t = bpf_map_lookup_elem(&tuples, &index);
 	if (t && v->tcp_flags & TCP_ACK)
 		t->slots[at & 7].last_ack = v->ack;

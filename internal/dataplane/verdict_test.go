@@ -41,6 +41,11 @@ var (
 		apply(t, p, d)
 	}}
 
+	knownEnded = situation{"connection that was seen to end", func(t testing.TB, p *Plane, h hook) {
+		known.build(t, p, h)
+		h.run(t, p, frameSpec{flags: rstFlag}.bytes(t))
+	}}
+
 	afterUnknownMAC = situation{"after the switch, old server's MAC unknown", func(t testing.TB, p *Plane, h hook) {
 		d := note()
 		d.Directors[0].Servers[0].MAC = model.MAC{}
@@ -323,7 +328,11 @@ func connectionCases(t testing.TB) []verdictCase {
 	add("no ACK", known, serverMAC1, frameSpec{payload: 4}, "nfs-01 ack 1000")
 	add("FIN", known, serverMAC1, frameSpec{flags: finFlag | ackFlag, ack: 2000}, "nfs-01 ended ack 2000")
 	add("RST", known, serverMAC1, frameSpec{flags: rstFlag}, "nfs-01 ended ack 1000")
-	add("SYN of the same ports", known, serverMAC1, frameSpec{flags: synFlag}, "nfs-01")
+	add("SYN of the same ports", known, serverMAC1, frameSpec{flags: synFlag}, "nfs-01 ack 1000")
+	add("SYN of the same ports", knownEnded, serverMAC1, frameSpec{flags: synFlag}, "nfs-01")
+	add("ACK", knownEnded, serverMAC1, frameSpec{flags: ackFlag, ack: 2000}, "nfs-01 ended ack 2000")
+	add("data", knownEnded, serverMAC1, frameSpec{flags: ackFlag, ack: 2000, payload: 4}, "nfs-01 ack 2000")
+	add("FIN with data", knownEnded, serverMAC1, frameSpec{flags: finFlag | ackFlag, ack: 2000, payload: 4}, "nfs-01 ended ack 2000")
 	add("SYN of another port", known, serverMAC1, frameSpec{flags: synFlag, sport: 701}, "nfs-01, nfs-01 ack 1000")
 	add("SYN of another destination port", known, serverMAC1, frameSpec{flags: synFlag, dport: 111}, "nfs-01, nfs-01 ack 1000")
 	add("SYN of another client", known, serverMAC1, frameSpec{flags: synFlag, src: otherAddr}, "nfs-01, nfs-01 ack 1000")
