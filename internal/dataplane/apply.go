@@ -86,16 +86,21 @@ func (p *Plane) applyDirector(want model.DesiredDirector, at indices) error {
 		atomic.StoreUint32(&entry.Mac1, mac1)
 		atomic.StoreUint64(&entry.Mac0, mac0)
 	}
-	d := &p.maps.state.Directors[index]
-	have, record := directorChoice(d.Choices[d.Current&1]), directorChoiceRecord(d.Records[d.Current&1])
+	d := p.maps.director(index)
+	have, record := d.Choices[d.Current&1], d.Records[d.Current&1]
 	choice, next, err := nextChoice(have, record, want, at)
 	if err != nil || choice == have && next == record {
 		return err
 	}
+	return p.exchangeChoice(d, choice, next)
+}
+
+// exchangeChoice makes a choice the current one of a director.
+func (p *Plane) exchangeChoice(d *directorDirector, choice directorChoice, record directorChoiceRecord) error {
 	if err := p.spare(); err != nil {
 		return err
 	}
-	d.Choices[1-d.Current&1], d.Records[1-d.Current&1] = choice, next
+	d.Choices[1-d.Current&1], d.Records[1-d.Current&1] = choice, record
 	p.flip(&d.Current)
 	return nil
 }
@@ -145,11 +150,18 @@ func (p *Plane) applyRules(want model.RuleSet, at indices) error {
 	if *p.maps.ruleSet(int(rules.Current & 1)) == set {
 		return nil
 	}
+	moved := p.moves(want, at)
+	for _, m := range moved {
+		if err := p.lookUp(m.to); err != nil {
+			return err
+		}
+	}
 	if err := p.spare(); err != nil {
 		return err
 	}
 	*p.maps.ruleSet(int(1 - rules.Current&1)) = set
 	p.flip(&rules.Current)
+	p.carryOut(moved)
 	return nil
 }
 
@@ -166,7 +178,7 @@ func (p *Plane) Applied() (model.Applied, error) {
 	a.VIPs = readVIPs(p.maps.ruleSet(int(p.maps.state.Rules.Current & 1)))
 	names := *p.names.Load()
 	for k, name := range names {
-		d := &p.maps.state.Directors[k.index%uint16(maxDirectors)]
+		d := p.maps.director(uint8(k.index))
 		record := d.Records[d.Current&1]
 		if k.kind != kindDirector || record.Epoch == 0 {
 			continue

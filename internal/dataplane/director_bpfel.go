@@ -69,6 +69,16 @@ type directorCounter struct {
 	Bytes   uint64
 }
 
+type directorDirector struct {
+	_       structs.HostLayout
+	Current uint32
+	Pad     uint32
+	Choices [2]directorChoice
+	Pad1    [3]uint64
+	Records [2]directorChoiceRecord
+	Pad2    [2]uint64
+}
+
 type directorName struct {
 	_    structs.HostLayout
 	Text [64]uint8

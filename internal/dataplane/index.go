@@ -129,7 +129,7 @@ func (p *Plane) forget(k key) error {
 	if err := p.spare(); err != nil {
 		return err
 	}
-	d := &p.maps.state.Directors[index]
+	d := p.maps.director(index)
 	d.Choices[1-d.Current&1], d.Records[1-d.Current&1] = directorChoice{}, directorChoiceRecord{}
 	p.flip(&d.Current)
 	for old := range *p.names.Load() {

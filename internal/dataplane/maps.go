@@ -164,6 +164,12 @@ func (m tables) replace(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	return with
 }
 
+// The generated state holds unnamed types; these give them their names.
+
+func (m tables) director(i uint8) *directorDirector {
+	return (*directorDirector)(unsafe.Pointer(&m.state.Directors[int(i)%maxDirectors]))
+}
+
 func (m tables) ruleSet(i int) *directorRuleSet {
 	return (*directorRuleSet)(unsafe.Pointer(&m.state.Rules.Sets[i]))
 }

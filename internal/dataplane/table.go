@@ -51,7 +51,7 @@ func (m tables) dropConnections(condition func(slot) bool) {
 
 // old tells whether a connection is of an epoch before its director's.
 func (m tables) old(s slot) bool {
-	d := &m.state.Directors[int(s.director())%maxDirectors]
+	d := m.director(s.director())
 	return s.generation() != d.Choices[atomic.LoadUint32(&d.Current)&1].Generation
 }
 
@@ -106,18 +106,13 @@ func (p *Plane) Sweep(director string) (int, error) {
 			left++
 		}
 	}
-	d := &p.maps.state.Directors[index]
-	choice := directorChoice(d.Choices[d.Current&1])
+	d := p.maps.director(uint8(index))
+	choice := d.Choices[d.Current&1]
 	if left > 0 || choice.Flags&uint8(directorChoiceFlagsCHOICE_LOOKUP) == 0 {
 		return left, nil
 	}
-	if err := p.spare(); err != nil {
-		return left, err
-	}
 	choice.Flags &^= uint8(directorChoiceFlagsCHOICE_LOOKUP)
-	d.Choices[1-d.Current&1], d.Records[1-d.Current&1] = choice, d.Records[d.Current&1]
-	p.flip(&d.Current)
-	return 0, nil
+	return 0, p.exchangeChoice(d, choice, d.Records[d.Current&1])
 }
 
 // tableStatus is how full the table is.
