@@ -41,6 +41,10 @@ func (r report) writePath(b *strings.Builder) {
 		"ns", "times XDP_TX", "goal")
 	first := r.path[0].times
 	for _, p := range r.path {
+		if len(p.times) == 0 || len(first) == 0 {
+			fmt.Fprintf(b, "%-30s frames were lost in every round: the machine is too busy\n", p.what)
+			continue
+		}
 		fmt.Fprintf(b, "%-30s %13s %15s %15s\n", p.what,
 			fmt.Sprintf("%.1f / %.1f", p.times.min(), p.times.median()),
 			fmt.Sprintf("%.2f / %.2f", p.times.min()/first.min(), p.times.median()/first.median()), p.goal)

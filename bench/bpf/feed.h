@@ -16,7 +16,7 @@
 #include <bpf/bpf_helpers.h>
 
 #define INLINE static __always_inline
-#define HEADERS 54 /* bytes: Ethernet, IPv4, TCP; more of UDP than it needs */
+#define HEADERS 54	 /* bytes: Ethernet, IPv4, TCP; more of UDP than it needs */
 #define CLIENT_PORTS 512 /* of one address: 512 to 1023, as NFS clients use */
 
 enum draw {
@@ -91,12 +91,13 @@ INLINE int write_next(void *data, void *end)
 		return -1;
 	take_time();
 	c = draw_client();
-	COPY(__u64, 0);  /* MAC addresses */
+	COPY(__u64, 0); /* MAC addresses */
 	COPY(__u32, 8);
 	COPY(__u16, 12); /* type */
 	COPY(__u64, 14); /* version to fragment */
 	COPY(__u32, 22); /* time to live, protocol, checksum */
-	*(__u64 *)(data + 26) = (__u64)(*(__u32 *)(state.headers + 30)) << 32 | bpf_htonl(c.address);
+	*(__u64 *)(data + 26) =
+		(__u64)(*(__u32 *)(state.headers + 30)) << 32 | bpf_htonl(c.address);
 	*(__u64 *)(data + 34) =
 		(*(__u64 *)(state.headers + 34) & ~0xffffULL) | bpf_htons((__u16)c.port);
 	COPY(__u64, 42); /* acknowledgment, flags, window */
