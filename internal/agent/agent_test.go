@@ -383,6 +383,30 @@ func TestSilentSwitchSendsNoReset(t *testing.T) {
 	})
 }
 
+// TestReloadResetsMoved: a reload that hands a virtual IP to another director
+// makes connections old without a switch.
+func TestReloadResetsMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.connect(1001, 1002)
+		b.plane.mu.Lock()
+		b.plane.conns[1].Old = true
+		b.plane.mu.Unlock()
+		from := b.len()
+		if _, err := b.agent.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pass(0)
+		if got := b.since(from); !slices.Contains(got, "reset 1002") {
+			t.Errorf("got %q, want the old connection reset", got)
+		}
+		b.plane.end(1002)
+		b.end()
+	})
+}
+
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -200,5 +200,25 @@ func (l *loop) load(n load) {
 	l.logLoaded()
 	l.handle(decide.Configured{At: at, Config: n.loaded.Config})
 	l.release()
+	l.resetMoved()
 	n.answer <- l.generation
+}
+
+// resetMoved resets what a new configuration has made old without a switch: the
+// connections of a virtual IP that went to another director.
+func (l *loop) resetMoved() {
+	traffic, err := l.parts.Plane.Traffic()
+	if err != nil {
+		l.log.Error("old connections cannot be counted", "error", err)
+		return
+	}
+	old := make(map[string]bool)
+	for ref, n := range traffic.Conns {
+		old[ref.Director] = old[ref.Director] || n.Old > 0
+	}
+	for _, d := range l.state.Desired().Directors {
+		if old[d.Name] {
+			l.rounds.start(job{director: d.Name, epoch: d.Epoch, silent: d.Silent})
+		}
+	}
 }

@@ -46,12 +46,13 @@ func (p *Plane) lookUp(director uint8) error {
 	return p.exchangeChoice(d, choice, d.Records[d.Current&1])
 }
 
-// carryOut makes the moved connections old ones of their new director.
+// carryOut makes the moved connections old ones of their new director, of its
+// first server: which one they had there cannot be said in its indices.
 func (p *Plane) carryOut(moved []move) {
 	for _, m := range moved {
 		d := p.maps.director(m.to)
 		before := uint64(d.Choices[d.Current&1].Generation - 1)
-		s := uint64(m.is)&^(0xffff<<24|0xff<<16) | before<<24 | uint64(m.to)<<16
+		s := uint64(m.is)&^(0xffff<<24|0xff<<16|0xf<<12) | before<<24 | uint64(m.to)<<16
 		atomic.CompareAndSwapUint64(&p.maps.buckets[m.at.bucket].Slots[m.at.slot], uint64(m.is), s)
 	}
 }
