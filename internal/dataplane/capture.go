@@ -26,6 +26,9 @@ type Captured struct {
 // captureMost is what the programme copies of a frame at most.
 const captureMost = 2048
 
+// copiedOut is how much of a frame the programme hands over at most, in bytes.
+const copiedOut = 2048
+
 // Capture hands every frame that the programme deals with to emit, at most
 // snaplen bytes of it (0: as many as there are), until the context ends or emit
 // fails. Meanwhile a variant of the programme runs that
@@ -78,7 +81,7 @@ func parseCaptured(b []byte, snaplen int) (Captured, bool) {
 	h.Verdict = binary.NativeEndian.Uint32(b[8:])
 	c := Captured{At: time.Now(), Length: int(h.Length)}
 	// the sample is padded to eight bytes
-	c.Data = b[head:min(len(b), head+min(c.Length, snaplen))]
+	c.Data = b[head:min(len(b), head+min(c.Length, copiedOut, snaplen))]
 	if int(h.Verdict) < len(verdictNames) {
 		c.Verdict = verdictNames[h.Verdict]
 	}

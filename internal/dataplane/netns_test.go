@@ -59,20 +59,25 @@ func (s *site) addPair(t testing.TB, names ...string) {
 	}
 }
 
-// within runs f on a thread of its own in the namespace; the thread is thrown
-// away afterwards. f may end the test.
-func (s *site) within(t testing.TB, f func() error) {
-	t.Helper()
+// begin runs f on a thread of its own in the namespace; the thread is thrown
+// away afterwards. f may end its goroutine.
+func (s *site) begin(f func() error) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		err := netns.Set(s.ns)
-		defer func() { ended <- err }() // also when f ends the goroutine
+		defer func() { ended <- err }()
 		if err == nil {
 			err = f()
 		}
 	}()
-	if err := <-ended; err != nil {
+	return ended
+}
+
+// within is begin for what must not fail; f may end the test.
+func (s *site) within(t testing.TB, f func() error) {
+	t.Helper()
+	if err := <-s.begin(f); err != nil {
 		t.Error(err)
 	}
 	if t.Failed() {

@@ -3,17 +3,42 @@ package dataplane
 import (
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
 	"fairlead/internal/model"
 )
 
+// TestMain also finds file descriptors that the data plane left open.
 func TestMain(m *testing.M) {
 	if os.Geteuid() != 0 {
 		println("the tests of the data plane need root")
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	before := mapsAndProgrammes()
+	code := m.Run()
+	if left := mapsAndProgrammes() - before; code == 0 && left > 0 {
+		println("the tests left", left, "maps, programmes or links open")
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// mapsAndProgrammes counts the open file descriptors of bpf(2): the runtime's
+// and the test's own come and go.
+func mapsAndProgrammes() int {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	n := 0
+	for _, fd := range open {
+		to, _ := os.Readlink("/proc/self/fd/" + fd.Name()) // gone: the directory's own
+		if strings.HasPrefix(to, "anon_inode:bpf") {
+			n++
+		}
+	}
+	return n
 }
 
 // newPlane is a data plane without pins and interfaces.
