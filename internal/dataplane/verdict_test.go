@@ -266,6 +266,9 @@ func passCases(t testing.TB) []verdictCase {
 	other.dst, elsewhere.to = otherAddr, strangerMAC
 	zero := data
 	zero.dst = netip.IPv4Unspecified()
+	// what is not TCP takes the short way whenever it comes
+	short := elsewhere
+	short.proto = 17
 	port := data
 	port.dport = 22
 	whole := data.bytes(t)
@@ -274,6 +277,7 @@ func passCases(t testing.TB) []verdictCase {
 		{name: "the address 0.0.0.0", in: fresh, frame: zero.bytes(t), verdict: "pass"},
 		{name: "the address 0.0.0.0", in: nothing, frame: zero.bytes(t), verdict: "pass"},
 		{name: "another MAC address", in: fresh, frame: elsewhere.bytes(t), verdict: "pass"},
+		{name: "another MAC address, UDP", in: fresh, frame: short.bytes(t), verdict: "pass"},
 		{name: "another MAC address, first byte", in: fresh, frame: change(whole, 0, 4), verdict: "pass"},
 		{name: "another MAC address, no server", in: noServer, frame: elsewhere.bytes(t), verdict: "pass"},
 		{name: "another port", in: ruled, frame: port.bytes(t), verdict: "pass"},
