@@ -25,6 +25,7 @@ type Announcer struct {
 	mu     sync.Mutex // guards the following
 	wants  []Want
 	orders []netip.Addr
+	ended  []netip.Addr // were not wanted for a while, perhaps a short one
 }
 
 // New returns an Announcer that sends every change of a virtual IP's state to
@@ -34,10 +35,15 @@ func New(seen chan<- model.VIPStatus, log *slog.Logger) *Announcer {
 }
 
 // Set replaces the virtual IPs. One that is no longer wanted is forgotten
-// without a word. When Answering becomes true of an announced one, the
+// without a word, and begins anew should it return. When Answering becomes true of an announced one, the
 // neighbours are told. The first of an address counts; IPv6 is left alone.
 func (a *Announcer) Set(wants []Want) {
 	a.mu.Lock()
+	for _, old := range a.wants {
+		if !slices.ContainsFunc(wants, func(w Want) bool { return w.Addr == old.Addr }) {
+			a.ended = append(a.ended, old.Addr)
+		}
+	}
 	a.wants = slices.Clone(wants)
 	a.mu.Unlock()
 	a.stir()
@@ -175,9 +181,13 @@ func (l *loop) pause(now time.Time) time.Duration {
 // adopt follows calls of Set and Burst.
 func (l *loop) adopt(now time.Time) {
 	l.mu.Lock()
-	wants, orders := l.wants, l.orders
-	l.orders = nil
+	wants, orders, ended := l.wants, l.orders, l.ended
+	l.orders, l.ended = nil, nil
 	l.mu.Unlock()
+	for _, vip := range ended {
+		delete(l.claims, vip)
+		delete(l.told, vip)
+	}
 
 	used := make(map[string]bool)
 	kept := make(map[netip.Addr]bool)
@@ -194,12 +204,6 @@ func (l *loop) adopt(now time.Time) {
 			c = c.revise(w, now)
 		}
 		l.claims[w.Addr] = c
-	}
-	for vip := range l.claims {
-		if !kept[vip] {
-			delete(l.claims, vip)
-			delete(l.told, vip)
-		}
 	}
 	for iface, p := range l.ports {
 		if !used[iface] {

@@ -151,6 +151,19 @@ func TestTakeAFreeAddress(t *testing.T) {
 	s.hears(t, a, r)
 }
 
+// TestWantedAgainAtOnce: a virtual IP that was not wanted for an instant begins
+// anew, and says so: who ordered it has forgotten what it was told.
+func TestWantedAgainAtOnce(t *testing.T) {
+	s := newScene(t)
+	s.Set(s.want(true, true))
+	s.run(t)
+	s.expect(t, model.VIPAnnounced, "")
+	s.Set(nil)
+	s.Set(s.want(false, false))
+	s.expect(t, model.VIPProbing, "")
+	s.expect(t, model.VIPAnnounced, "")
+}
+
 func TestConflictWithAHostThatHasTheAddress(t *testing.T) {
 	s := newScene(t)
 	do(t, s.peer.AddrAdd(s.link(t, s.peer), address(t, "192.168.10.50/32")))
