@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"strings"
 
 	"fairlead/internal/model"
 )
@@ -37,6 +38,13 @@ func (s State) vipAlarms(v model.VIP) []model.Alarm {
 		}}
 	}
 	if st := s.vip(v.Addr); st.State == model.VIPConflict {
+		if srv, ok := s.rival(st); ok {
+			return []model.Alarm{{
+				What: fmt.Sprintf("the real server %s answers ARP for the virtual IP %s", srv, v.Addr),
+				Why:  st.Why + "; clients that hear it go past the director",
+				Do:   fmt.Sprintf("on %s: keep the address on lo only, and sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2", srv),
+			}}
+		}
 		return []model.Alarm{{
 			What: fmt.Sprintf("another machine answers for the virtual IP %s", v.Addr),
 			Why:  st.Why,
@@ -44,6 +52,24 @@ func (s State) vipAlarms(v model.VIP) []model.Alarm {
 		}}
 	}
 	return nil
+}
+
+// rival is the real server that a conflict tells of, when it is one: the usual
+// cause, and one that has a remedy of its own.
+func (s State) rival(conflict model.VIPStatus) (server string, ok bool) {
+	for _, n := range s.neighbours {
+		if !strings.Contains(conflict.Why, n.MAC.String()) {
+			continue
+		}
+		for _, d := range s.directors {
+			for _, srv := range d.servers {
+				if srv.Addr == n.Addr {
+					return srv.Name, true
+				}
+			}
+		}
+	}
+	return "", false
 }
 
 func (d *director) serverAlarms() []model.Alarm {

@@ -76,6 +76,9 @@ func (s State) probed(e Probed) {
 	if srv.health == model.HealthUnchecked && d.active() != srv {
 		return
 	}
+	if !r.OK && s.severed(d) {
+		return
+	}
 	srv.heard, srv.probed, srv.latency = r.At, r.At, r.Latency
 	switch {
 	case srv.health == model.HealthUnchecked && r.OK:

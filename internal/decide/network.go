@@ -8,6 +8,12 @@ import (
 	"fairlead/internal/model"
 )
 
+// visible tells whether a virtual IP can be announced, so that what was seen of
+// it still holds: its interface is there, and it is not the director's own.
+func (s State) visible(vip netip.Addr) bool {
+	return slices.ContainsFunc(s.Announcements(), func(a Announcement) bool { return a.Addr == vip })
+}
+
 // claims tells whether the configuration has that virtual IP.
 func (s State) claims(vip netip.Addr) bool {
 	return slices.ContainsFunc(s.rules.VIPs, func(v model.VIP) bool { return v.Addr == vip })
@@ -76,6 +82,18 @@ func (s State) iface(d *director) (name string, ok bool) {
 		return "", false
 	}
 	return s.towards(srv.Addr)
+}
+
+// severed tells whether the director's own interface is down or gone. Its
+// servers cannot be reached then, which says nothing about them: no other one
+// could be reached either, and to switch would only cost the connections.
+func (s State) severed(d *director) bool {
+	name, ok := s.iface(d)
+	if !ok || len(s.links) == 0 { // nothing was told of the interfaces yet
+		return false
+	}
+	l, ok := s.link(name)
+	return !ok || !l.Up
 }
 
 // towards is the interface with the most specific network that holds the address.

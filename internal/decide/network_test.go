@@ -245,6 +245,19 @@ func TestVIPStates(t *testing.T) {
 	}
 }
 
+// TestServerAnswersARP: the alarm names the real server and its remedy.
+func TestServerAnswersARP(t *testing.T) {
+	s := newStory(t, note())
+	s.link(link("eth0", macEth0, "192.168.10.2/24"))
+	s.up("nfs-01")
+	s.neighbour("192.168.10.100", "eth0", mac1)
+	s.neighbour("192.168.10.101", "eth0", mac2)
+	s.step(VIPSeen{At{s.now}, model.VIPStatus{Addr: addr("192.168.10.50"), State: model.VIPConflict, Why: "192.168.10.50 is answered by " + mac2.String()}})
+	s.alarm("the real server nfs-02 answers ARP for the virtual IP 192.168.10.50")
+	s.neighbour("192.168.10.101", "eth0", model.MAC{2, 0, 0, 0, 0, 9})
+	s.alarm("another machine answers for the virtual IP 192.168.10.50")
+}
+
 // TestOwnAddress: a flow never claims an address of the director itself.
 func TestOwnAddress(t *testing.T) {
 	s := newStory(t, note())
@@ -266,8 +279,50 @@ func TestOwnAddress(t *testing.T) {
 	}
 	s.alarm("flow nfs is not applied to 192.168.10.50")
 	s.link(link("lo", model.MAC{}, "127.0.0.1/8"))
-	if got := s.state.Desired().Rules.VIPs; len(got) != 1 {
-		t.Errorf("virtual IPs = %v, want it back", got)
+	if got := s.state.Desired().Rules.VIPs; len(got) != 1 || got[0].Announce {
+		t.Errorf("virtual IPs = %v, want it back, not announced before it is probed again", got)
+	}
+}
+
+// TestInterfaceReturns: what was seen of a virtual IP ends with its interface.
+func TestInterfaceReturns(t *testing.T) {
+	s := newStory(t, note())
+	eth0 := link("eth0", macEth0, "192.168.10.2/24")
+	s.link(eth0)
+	s.vip("192.168.10.50", model.VIPAnnounced)
+	s.unlink("eth0")
+	s.vip("192.168.10.50", model.VIPAnnounced) // a late report
+	s.link(eth0)
+	if s.state.Desired().Rules.VIPs[0].Announce {
+		t.Error("the virtual IP is announced on a new interface before it is probed")
+	}
+}
+
+// TestOwnInterfaceDown: while the director's own interface is down or gone, no
+// failure counts against a server, and nothing is switched.
+func TestOwnInterfaceDown(t *testing.T) {
+	eth0 := link("eth0", macEth0, "192.168.10.2/24")
+	down := eth0
+	down.Up = false
+	for what, sever := range map[string]func(*story){
+		"down": func(s *story) { s.link(down) },
+		"gone": func(s *story) { s.link(link("lo", model.MAC{}, "127.0.0.1/8")); s.unlink("eth0") },
+	} {
+		s := newStory(t, note())
+		s.link(eth0)
+		s.pass("nfs-01")
+		s.fail("nfs-01", "refused") // one that counts
+		sever(s)
+		s.fail("nfs-01", "refused")
+		s.fail("nfs-01", "refused")
+		s.health("nfs-01", model.HealthUp)
+		s.active("nfs-01", 1, model.ReasonFirst)
+		s.link(eth0)
+		s.fail("nfs-01", "refused")
+		s.health("nfs-01", model.HealthDown)
+		if s.state.directors[0].choice.active != "nfs-02" {
+			t.Errorf("%s: no switch after the interface is back", what)
+		}
 	}
 }
 

@@ -122,7 +122,7 @@ func play(seed uint64, w *witness, thorough bool) error {
 		if thorough {
 			history = append(history, moment{state: state, looked: look(state), event: event})
 		}
-		w.see(event)
+		w.see(state, event)
 		next, actions := Step(state, event)
 		if thorough {
 			history[n].actions = actions

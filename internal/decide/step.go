@@ -23,10 +23,11 @@ func Step(s State, e Event) (State, []Action) {
 		s.probed(e)
 	case Linked:
 		s.links = linked(s.links, e)
+		s.vips = slices.DeleteFunc(slices.Clone(s.vips), func(v sighting) bool { return !s.visible(v.Addr) })
 	case Neighbours:
 		s.neighbours = resolved(s.neighbours, e.Neighbour)
 	case VIPSeen:
-		if s.claims(e.VIP.Addr) {
+		if s.visible(e.VIP.Addr) {
 			s.vips = seen(s.vips, e.VIP)
 		}
 	case Ordered:

@@ -12,6 +12,7 @@ import (
 // and says which promise was broken.
 type witness struct {
 	config  model.Config
+	links   map[string]model.Link // what the machine has
 	servers map[model.ServerRef]*record
 	views   map[string]view   // what was chosen, by director
 	epochs  map[string]uint64 // the highest of each director that is not in the configuration
@@ -43,7 +44,7 @@ type result struct {
 }
 
 func newWitness() *witness {
-	return &witness{servers: map[model.ServerRef]*record{}, views: map[string]view{},
+	return &witness{links: map[string]model.Link{}, servers: map[model.ServerRef]*record{}, views: map[string]view{},
 		epochs: map[string]uint64{}, reasons: map[model.Reason]bool{}}
 }
 
@@ -59,6 +60,7 @@ func (w *witness) kernel() map[string]model.Adopted {
 // restart forgets what a daemon knows and the kernel does not.
 func (w *witness) restart() {
 	w.servers = map[model.ServerRef]*record{}
+	w.links = map[string]model.Link{}
 	w.epochs = map[string]uint64{}
 	w.started = false
 	for name, v := range w.views {
@@ -122,14 +124,29 @@ func rank(servers []model.Server) []model.Server {
 	return servers
 }
 
-// see takes an event before it is judged what came of it.
-func (w *witness) see(e Event) {
+// see takes an event, and the state before it, before it is judged what came of it.
+func (w *witness) see(s State, e Event) {
 	switch e := e.(type) {
 	case Configured:
 		w.configured(e)
 	case Probed:
-		w.probed(e.Result)
+		w.probed(s, e.Result)
+	case Linked:
+		w.links[e.Link.Name] = e.Link
+		if e.Gone {
+			delete(w.links, e.Link.Name)
+		}
 	}
+}
+
+// severed tells whether a director's failures say nothing, since its own
+// interface is down or gone.
+func (w *witness) severed(s State, director string) bool {
+	if len(w.links) == 0 {
+		return false
+	}
+	name, ok := s.iface(s.director(director))
+	return ok && !w.links[name].Up
 }
 
 func (w *witness) configured(e Configured) {
@@ -152,9 +169,9 @@ func (w *witness) configured(e Configured) {
 	}
 }
 
-func (w *witness) probed(p model.ProbeResult) {
+func (w *witness) probed(s State, p model.ProbeResult) {
 	r := w.servers[p.Ref]
-	if r == nil || !p.At.After(r.heard) || r.asked[3] == false {
+	if r == nil || !p.At.After(r.heard) || r.asked[3] == false || !p.OK && w.severed(s, p.Ref.Director) {
 		return
 	}
 	d, _ := w.directorOf(p.Ref.Director)
