@@ -474,6 +474,26 @@ func TestAdoption(t *testing.T) {
 	})
 }
 
+// TestAdoptionEndsWithTheInterface: what an earlier daemon announced is asked
+// for anew when its interface was away.
+func TestAdoptionEndsWithTheInterface(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.adopted()
+		b.start(nil)
+		pass(time.Second)
+		link := model.Link{Name: "eth0", Index: 2, Up: true, MAC: model.MAC{2, 0, 0, 0, 0, 2}, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.2/24")}}
+		b.watcher.facts <- netstate.Fact{Link: &netstate.LinkFact{Link: link, Gone: true}}
+		b.watcher.facts <- netstate.Fact{Link: &netstate.LinkFact{Link: link}}
+		pass(0)
+		told := b.only("announce")
+		if last := told[len(told)-1]; !strings.Contains(last, "held=false answering=false") {
+			t.Errorf("got %q", told)
+		}
+		b.end()
+	})
+}
+
 // TestAdoptionWaitsForAddresses: a desired value without MAC addresses is not
 // applied over a data plane that works, but not for ever.
 func TestAdoptionWaitsForAddresses(t *testing.T) {
@@ -621,9 +641,9 @@ func TestConflictNamesTheServer(t *testing.T) {
 		pass(2 * time.Second)
 		b.seen <- model.VIPStatus{Addr: netip.MustParseAddr("192.168.10.50"), State: model.VIPConflict, Why: "192.168.10.50 is answered by 02:00:00:00:00:64"}
 		pass(0)
-		vip := b.agent.Status().Flows[0].VIPs[0]
-		if vip.State != model.VIPConflict || !strings.Contains(vip.Why, "the real server nfs-01") || !strings.Contains(vip.Why, "arp_ignore=1") {
-			t.Errorf("got %+v", vip)
+		alarms := b.agent.Status().Alarms
+		if len(alarms) != 1 || !strings.Contains(alarms[0].What, "the real server nfs-01") || !strings.Contains(alarms[0].Do, "arp_ignore=1") {
+			t.Errorf("got %+v", alarms)
 		}
 		b.end()
 	})

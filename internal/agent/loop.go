@@ -23,9 +23,8 @@ type loop struct {
 	since      time.Time // start of the daemon
 	refused    string    // why the last reload was refused; "": it was not
 
-	links      map[string]model.Link
-	neighbours map[netip.Addr]model.MAC
-	held       map[netip.Addr]bool // virtual IPs that an earlier daemon announced
+	links map[string]model.Link
+	held  map[netip.Addr]bool // virtual IPs that an earlier daemon announced
 
 	kernel   kernel
 	switches map[string]record // the last one of each director
@@ -45,17 +44,16 @@ func newLoop(ctx context.Context, a *Agent, group *errgroup.Group) *loop {
 	// A round may report while the loop is busy with an Apply.
 	reports := make(chan report, 16)
 	return &loop{
-		Agent:      a,
-		loaded:     a.first,
-		since:      time.Now(),
-		links:      make(map[string]model.Link),
-		neighbours: make(map[netip.Addr]model.MAC),
-		held:       make(map[netip.Addr]bool),
-		kernel:     kernel{plane: a.parts.Plane, log: a.log},
-		switches:   make(map[string]record),
-		rounds:     newRounds(ctx, group, a.parts.Plane, a.parts.Resets, reports),
-		reports:    reports,
-		awaiting:   make(map[uint64]order),
+		Agent:    a,
+		loaded:   a.first,
+		since:    time.Now(),
+		links:    make(map[string]model.Link),
+		held:     make(map[netip.Addr]bool),
+		kernel:   kernel{plane: a.parts.Plane, log: a.log},
+		switches: make(map[string]record),
+		rounds:   newRounds(ctx, group, a.parts.Plane, a.parts.Resets, reports),
+		reports:  reports,
+		awaiting: make(map[uint64]order),
 	}
 }
 
@@ -105,7 +103,7 @@ func (l *loop) run(ctx context.Context) error {
 		case f := <-l.parts.Facts:
 			l.fact(f)
 		case v := <-l.parts.Seen:
-			l.handle(decide.VIPSeen{At: now(), VIP: l.explain(v)})
+			l.handle(decide.VIPSeen{At: now(), VIP: v})
 		case o := <-l.orders:
 			l.asked++
 			l.awaiting[l.asked] = o
@@ -199,7 +197,6 @@ func (l *loop) load(n load) {
 	l.generation++
 	l.logLoaded()
 	l.handle(decide.Configured{At: at, Config: n.loaded.Config})
-	l.release()
 	l.resetMoved()
 	n.answer <- l.generation
 }

@@ -1,10 +1,9 @@
 package agent
 
 import (
-	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"fairlead/internal/announce"
 	"fairlead/internal/decide"
@@ -23,7 +22,9 @@ func (l *loop) tell() {
 		l.kept = keep
 		l.parts.Watcher.Keep(keep)
 	}
-	if wants := announcements(l.state.Announcements(), l.held, l.kernel.applied); !slices.Equal(wants, l.wants) {
+	may := l.state.Announcements()
+	l.release(may)
+	if wants := announcements(may, l.held, l.kernel.applied); !slices.Equal(wants, l.wants) {
 		l.wants = wants
 		l.parts.Announcer.Set(wants)
 	}
@@ -67,14 +68,13 @@ func announcements(may []decide.Announcement, held map[netip.Addr]bool, applied 
 	return wants
 }
 
-// release drops the marks of virtual IPs that the configuration has no more:
-// should one return, it is probed like a new one.
-func (l *loop) release() {
-	for addr := range l.held {
-		if !slices.ContainsFunc(l.state.Desired().Rules.VIPs, func(v model.VIP) bool { return v.Addr == addr }) {
-			delete(l.held, addr)
-		}
-	}
+// release drops the marks of virtual IPs that cannot be announced any more,
+// because the configuration or their interface went: should one return, it is
+// probed like a new one.
+func (l *loop) release(may []decide.Announcement) {
+	maps.DeleteFunc(l.held, func(addr netip.Addr, _ bool) bool {
+		return !slices.ContainsFunc(may, func(a decide.Announcement) bool { return a.Addr == addr })
+	})
 }
 
 // fact takes in what was seen of the network.
@@ -88,26 +88,6 @@ func (l *loop) fact(f netstate.Fact) {
 		l.handle(decide.Linked{At: now(), Link: f.Link.Link, Gone: f.Link.Gone})
 	}
 	if f.Neighbour != nil {
-		if f.Neighbour.MAC.Known() {
-			l.neighbours[f.Neighbour.Addr] = f.Neighbour.MAC
-		}
 		l.handle(decide.Neighbours{At: now(), Neighbour: *f.Neighbour})
 	}
-}
-
-// explain names the real server that answers for a virtual IP, when it is one:
-// the usual cause of a conflict, and one that has a remedy.
-func (l *loop) explain(v model.VIPStatus) model.VIPStatus {
-	if v.State != model.VIPConflict {
-		return v
-	}
-	for _, d := range l.loaded.Config.Directors {
-		for _, s := range d.Servers {
-			if mac, ok := l.neighbours[s.Addr]; ok && strings.Contains(v.Why, mac.String()) {
-				v.Why = fmt.Sprintf("the real server %s itself answers ARP for it (%s); set net.ipv4.conf.all.arp_ignore=1 there", s.Name, v.Why)
-				return v
-			}
-		}
-	}
-	return v
 }
