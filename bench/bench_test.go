@@ -81,11 +81,30 @@ func TestQuick(t *testing.T) {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
+	document, err := os.ReadFile("../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sample, _ := strings.Cut(string(document), "```\n")
+	sample, _, _ = strings.Cut(sample, "```")
+	if got, want := words(out.String()), words(sample); got != want {
+		t.Errorf("the sample in docs/performance.md has the words\n%s\nbut the benchmark prints\n%s", want, got)
+	}
 	for _, want := range []string{"\nACK                  1,000,000 ", "\nfairlead ", "≤ 1.10", "≤ 80"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &out)
 		}
 	}
+}
+
+// words are the lines of a text without figures and blanks.
+func words(text string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("0123456789.,/- ", r) {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 func TestCall(t *testing.T) {

@@ -121,11 +121,9 @@ func (b *bench) established(d *director, n int) error {
 	if err := d.enter(n); err != nil {
 		return err
 	}
-	t, err := d.plane.Traffic()
-	if err != nil {
+	if err := b.addMemory(d, n); err != nil {
 		return err
 	}
-	b.report.memory = append(b.report.memory, memory{connections: n, known: n - d.unknown, bytes: t.Table.Bytes, slots: t.Table.Size})
 	l := load{packet: ack, draw: rigDrawDRAW_RANDOM, connections: n}
 	if err := b.add(d, cost{what: "ACK", connections: n, goal: "≤ 5.0"}, "forward", l); err != nil {
 		return err
@@ -147,6 +145,17 @@ func (b *bench) established(d *director, n int) error {
 		return err
 	}
 	return b.add(d, cost{what: "ACK, looked up", connections: n}, "forward", l)
+}
+
+func (b *bench) addMemory(d *director, n int) error {
+	t, err := d.plane.Traffic()
+	if err != nil {
+		return err
+	}
+	if n > 1 { // the smallest table is no table for one
+		b.report.memory = append(b.report.memory, memory{connections: n, known: n - d.unknown, bytes: t.Table.Bytes, slots: t.Table.Size})
+	}
+	return nil
 }
 
 // add measures one kind of packet and adds the result to the report.
