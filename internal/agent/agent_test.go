@@ -429,7 +429,7 @@ func TestReload(t *testing.T) {
 		if after.Generation != 1 || fmt.Sprint(after.Directors[0].Servers[0].Health, after.Directors[0].Applied) != fmt.Sprint(before.Directors[0].Servers[0].Health, before.Directors[0].Applied) {
 			t.Errorf("something changed: %+v", after)
 		}
-		if len(after.Alarms) != 1 || !strings.Contains(after.Alarms[0].What, "reload was refused") {
+		if len(after.Alarms) != 1 || !strings.Contains(after.Alarms[0].What, "reload was refused") || !strings.Contains(after.Alarms[0].Do, "fairlead check --host -f ") {
 			t.Errorf("alarms: got %+v", after.Alarms)
 		}
 		b.wantLines(b.since(from))

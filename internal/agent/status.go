@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"fairlead/internal/model"
@@ -81,7 +82,7 @@ func (v view) own() []model.Alarm {
 		all = append(all, model.Alarm{
 			What: "the last reload was refused; the configuration before it stays in force",
 			Why:  v.refused,
-			Do:   "correct the files, then: fairlead reload",
+			Do:   "see what is wrong with: fairlead check --host -f " + strings.Join(v.sources, " -f ") + "; then: fairlead reload",
 		})
 	}
 	return all
