@@ -62,16 +62,16 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	}
 }
 
-// crowded has as many directors and servers as there are indices, of that
-// generation of names.
-func crowded(generation string) model.Desired {
+// crowded has as many directors as there are indices, of so many servers each,
+// of that generation of names; the last server is the active one.
+func crowded(generation string, servers int) model.Desired {
 	var d model.Desired
 	for i := range maxDirectors {
 		one := model.DesiredDirector{Name: fmt.Sprintf("d%d%s", i, generation), Source: directorMAC, MAC: serverMAC1, Epoch: 1}
-		for k := range maxServers {
+		for k := range servers {
 			one.Servers = append(one.Servers, model.DesiredServer{Name: fmt.Sprintf("s%d%s", k, generation), MAC: serverMAC1})
 		}
-		one.Active = one.Servers[3].Name
+		one.Active = one.Servers[servers-1].Name
 		d.Directors = append(d.Directors, one)
 	}
 	for i := range 4 {
@@ -85,13 +85,13 @@ func crowded(generation string) model.Desired {
 // connections, choices and names.
 func TestReusedIndices(t *testing.T) {
 	p := newPlane(t, 1000)
-	apply(t, p, crowded("a"))
+	apply(t, p, crowded("a", maxServers))
 	syn := frameSpec{flags: synFlag, dst: netip.AddrFrom4([4]byte{10, 0, 0, 1})}.bytes(t)
 	hooks[0].run(t, p, syn)
-	if got := table(p); got != "s3a" {
+	if got := table(p); got != "s15a" {
 		t.Fatalf("the table holds %q", got)
 	}
-	apply(t, p, crowded("b"))
+	apply(t, p, crowded("b", 2))
 	if got := table(p); got != "" {
 		t.Errorf("the table holds %q, want nothing of the old directors", got)
 	}
@@ -104,15 +104,15 @@ func TestReusedIndices(t *testing.T) {
 			t.Errorf("%v is still shown", ref)
 		}
 	}
-	if len(traffic.Conns) != maxDirectors*maxServers {
-		t.Errorf("%d servers are shown, want %d", len(traffic.Conns), maxDirectors*maxServers)
+	if len(traffic.Conns) != maxDirectors*2 {
+		t.Errorf("%d servers are shown, want %d", len(traffic.Conns), maxDirectors*2)
 	}
 	d := p.maps.state.Directors[0]
 	if d.Choices[d.Current&1].Flags != uint8(directorChoiceFlagsCHOICE_FORWARD) {
 		t.Errorf("a new director begins with flags %d", d.Choices[d.Current&1].Flags)
 	}
 	hooks[0].run(t, p, syn)
-	if got := table(p); got != "s3b" {
+	if got := table(p); got != "s1b" {
 		t.Errorf("the table holds %q, want the connection of the new server", got)
 	}
 }
