@@ -19,7 +19,7 @@ func (s State) Desired() model.Desired {
 		if ok {
 			want.Rules.Ifaces = append(want.Rules.Ifaces, iface)
 		}
-		want.Directors = append(want.Directors, s.desired(d, iface))
+		want.Directors = append(want.Directors, s.desired(d))
 	}
 	slices.Sort(want.Rules.Ifaces)
 	want.Rules.Ifaces = slices.Compact(want.Rules.Ifaces)
@@ -33,7 +33,8 @@ func (s State) Desired() model.Desired {
 	return want
 }
 
-func (s State) desired(d *director, iface string) model.DesiredDirector {
+func (s State) desired(d *director) model.DesiredDirector {
+	iface := s.way(d)
 	l, _ := s.link(iface)
 	want := model.DesiredDirector{
 		Name:   d.Name,

@@ -74,11 +74,31 @@ func (s State) iface(d *director) (name string, ok bool) {
 			return name, true
 		}
 	}
+	if len(vips) == 0 {
+		return "", false
+	}
+	return s.towardsServer(d)
+}
+
+// way is the interface by which the servers of a director are reached. One that
+// no flow uses has a way too, so that its choice can be applied: a flow may lead
+// to it at any time.
+func (s State) way(d *director) string {
+	name, ok := s.iface(d)
+	if !ok {
+		name, _ = s.towardsServer(d)
+	}
+	return name
+}
+
+// towardsServer is the interface in whose network the active server is, or the
+// first one while none is active.
+func (s State) towardsServer(d *director) (name string, ok bool) {
 	srv := d.active()
 	if srv == nil && len(d.servers) > 0 {
 		srv = &d.servers[0]
 	}
-	if srv == nil || len(vips) == 0 {
+	if srv == nil {
 		return "", false
 	}
 	return s.towards(srv.Addr)

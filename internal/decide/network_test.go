@@ -194,6 +194,25 @@ func TestNoInterface(t *testing.T) {
 	s.alarm("director nfs has no interface")
 }
 
+// TestUnusedDirector: a director that no flow uses can be applied, and needs no
+// interface of its own.
+func TestUnusedDirector(t *testing.T) {
+	cfg := note()
+	cfg.Flows = nil
+	s := newStory(t, cfg)
+	s.link(link("eth0", macEth0, "192.168.10.2/24"))
+	s.neighbour("192.168.10.100", "eth0", mac1)
+	s.pass("nfs-01")
+	want := s.state.Desired()
+	if d := want.Directors[0]; d.Active != "nfs-01" || d.Source != macEth0 || d.MAC != mac1 || len(want.Rules.Ifaces) != 0 {
+		t.Errorf("desired = %+v", want)
+	}
+	if got := s.server("nfs-01").MAC; got != mac1 {
+		t.Errorf("MAC = %v, want %v", got, mac1)
+	}
+	s.alarm("")
+}
+
 func TestVIPStates(t *testing.T) {
 	announce := func(s *story) bool { return s.state.Desired().Rules.VIPs[0].Announce }
 	shown := func(s *story) string { return s.state.Flows()[0].VIPs[0].State }

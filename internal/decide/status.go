@@ -37,7 +37,7 @@ func (s State) status(d *director) model.DirectorStatus {
 		last := d.choice.last
 		st.LastSwitch = &last
 	}
-	iface, _ := s.iface(d)
+	iface := s.way(d)
 	for _, srv := range d.servers {
 		st.Servers = append(st.Servers, model.ServerStatus{
 			Name:      srv.Name,
