@@ -305,11 +305,11 @@ func TestSeenIsRefreshed(t *testing.T) {
 func TestBucketsFor(t *testing.T) {
 	for _, n := range []int{0, 1, 100, 224, 1000, 100_000, 1_000_000, 3_000_000} {
 		got := bucketsFor(n)
-		if bits.OnesCount32(got) != 1 || got < 64 || int(got)*slots < 2*n-slots {
+		if bits.OnesCount32(got) != 1 || got < 64 || 7*int(got)*slots < 10*n {
 			t.Errorf("bucketsFor(%d) = %d", n, got)
 		}
 		if got > 64 && int(got)*slots > 4*n+slots {
-			t.Errorf("bucketsFor(%d) = %d, more than twice what is needed", n, got)
+			t.Errorf("bucketsFor(%d) = %d, less than a quarter of it used", n, got)
 		}
 	}
 }
