@@ -17,7 +17,7 @@ enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_ACK = 16 };
 struct ethernet {
 	__u8 destination[6], source[6];
 	__be16 type;
-} __attribute__((packed));
+};
 
 struct ipv4 {
 	__u8 version_ihl, tos;
@@ -25,14 +25,14 @@ struct ipv4 {
 	__u8 ttl, protocol;
 	__be16 checksum;
 	__be32 source, destination;
-} __attribute__((packed));
+};
 
 struct tcp {
 	__be16 source, destination;
 	__be32 seq, ack;
 	__u8 offset, flags;
 	__be16 window, checksum, urgent;
-} __attribute__((packed));
+};
 
 struct arp {
 	__be16 hardware, protocol;
