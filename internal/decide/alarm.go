@@ -128,6 +128,13 @@ func (s State) networkAlarms(d *director) []model.Alarm {
 		}}
 	}
 	now := d.active()
+	if now != nil && s.severed(d, now.Addr) {
+		return []model.Alarm{{
+			What: fmt.Sprintf("director %s: its servers cannot be checked", d.Name),
+			Why:  fmt.Sprintf("%s has no IPv4 address, and no other interface is in the network of %s", iface, now.Addr),
+			Do:   fmt.Sprintf("give %s its address back", iface),
+		}}
+	}
 	if now == nil || s.mac(now.Addr, iface).Known() {
 		return nil
 	}

@@ -76,7 +76,7 @@ func (s State) probed(e Probed) {
 	if srv.health == model.HealthUnchecked && d.active() != srv {
 		return
 	}
-	if !r.OK && s.severed(d) {
+	if !r.OK && s.severed(d, srv.Addr) {
 		return
 	}
 	srv.heard, srv.probed, srv.latency = r.At, r.At, r.Latency

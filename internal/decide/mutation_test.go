@@ -28,7 +28,7 @@ var mutations = []mutation{
 	{"a due confirmation waits for a later event", "health.go",
 		"srv.confirm.IsZero() || srv.confirm.After(at)", "srv.confirm.IsZero() || !srv.confirm.Before(at)"},
 	{"a server is blamed for the director's own interface", "network.go",
-		"return !ok || !l.Up", "return !ok && !l.Up"},
+		"if !ok || !l.Up {", "if !ok {"},
 	{"NFS fails back by itself", "activity.go",
 		"return d.ServesNFS() || d.choice.reason", "return d.choice.reason"},
 	{"an operator's order is undone", "activity.go",

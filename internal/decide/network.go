@@ -104,16 +104,26 @@ func (s State) towardsServer(d *director) (name string, ok bool) {
 	return s.towards(srv.Addr)
 }
 
-// severed tells whether the director's own interface is down or gone. Its
-// servers cannot be reached then, which says nothing about them: no other one
+// severed tells whether the director itself is cut off from a server: its own
+// interface is down, gone, or without any IPv4 address as while the network is
+// being set up. A failed check says nothing about the server then. No other one
 // could be reached either, and to switch would only cost the connections.
-func (s State) severed(d *director) bool {
+func (s State) severed(d *director, server netip.Addr) bool {
 	name, ok := s.iface(d)
 	if !ok || len(s.links) == 0 { // nothing was told of the interfaces yet
 		return false
 	}
 	l, ok := s.link(name)
-	return !ok || !l.Up
+	if !ok || !l.Up {
+		return true
+	}
+	// The port of a bridge has no address: the bridge leads to the server then.
+	_, leads := s.towards(server)
+	return !leads && !hasIPv4(l)
+}
+
+func hasIPv4(l model.Link) bool {
+	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
 }
 
 // towards is the interface with the most specific network that holds the address.

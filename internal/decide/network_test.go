@@ -140,6 +140,9 @@ func TestMAC(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStory(t, note())
 			s.link(link("eth0", macEth0, tt.addrs...))
+			if tt.addrs == nil {
+				s.link(link("br0", macEth0, "192.168.10.2/24"))
+			}
 			for _, f := range tt.facts {
 				s.neighbour("192.168.10.100", f.iface, f.mac)
 			}
@@ -264,6 +267,26 @@ func TestVIPStates(t *testing.T) {
 	}
 }
 
+// TestBridgePortIsNotSevered: nor is an interface whose network does not hold the
+// server, as with a route to a single host. Failures count.
+func TestBridgePortIsNotSevered(t *testing.T) {
+	for what, links := range map[string][]model.Link{
+		"bridge":     {link("eth0", macEth0), link("br0", macEth0, "192.168.10.2/24")},
+		"host route": {link("eth0", macEth0, "10.0.0.1/32")},
+	} {
+		s := newStory(t, note())
+		for _, l := range links {
+			s.link(l)
+		}
+		s.pass("nfs-01")
+		s.fail("nfs-01", "refused")
+		s.fail("nfs-01", "refused")
+		if got := s.server("nfs-01").Health; got != model.HealthDown {
+			t.Errorf("%s: health = %v, want down", what, got)
+		}
+	}
+}
+
 // TestServerAnswersARP: the alarm names the real server and its remedy.
 func TestServerAnswersARP(t *testing.T) {
 	s := newStory(t, note())
@@ -317,14 +340,18 @@ func TestInterfaceReturns(t *testing.T) {
 	}
 }
 
-// TestOwnInterfaceDown: while the director's own interface is down or gone, no
-// failure counts against a server, and nothing is switched.
+// TestOwnInterfaceDown: while the director's own interface is down, gone or
+// without its address, no failure counts against a server, and nothing is switched.
 func TestOwnInterfaceDown(t *testing.T) {
 	eth0 := link("eth0", macEth0, "192.168.10.2/24")
 	down := eth0
 	down.Up = false
 	for what, sever := range map[string]func(*story){
 		"down": func(s *story) { s.link(down) },
+		"bare": func(s *story) {
+			s.link(link("eth0", macEth0, "fe80::1/64"))
+			s.alarm("director nfs: its servers cannot be checked")
+		},
 		"gone": func(s *story) { s.link(link("lo", model.MAC{}, "127.0.0.1/8")); s.unlink("eth0") },
 	} {
 		s := newStory(t, note())

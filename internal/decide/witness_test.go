@@ -139,14 +139,25 @@ func (w *witness) see(s State, e Event) {
 	}
 }
 
-// severed tells whether a director's failures say nothing, since its own
-// interface is down or gone.
-func (w *witness) severed(s State, director string) bool {
+// severed tells whether a server's failures say nothing, since the director's
+// own interface is down, gone or without an address.
+func (w *witness) severed(s State, ref model.ServerRef) bool {
 	if len(w.links) == 0 {
 		return false
 	}
-	name, ok := s.iface(s.director(director))
-	return ok && !w.links[name].Up
+	name, ok := s.iface(s.director(ref.Director))
+	if !ok || !w.links[name].Up {
+		return ok
+	}
+	srv := s.director(ref.Director).server(ref.Server)
+	for _, l := range w.links {
+		for _, p := range l.Addrs {
+			if l.Name == name || p.Contains(srv.Addr) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (w *witness) configured(e Configured) {
@@ -171,7 +182,7 @@ func (w *witness) configured(e Configured) {
 
 func (w *witness) probed(s State, p model.ProbeResult) {
 	r := w.servers[p.Ref]
-	if r == nil || !p.At.After(r.heard) || r.asked[3] == false || !p.OK && w.severed(s, p.Ref.Director) {
+	if r == nil || !p.At.After(r.heard) || r.asked[3] == false || !p.OK && w.severed(s, p.Ref) {
 		return
 	}
 	d, _ := w.directorOf(p.Ref.Director)
