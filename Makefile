@@ -16,7 +16,7 @@ build:
 
 # Debian keeps asm/types.h in a directory that clang does not search for BPF.
 generate:
-	C_INCLUDE_PATH=/usr/include/$(shell uname -m)-linux-gnu go generate ./internal/dataplane
+	C_INCLUDE_PATH=/usr/include/$(shell uname -m)-linux-gnu go generate ./internal/dataplane ./bench
 
 check: check-format check-vet check-lint check-generated check-modules check-layout
 
@@ -40,7 +40,7 @@ check-layout:
 
 # Packages that test against the kernel: namespaces, BPF, real traffic. They
 # measure time, so they run without the race detector and one after the other.
-KERNEL = fairlead/internal/announce fairlead/internal/dataplane fairlead/internal/lab \
+KERNEL = fairlead/bench fairlead/internal/announce fairlead/internal/dataplane fairlead/internal/lab \
 	fairlead/internal/netstate fairlead/internal/reset fairlead/internal/topology
 
 # The order is the order of time: what fails fast comes first. Nothing is printed

@@ -149,8 +149,8 @@ INLINE __u64 slot_value(struct visit *v, __u64 h, __u32 states, __u8 now)
 	       (__u64)(v->server & 0xf) << 12 | SLOT_STATES(SLOT_USED | states) | now;
 }
 
-/* Writes the connection into a slot, unless somebody else just did. */
-INLINE void write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 expected)
+/* Writes the connection into a slot; false when somebody else just did. */
+INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 expected)
 {
 	__u32 index = at >> 3, k = at & 7;
 	struct bucket *b = bpf_map_lookup_elem(&buckets, &index);
@@ -158,9 +158,9 @@ INLINE void write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 ex
 	__u64 old;
 
 	if (!b || !t || k >= SLOTS)
-		return;
+		return 0;
 	if (__sync_val_compare_and_swap(&b->slots[k], expected, value) != expected)
-		return;
+		return 0;
 	t->slots[k].source = v->source;
 	t->slots[k].destination = v->destination;
 	t->slots[k].source_port = v->source_port;
@@ -168,6 +168,7 @@ INLINE void write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 ex
 	t->slots[k].last_ack = v->ack;
 	old = b->tags >> 8 * k & 0xff; /* only the winner changes this byte */
 	__sync_fetch_and_xor(&b->tags, (old ^ HASH_BYTE(h)) << 8 * k);
+	return 1;
 }
 
 /* A connection that is not in the table: false when there is no room. */
@@ -175,24 +176,31 @@ GLOBAL int insert(struct visit *v, __u64 h, __u32 states, __u32 now)
 {
 	__u32 index, other, r, r2;
 	struct bucket *b;
+	__u64 slot;
 
 	if (!v)
 		return 0;
-	index = first_bucket(h);
-	other = second_bucket(h);
-	r = readiest(index, now);
-	r2 = readiest(other, now);
-	if (r2 >> 8 > r >> 8) {
-		index = other;
-		r = r2;
+	for (int i = 0; i < 4; i++) { /* others may take the same slot meanwhile */
+		index = first_bucket(h);
+		other = second_bucket(h);
+		r = readiest(index, now);
+		r2 = readiest(other, now);
+		if (r2 >> 8 > r >> 8) {
+			index = other;
+			r = r2;
+		}
+		b = bpf_map_lookup_elem(&buckets, &index);
+		if (!b || !(r >> 8) || (r & 0xff) >= SLOTS)
+			break;
+		slot = b->slots[r & 7];
+		/* still what it was taken for? */
+		if (readiness(slot, now) < READY_FREE && r >> 8 >= READY_FREE)
+			continue;
+		if (write_slot(index << 3 | (r & 7), v, h, slot_value(v, h, states, now), slot))
+			return 1;
 	}
-	b = bpf_map_lookup_elem(&buckets, &index);
-	if (!b || !(r >> 8) || (r & 0xff) >= SLOTS) {
-		__sync_fetch_and_add(&shared.table.refused, 1);
-		return 0;
-	}
-	write_slot(index << 3 | (r & 7), v, h, slot_value(v, h, states, now), b->slots[r & 7]);
-	return 1;
+	__sync_fetch_and_add(&shared.table.refused, 1);
+	return 0;
 }
 
 /* What an old connection's packet gets. */

@@ -20,7 +20,7 @@ INLINE struct choice *choice_of(__u32 director)
 {
 	struct director *d = &shared.directors[director & (DIRECTORS - 1)];
 
-	return &d->choices[d->current & 1];
+	return &d->choices[*(volatile __u32 *)&d->current & 1];
 }
 
 /* The table has something to say about the packet. */
@@ -57,7 +57,7 @@ INLINE int is_sample(void)
 /* Who-has a virtual IP that is ours to announce, asked by somebody else. */
 INLINE void direct_arp(struct outcome *o, void *data, void *end)
 {
-	struct rule_set *set = &shared.rules.sets[shared.rules.current & 1];
+	struct rule_set *set = &shared.rules.sets[current_rules()];
 	struct arp *arp = data + ETH_HLEN;
 	struct vip *vip;
 	__u32 director;
@@ -81,7 +81,8 @@ INLINE void direct_arp(struct outcome *o, void *data, void *end)
 }
 
 /* Rules other than "everything to this address" decide. Returns the director, or -1. */
-INLINE int ask_rules(struct outcome *o, struct packet *p, enum shape shape, __u32 slot, __u32 iface)
+INLINE int ask_rules(struct outcome *o, struct packet *p, enum shape shape, __u32 at, __u32 slot,
+		     __u32 iface)
 {
 	struct offer offer = {
 		.iface = iface,
@@ -95,13 +96,12 @@ INLINE int ask_rules(struct outcome *o, struct packet *p, enum shape shape, __u3
 						      0,
 		.later = shape == SHAPE_LATER,
 	};
-	__u32 at = shared.rules.current & 1;
 	int hit = match_rules(at, slot, &offer);
 
 	if (hit < 0)
 		return -1;
-	o->flow = shared.rules.sets[at].rules[hit & (RULES - 1)].flow;
-	return shared.rules.sets[at].rules[hit & (RULES - 1)].director;
+	o->flow = shared.rules.sets[at & 1].rules[hit & (RULES - 1)].flow;
+	return shared.rules.sets[at & 1].rules[hit & (RULES - 1)].director;
 }
 
 /*
@@ -112,14 +112,15 @@ INLINE int ask_rules(struct outcome *o, struct packet *p, enum shape shape, __u3
  */
 INLINE struct choice *common(void *data, void *end, __u32 *flow)
 {
-	struct rule_set *set = &shared.rules.sets[shared.rules.current & 1];
+	struct rule_set *set = &shared.rules.sets[current_rules()];
 	struct ethernet *eth = data;
 	struct ipv4 *ip = data + ETH_HLEN;
 	struct tcp *tcp = (void *)(ip + 1);
 	struct choice *c;
 	struct vip *vip;
 
-	if (unlikely((void *)(tcp + 1) > end || eth->type != ETHERTYPE_IPV4 || !is_common(data)))
+	if (unlikely((void *)(tcp + 1) > end || eth->type != ETHERTYPE_IPV4 || !is_common(data) ||
+		     bpf_ntohs(ip->length) < sizeof(*ip) + sizeof(*tcp)))
 		return 0;
 	vip = &set->vips[vip_slot(set, ip->destination)];
 	if (vip->addr != ip->destination || vip->rules)
@@ -152,8 +153,9 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 		return o;
 	}
 	p->destination = ip->destination;
-	__u32 slot = vip_slot(&shared.rules.sets[shared.rules.current & 1], ip->destination);
-	struct vip *vip = &shared.rules.sets[shared.rules.current & 1].vips[slot];
+	__u32 at = current_rules();
+	__u32 slot = vip_slot(&shared.rules.sets[at & 1], ip->destination);
+	struct vip *vip = &shared.rules.sets[at & 1].vips[slot];
 
 	if (vip->addr != p->destination)
 		return o;
@@ -161,7 +163,7 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 	/* parsed with care, rule by rule */
 	shape = parse_ipv4(p, data, end);
 	if (vip->rules) {
-		director = shape == SHAPE_MALFORMED ? -1 : ask_rules(&o, p, shape, slot, iface);
+		director = shape == SHAPE_MALFORMED ? -1 : ask_rules(&o, p, shape, at, slot, iface);
 		if (director < 0)
 			return o;
 	} else {

@@ -8,6 +8,12 @@
 
 #include "parse.h"
 
+/* Which set is current: read once for a packet, so that it meets only one. */
+INLINE __u32 current_rules(void)
+{
+	return *(volatile __u32 *)&shared.rules.current & 1;
+}
+
 INLINE __u32 vip_slot(struct rule_set *set, __be32 addr)
 {
 	return addr * set->multiplier >> (32 - VIP_SLOT_BITS);
