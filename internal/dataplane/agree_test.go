@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-
 )
 
 // A malformed length gets the same verdict whether or not the packet takes the short way.

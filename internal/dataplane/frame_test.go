@@ -217,8 +217,7 @@ func (h hook) runLookedAt(t testing.TB, p *Plane, frame []byte) (result uint32, 
 }
 
 // is is a condition that must hold.
-func is[T comparable](v T) model.Cond[T]  { return model.Cond[T]{Set: true, Value: v} }
-func not[T comparable](v T) model.Cond[T] { return model.Cond[T]{Set: true, Not: true, Value: v} }
+func is[T comparable](v T) model.Cond[T] { return model.Cond[T]{Set: true, Value: v} }
 
 // note is the desired value of the note's configuration in its first epoch.
 func note() model.Desired {

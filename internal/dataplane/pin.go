@@ -17,6 +17,9 @@ const layout = "v1"
 
 func layoutDir(dir string) string { return filepath.Join(dir, layout) }
 
+// buildingDir is where new pins are before they are complete.
+func buildingDir(dir string) string { return layoutDir(dir) + "-building" }
+
 // bpffsMount is where distributions mount the one bpffs of the machine.
 const bpffsMount = "/sys/fs/bpf"
 
@@ -66,10 +69,10 @@ func mountBPFFS(dir string) error {
 // maps and links. A directory that a daemon has open is refused; one that does
 // not exist is fine.
 func Detach(dir string) error {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if filepath.Clean(dir) == bpffsMount {
+		return fmt.Errorf("%s belongs to the whole machine: name the directory below it that fairlead was started with", dir)
 	}
-	if !onBPFFS(dir) {
+	if _, err := os.Stat(layoutDir(dir)); errors.Is(err, fs.ErrNotExist) || !onBPFFS(dir) {
 		return nil
 	}
 	lock, err := openDir(dir)
@@ -77,27 +80,38 @@ func Detach(dir string) error {
 		return err
 	}
 	defer lock.Close()
-	layouts, err := filepath.Glob(filepath.Join(dir, "v*"))
+	// links first: from then on nothing is forwarded
+	links, err := filepath.Glob(filepath.Join(layoutDir(dir), "link-*"))
 	if err != nil {
 		return err
 	}
-	for _, l := range layouts {
-		// links first: from then on nothing is forwarded
-		links, _ := filepath.Glob(filepath.Join(l, "link-*"))
-		for _, pin := range links {
-			if err := os.Remove(pin); err != nil {
-				return fmt.Errorf("detach %s: %w", pin, err)
-			}
+	for _, pin := range links {
+		if err := os.Remove(pin); err != nil {
+			return fmt.Errorf("detach %s: %w", pin, err)
 		}
-		if err := os.RemoveAll(l); err != nil {
-			return fmt.Errorf("remove the pins: %w", err)
-		}
+	}
+	if err := os.RemoveAll(layoutDir(dir)); err != nil {
+		return fmt.Errorf("remove the pins: %w", err)
+	}
+	if err := os.RemoveAll(buildingDir(dir)); err != nil {
+		return fmt.Errorf("remove an unfinished start: %w", err)
 	}
 	return removeDir(dir)
 }
 
-// removeDir removes the directory, and the bpffs that was mounted just for it.
+// removeDir removes the directory, and the bpffs that was mounted just for it. What
+// others have pinned there keeps both.
 func removeDir(dir string) error {
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read the pin directory: %w", err)
+	}
+	for _, entry := range left {
+		// the kernel puts its own maps.debug and progs.debug into every bpffs
+		if !strings.HasSuffix(entry.Name(), ".debug") {
+			return nil
+		}
+	}
 	if isMount(dir) {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount %s: %w", dir, err)

@@ -440,3 +440,36 @@ func TestLinkPin(t *testing.T) {
 		}
 	}
 }
+
+// TestDetachLeavesOthers: pins of other programmes in the directory, and the
+// machine's own mount, are nobody's to remove.
+func TestDetachLeavesOthers(t *testing.T) {
+	if err := Detach(bpffsMount); err == nil {
+		t.Error("the machine's bpffs was detached")
+	}
+	dir := filepath.Join(t.TempDir(), "pins")
+	p, err := Open(Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	defer removeDir(dir)
+	theirs := filepath.Join(dir, "v2-of-others")
+	if err := os.Mkdir(theirs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Detach(dir); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(theirs); err != nil {
+		t.Errorf("what others pinned: %v", err)
+	}
+	if _, err := os.Stat(layoutDir(dir)); err == nil {
+		t.Error("the pins are still there")
+	}
+	if err := os.Remove(theirs); err != nil {
+		t.Error(err)
+	}
+}
