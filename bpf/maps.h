@@ -106,7 +106,8 @@ struct choice_record {
 	__u64 epoch;
 	__s64 since_ns; /* Unix time of the last switch */
 	__u8 reason;
-	__u8 pad[7];
+	__u8 pad[3];
+	__be32 server; /* its address: the name may get another one */
 };
 
 struct director {

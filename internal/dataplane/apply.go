@@ -110,6 +110,9 @@ func (p *Plane) exchangeChoice(d *directorDirector, choice directorChoice, recor
 func nextChoice(have directorChoice, record directorChoiceRecord, want model.DesiredDirector, at indices) (directorChoice, directorChoiceRecord, error) {
 	choice := directorChoice{Generation: uint16(want.Epoch)}
 	next := directorChoiceRecord{Epoch: want.Epoch, SinceNs: want.Since, Reason: uint8(want.Reason)}
+	if want.Addr.Is4() {
+		next.Server = be(want.Addr)
+	}
 	if want.Silent {
 		choice.Flags |= uint8(directorChoiceFlagsCHOICE_SILENT)
 	}
@@ -185,6 +188,9 @@ func (p *Plane) Applied() (model.Applied, error) {
 		}
 		adopted := model.Adopted{Epoch: record.Epoch, Reason: model.Reason(record.Reason), Since: time.Unix(0, record.SinceNs)}
 		if c := d.Choices[d.Current&1]; c.Flags&uint8(directorChoiceFlagsCHOICE_FORWARD) != 0 {
+			if record.Server != 0 {
+				adopted.Addr = unbe(record.Server)
+			}
 			adopted.Active = names[key{kindServer, uint8(k.index), uint16(c.Server)}]
 		}
 		a.Directors[name] = adopted

@@ -49,7 +49,8 @@ type directorChoiceRecord struct {
 	Epoch   uint64
 	SinceNs int64
 	Reason  uint8
-	Pad     [7]uint8
+	Pad     [3]uint8
+	Server  uint32
 }
 
 type directorCondition uint32
@@ -147,7 +148,8 @@ type directorState struct {
 			Epoch   uint64
 			SinceNs int64
 			Reason  uint8
-			Pad     [7]uint8
+			Pad     [3]uint8
+			Server  uint32
 		}
 		Pad2 [2]uint64
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -116,12 +117,13 @@ func TestAdopt(t *testing.T) {
 		apply(t, p, func() model.Desired {
 			d := switched()
 			d.Rules.Ifaces, d.Directors[0].Reason, d.Directors[0].Since = []string{"eth0"}, model.ReasonFailed, 123456789
+			d.Directors[0].Addr = netip.MustParseAddr("192.168.10.101")
 			return d
 		}())
 		inject(t, frameSpec{flags: synFlag}.bytes(t))
 		forwarded(t, p, 1)
 		before, known := applied(t, p), table(p)
-		wantAdopted := model.Adopted{Active: "nfs-02", Epoch: 2, Reason: model.ReasonFailed, Since: time.Unix(0, 123456789)}
+		wantAdopted := model.Adopted{Active: "nfs-02", Addr: netip.MustParseAddr("192.168.10.101"), Epoch: 2, Reason: model.ReasonFailed, Since: time.Unix(0, 123456789)}
 		if got := before.Directors["nfs"]; got != wantAdopted {
 			t.Errorf("applied %+v, want %+v", got, wantAdopted)
 		}

@@ -233,6 +233,19 @@ func TestAdoption(t *testing.T) {
 		s.fail("nfs-01", "connection refused")
 		s.active("nfs-02", 5, model.ReasonFailed)
 	})
+	t.Run("the same name at another address is another server", func(t *testing.T) {
+		kernel := found("nfs-01", 4, model.ReasonFailback)
+		at := func(a string) map[string]model.Adopted {
+			held := kernel["nfs"]
+			held.Addr = addr(a)
+			return map[string]model.Adopted{"nfs": held}
+		}
+		adoptedStory(t, note(), at("192.168.10.100")).active("nfs-01", 4, model.ReasonAdopted)
+		s := adoptedStory(t, note(), at("192.168.10.77"))
+		if d := s.director("nfs"); d.Desired == "nfs-01" && d.Epoch == 4 {
+			t.Errorf("nfs-01 goes on in epoch %d, but its connections were another machine's", d.Epoch)
+		}
+	})
 	t.Run("keeps the sorry server of an NFS director", func(t *testing.T) {
 		s := adoptedStory(t, note(), found("nfs-02", 2, model.ReasonFailed))
 		s.up("nfs-01")

@@ -39,6 +39,7 @@ func (s State) desired(d *director) model.DesiredDirector {
 	want := model.DesiredDirector{
 		Name:   d.Name,
 		Active: d.choice.active,
+		Addr:   d.choice.addr,
 		Source: l.MAC,
 		Epoch:  d.choice.epoch,
 		Reason: d.choice.reason,

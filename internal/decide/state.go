@@ -161,7 +161,8 @@ func (d *director) adopt(a model.Adopted) {
 		return
 	}
 	d.choice.adopted = true
-	if s := d.server(a.Active); s != nil {
+	d.choice.addr = a.Addr
+	if s := d.server(a.Active); s != nil && !a.Addr.IsValid() {
 		d.choice.addr = s.Addr
 	}
 	d.choice.last = model.Switch{To: a.Active, Reason: a.Reason, Epoch: a.Epoch, At: a.Since,

@@ -44,10 +44,11 @@ func (v VIP) Plain(ifaces []string) bool {
 // DesiredDirector is the choice of a director.
 type DesiredDirector struct {
 	Name   string
-	Active string // the server that gets the packets; "": none, they are dropped
-	MAC    MAC    // of the active server; unknown: the choice cannot be applied
-	Source MAC    // of the director's interface towards the servers
-	Epoch  uint64 // counts the switches
+	Active string     // the server that gets the packets; "": none, they are dropped
+	Addr   netip.Addr // of the active server
+	MAC    MAC        // of the active server; unknown: the choice cannot be applied
+	Source MAC        // of the director's interface towards the servers
+	Epoch  uint64     // counts the switches
 	Reason Reason
 	Since  int64 // Unix time of the last switch, ns
 	Silent bool  // old connections are met with silence instead of a reset

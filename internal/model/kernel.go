@@ -8,6 +8,7 @@ import (
 // Adopted is the choice of a director that was found in the kernel at start.
 type Adopted struct {
 	Active string
+	Addr   netip.Addr // of the active server when it was applied; invalid: not known
 	Epoch  uint64
 	Reason Reason
 	Since  time.Time
