@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"net/netip"
 	"time"
 
 	"fairlead/internal/model"
@@ -26,12 +27,38 @@ type ProbeNow struct {
 	Timeout time.Duration
 }
 
-// Reply answers an order; Err is "" when it was carried out.
+// RunHook: run a hook; HookEnded with the same ID answers. A newer one of the
+// same director supersedes it: the older one is ended, and its answer ignored.
+type RunHook struct {
+	ID       uint64
+	Kind     model.HookKind
+	Hook     model.Hook
+	Director string
+	VIPs     []netip.Addr // of the director's flows
+	Old, New model.Server // Old.Name "": there was none
+	Epoch    uint64       // of the switch under way
+	Reason   model.Reason
+	Why      string
+}
+
+// Release: the SYNs that were kept for a director go on, to the server that is
+// active when they are sent.
+type Release struct{ Director string }
+
+// Told: an entry for the journal and the log. Seq and Mono are filled by them.
+type Told struct{ Event model.Event }
+
+// Reply answers an order; Err is "" when it was carried out. Text says more
+// where there is more to say.
 type Reply struct {
-	ID  uint64
-	Err string
+	ID   uint64
+	Text string
+	Err  string
 }
 
 func (Switched) action() {}
 func (ProbeNow) action() {}
+func (RunHook) action()  {}
+func (Release) action()  {}
+func (Told) action()     {}
 func (Reply) action()    {}

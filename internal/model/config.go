@@ -60,6 +60,22 @@ type Director struct {
 	Mode      Mode
 	Check     Check
 	Servers   []Server // in the order of the configuration
+
+	Failback      Failback
+	FailbackDelay time.Duration // of FailbackDelay: a preferred server must have been up so long
+	// LastActive: when all servers were gone, the one that was active last is
+	// waited for so long before another, perhaps older one, is taken.
+	LastActive time.Duration
+	HoldDown   time.Duration // at most one switch by itself in this time; 0: no limit
+	Fence      Hook          // keeps the old server from writing, before the new one is promoted
+	Promote    Hook          // makes the new server ready, before it gets packets
+}
+
+// Hook is a programme of the administrator that a switch waits for.
+type Hook struct {
+	Command string // absolute path; "": there is none
+	Timeout time.Duration
+	Policy  HookPolicy
 }
 
 // Server returns the server of that name.

@@ -52,6 +52,13 @@ type DesiredDirector struct {
 	Reason Reason
 	Since  int64 // Unix time of the last switch, ns
 	Silent bool  // old connections are met with silence instead of a reset
+	// Hold: a switch is under way. SYNs are kept for the agent, everything else
+	// is dropped silently.
+	Hold bool
+	// Watch: the active server can be probed, so suspicions are told, and the
+	// SYN of a client whose connection may just have broken is kept until the
+	// server was asked.
+	Watch bool
 	// Servers are all servers with their MACs: the RST of an old connection
 	// may still follow it to its server.
 	Servers []DesiredServer

@@ -207,3 +207,133 @@ func (m *AttachMode) UnmarshalText(b []byte) error {
 	*m = AttachMode(v)
 	return err
 }
+
+// Failback says when a director returns to a preferred server that is up again.
+type Failback uint8
+
+const (
+	FailbackAuto   Failback = iota // as soon as it counts as up
+	FailbackManual                 // by an operator's order only
+	FailbackDelay                  // after it has been up for some time
+)
+
+var failbacks = table{"auto", "manual", "delay"}
+
+func (f Failback) String() string               { return failbacks.name("failback", uint8(f)) }
+func (f Failback) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+func (f *Failback) UnmarshalText(b []byte) error {
+	v, err := failbacks.value("failback", string(b))
+	*f = Failback(v)
+	return err
+}
+
+// HookKind is what a hook is for.
+type HookKind uint8
+
+const (
+	HookFence   HookKind = iota // of the server that is left
+	HookPromote                 // of the server that is taken
+)
+
+var hookKinds = table{"fence", "promote"}
+
+func (k HookKind) String() string               { return hookKinds.name("hook", uint8(k)) }
+func (k HookKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+func (k *HookKind) UnmarshalText(b []byte) error {
+	v, err := hookKinds.value("hook", string(b))
+	*k = HookKind(v)
+	return err
+}
+
+// HookPolicy says what the failure of a hook means.
+type HookPolicy uint8
+
+const (
+	HookRequire HookPolicy = iota // the switch stays on hold, with an alarm
+	HookTry                       // the switch goes on
+)
+
+var hookPolicies = table{"require", "try"}
+
+func (p HookPolicy) String() string               { return hookPolicies.name("hook policy", uint8(p)) }
+func (p HookPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+func (p *HookPolicy) UnmarshalText(b []byte) error {
+	v, err := hookPolicies.value("hook policy", string(b))
+	*p = HookPolicy(v)
+	return err
+}
+
+// Step is where a switch under way stands. From StepFence to StepVerify the
+// director is on hold: SYNs are kept, other packets dropped.
+type Step uint8
+
+const (
+	StepNone    Step = iota // no switch is under way
+	StepFence               // the fence hook of the old server runs
+	StepPromote             // the promote hook of the new server runs
+	StepVerify              // the new server's check is awaited
+	StepOrder               // nobody knows which server holds the truth: an operator must say
+)
+
+var steps = table{"none", "fence", "promote", "verify", "order"}
+
+func (s Step) String() string               { return steps.name("step", uint8(s)) }
+func (s Step) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s *Step) UnmarshalText(b []byte) error {
+	v, err := steps.value("step", string(b))
+	*s = Step(v)
+	return err
+}
+
+// Mark is what an operator said of a server, until it is enabled again.
+type Mark uint8
+
+const (
+	MarkNone     Mark = iota
+	MarkDraining      // no new connections; those it has may end
+	MarkDisabled      // not used at all
+)
+
+var marks = table{"none", "draining", "disabled"}
+
+func (m Mark) String() string               { return marks.name("mark", uint8(m)) }
+func (m Mark) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+func (m *Mark) UnmarshalText(b []byte) error {
+	v, err := marks.value("mark", string(b))
+	*m = Mark(v)
+	return err
+}
+
+// Verb is what an operator orders.
+type Verb uint8
+
+const (
+	VerbSwitch  Verb = iota // make this server the active one
+	VerbDrain               // give it no new connections
+	VerbDisable             // do not use it at all
+	VerbEnable              // take both back
+)
+
+var verbs = table{"switch", "drain", "disable", "enable"}
+
+func (v Verb) String() string               { return verbs.name("order", uint8(v)) }
+func (v Verb) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+func (v *Verb) UnmarshalText(b []byte) error {
+	n, err := verbs.value("order", string(b))
+	*v = Verb(n)
+	return err
+}
+
+// SightingKind is what the data plane saw.
+type SightingKind uint8
+
+const (
+	SightingRepeatedSYN  SightingKind = iota // a SYN came again: the first was not answered
+	SightingRepeatedData                     // the same data came again, and nothing new was acknowledged
+	SightingReconnect                        // a client that had a connection begins another one
+	SightingHeld                             // a SYN came while its director was on hold
+)
+
+var sightings = table{"repeated-syn", "repeated-data", "reconnect", "held"}
+
+func (k SightingKind) String() string { return sightings.name("sighting", uint8(k)) }

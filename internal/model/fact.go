@@ -51,6 +51,9 @@ type Neighbour struct {
 	Addr  netip.Addr
 	Iface string
 	MAC   MAC // zero: not resolved
+	// Failed: the kernel asked and nobody answered, as opposed to an entry that
+	// merely is not there.
+	Failed bool
 }
 
 // Link is a network interface of the director.

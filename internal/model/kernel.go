@@ -12,6 +12,7 @@ type Adopted struct {
 	Epoch  uint64
 	Reason Reason
 	Since  time.Time
+	Hold   bool // it was on hold
 }
 
 // Applied is what the kernel holds, read back from it.
@@ -42,6 +43,11 @@ type Connection struct {
 	Ended    bool   // a FIN or RST of the client was seen
 	LastAck  uint32 // the last acknowledgment number seen of the client
 	HasAck   bool   // LastAck was seen
+	Next     uint32 // the client's next sequence number, of the last packet seen
+	Packets  int    // seen of the client, at least; counted up to MostPackets
+	// ServerMAC and SourceMAC are those of its server and of the director
+	// towards it; zero: not known.
+	ServerMAC, SourceMAC MAC
 }
 
 // Traffic is what the data plane counted, cumulative since it was attached.
@@ -55,3 +61,19 @@ type Traffic struct {
 
 // ConnCount counts connections that were not seen to end.
 type ConnCount struct{ Present, Old uint64 } // of the present epoch, of older ones
+
+// MostPackets is how far the packets of a connection are counted.
+const MostPackets = 15
+
+// Sighting is something that the data plane saw in the clients' half of the
+// traffic: a hint that the server is gone.
+type Sighting struct {
+	Kind   SightingKind
+	Ref    ServerRef      // the active server when it was seen
+	Client netip.AddrPort // of a repeated packet
+	VIP    netip.AddrPort
+	// Frame is a whole SYN that was kept: nobody else has it. nil: the packet
+	// went its way.
+	Frame []byte
+	Iface int // index of the interface where the frame arrived
+}

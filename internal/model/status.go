@@ -91,6 +91,11 @@ type DirectorStatus struct {
 	Total       Counter        `json:"total"`
 	Servers     []ServerStatus `json:"servers"`
 	Note        string         `json:"note,omitempty"` // e.g. that a server returned, and the command to return to it
+	Step        Step           `json:"step,omitempty"` // of a switch under way
+	StepSince   time.Time      `json:"step_since,omitzero"`
+	To          string         `json:"to,omitempty"`        // the server of the switch under way
+	Held        int            `json:"held_syns,omitempty"` // SYNs kept at the moment
+	Failback    Failback       `json:"failback"`
 }
 
 // Switch is what is known of one switch. The monotonic instants (ns of
@@ -109,6 +114,13 @@ type Switch struct {
 	Reset        int       `json:"connections_reset"`      // for which resets were sent
 	Ended        int       `json:"connections_ended"`      // seen to have ended since
 	FirstAttempt time.Time `json:"first_attempt,omitzero"` // first failed probe, for reason server-failed
+	Suspected    time.Time `json:"suspected,omitzero"`     // by traffic, before the first failed probe
+	Held         time.Time `json:"held,omitzero"`          // SYNs were kept from here on
+	Fenced       time.Time `json:"fenced,omitzero"`        // the fence hook ended
+	Promoted     time.Time `json:"promoted,omitzero"`      // the promote hook ended
+	Verified     time.Time `json:"verified,omitzero"`      // the new server passed its check
+	Replayed     int       `json:"syns_replayed"`          // kept SYNs that were sent on to the new server
+	ServerReset  int       `json:"server_side_resets"`     // connections for which the old server got a RST too
 }
 
 // ServerStatus is one real server of a director.
@@ -118,6 +130,7 @@ type ServerStatus struct {
 	Port        uint16        `json:"port,omitempty"`
 	Weight      int           `json:"weight"`
 	Sorry       bool          `json:"sorry"`
+	Mark        Mark          `json:"mark,omitempty"` // what an operator said of it
 	Health      Health        `json:"health"`
 	Why         string        `json:"why,omitempty"`      // the last error of its check, in plain words
 	Since       time.Time     `json:"since,omitzero"`     // of the health
