@@ -52,6 +52,9 @@ type DesiredDirector struct {
 	Reason Reason
 	Since  int64 // Unix time of the last switch, ns
 	Silent bool  // old connections are met with silence instead of a reset
+	// Balanced: two or more regular servers share the new connections; Active
+	// and MAC are empty then, and each server has its own weight and epoch.
+	Balanced bool
 	// Hold: a switch is under way. SYNs are kept for the agent, everything else
 	// is dropped silently.
 	Hold bool
@@ -68,4 +71,7 @@ type DesiredDirector struct {
 type DesiredServer struct {
 	Name string
 	MAC  MAC
+	// Of a balanced director:
+	Weight int    // its share of the new connections; 0: it gets none
+	Epoch  uint64 // of its connections; those of an older one are old
 }

@@ -13,6 +13,8 @@ type Adopted struct {
 	Reason Reason
 	Since  time.Time
 	Hold   bool // it was on hold
+	// Servers are the epochs of the servers of a balanced director, by name.
+	Servers map[string]uint64
 }
 
 // Applied is what the kernel holds, read back from it.
@@ -57,6 +59,7 @@ type Traffic struct {
 	Servers  map[ServerRef]Counter         // forwarded packets
 	Conns    map[ServerRef]ConnCount
 	Table    TableStatus
+	Lost     uint64 // sightings that found the way to the daemon full
 }
 
 // ConnCount counts connections that were not seen to end.

@@ -79,8 +79,9 @@ type VIPStatus struct {
 // DirectorStatus is one director.
 type DirectorStatus struct {
 	Name        string         `json:"name"`
-	Desired     string         `json:"desired"` // the server that should be active; "" none
-	Applied     string         `json:"applied"` // the server that the data plane forwards to; "" none
+	Balanced    bool           `json:"balanced,omitempty"` // several servers share the connections; desired and applied are empty
+	Desired     string         `json:"desired"`            // the server that should be active; "" none
+	Applied     string         `json:"applied"`            // the server that the data plane forwards to; "" none
 	Why         string         `json:"why,omitempty"`
 	Epoch       uint64         `json:"epoch"`
 	Reason      Reason         `json:"reason"` // of the present choice
@@ -138,7 +139,7 @@ type ServerStatus struct {
 	LastProbe   time.Time     `json:"last_probe,omitzero"`
 	Latency     time.Duration `json:"latency_ns"`
 	MAC         MAC           `json:"mac"`
-	Active      bool          `json:"active"` // applied
+	Active      bool          `json:"active"` // applied: it gets packets, of a balanced director: new connections
 	Connections uint64        `json:"connections"`
 	Total       Counter       `json:"total"`
 }
