@@ -36,6 +36,7 @@ var floor = map[string]int{
 	"internal/nfsd":         30,
 	"internal/topology":     30,
 	"internal/lab/clock":    30,
+	"internal/lab/witness":  35,
 	"internal/lab/workload": 35,
 	"internal/agent":        40,
 	"internal/lab":          40,

@@ -46,6 +46,12 @@ func (h *Host) Restore() error {
 	})
 }
 
+// Port runs f at the switch's end of the host's cable: in the namespace of the
+// switch, with the index of the interface.
+func (h *Host) Port(f func(ifindex int) error) error {
+	return h.port("use", func(port netlink.Link) error { return f(port.Attrs().Index) })
+}
+
 // port changes the host's port on the switch.
 func (h *Host) port(what string, change func(netlink.Link) error) error {
 	err := h.sw.do(func() error {

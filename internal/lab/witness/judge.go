@@ -1,0 +1,120 @@
+package witness
+
+import (
+	"fmt"
+	"slices"
+
+	"fairlead/internal/lab/clock"
+)
+
+// Turn is one switch: clients' data went to the server before until some
+// instant between From and By, and from then on to server To.
+type Turn struct {
+	From, By clock.Instant
+	To       int // index of the server; negative: none
+}
+
+// Report is what was on the cables.
+type Report struct {
+	Packets     []int // for each server, both directions
+	Data        []int // for each server: packets with clients' data
+	Connections int
+	// Split counts connections with a packet on two servers. Bare RSTs and FINs
+	// do not count: they may follow an old connection to its server.
+	Split int
+	// Astray counts packets with clients' data on a server whose turn was over,
+	// or had not begun.
+	Astray   int
+	Examples []string // of both, the first few
+}
+
+// examples is how many cases a report tells of.
+const examples = 4
+
+// Judge judges the packets of all servers' cables, in any order. Before the
+// first of the turns, which are in order of time, clients' data goes to the first
+// server named.
+func Judge(packets []Packet, servers []string, first int, turns []Turn) Report {
+	slices.SortStableFunc(packets, func(a, b Packet) int { return int(a.At - b.At) })
+	j := &judge{
+		servers: servers, turns: turns, owner: first,
+		latest: map[Tuple]*connection{}, met: map[place]*connection{},
+		report: Report{Packets: make([]int, len(servers)), Data: make([]int, len(servers))},
+	}
+	for _, p := range packets {
+		j.report.Packets[p.Server]++
+		j.assign(p)
+		if p.data() {
+			j.report.Data[p.Server]++
+			j.order(p)
+		}
+	}
+	return j.report
+}
+
+type judge struct {
+	servers []string
+	turns   []Turn // those to come
+	owner   int    // the server whose turn it is
+	latest  map[Tuple]*connection
+	met     map[place]*connection
+	report  Report
+}
+
+// place is a server's end of a client's port.
+type place struct {
+	tuple  Tuple
+	server uint8
+}
+
+// connection is one life of a tuple: a SYN with another number begins the next.
+type connection struct {
+	isn    uint32
+	server uint8 // that it was first seen on
+	split  bool  // it was seen on another, too
+}
+
+// assign finds the packet's connection and notes where it was.
+func (j *judge) assign(p Packet) {
+	if p.bareEnd() {
+		return
+	}
+	at := place{p.Tuple, p.Server}
+	c := j.latest[p.Tuple]
+	if p.FromServer && j.met[at] != nil {
+		c = j.met[at] // an old server may still speak when its client has gone on
+	}
+	if c == nil || p.opens() && c.isn != p.Seq {
+		c = &connection{isn: p.Seq, server: p.Server}
+		j.latest[p.Tuple], j.met[at] = c, c
+		j.report.Connections++
+	}
+	if c.server != p.Server && !c.split {
+		c.split = true
+		j.report.Split++
+		j.tell("the connection of %v was seen on two servers, at last on %s", p.Tuple, j.servers[p.Server])
+	}
+}
+
+// order looks whose turn it is when clients' data comes to a server.
+func (j *judge) order(p Packet) {
+	for len(j.turns) > 0 && p.At >= j.turns[0].By {
+		j.advance()
+	}
+	switch {
+	case int(p.Server) == j.owner:
+	case len(j.turns) > 0 && int(p.Server) == j.turns[0].To && p.At >= j.turns[0].From:
+		j.advance() // the first data of the turn shows when it began
+	default:
+		j.report.Astray++
+		j.tell("%d bytes of %v came to %s when it was not its turn", p.Payload, p.Tuple, j.servers[p.Server])
+	}
+}
+
+func (j *judge) advance() { j.owner, j.turns = j.turns[0].To, j.turns[1:] }
+
+func (j *judge) tell(format string, args ...any) {
+	if len(j.report.Examples) < examples {
+		j.report.Examples = append(j.report.Examples, fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,124 @@
+package witness
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/lab/clock"
+	"fairlead/internal/model"
+)
+
+// Flags of a TCP header (RFC 9293, section 3.1).
+const (
+	FIN = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+)
+
+// Tuple is one side of all connections that a client's port has with the
+// service. The service's address is always the virtual IP.
+type Tuple struct {
+	Client     [4]byte
+	ClientPort uint16
+	Port       uint16 // of the service
+}
+
+func (t Tuple) String() string {
+	return fmt.Sprintf("%v to port %d", netip.AddrPortFrom(netip.AddrFrom4(t.Client), t.ClientPort), t.Port)
+}
+
+// Packet is what is kept of a packet: small, since a run has some hundred
+// thousand of them.
+type Packet struct {
+	At         clock.Instant
+	Tuple      Tuple
+	Seq        uint32
+	Payload    uint32 // bytes
+	Server     uint8  // on whose cable it was: an index
+	FromServer bool
+	Flags      uint8
+}
+
+// data tells whether a client's bytes are in the packet.
+func (p Packet) data() bool { return !p.FromServer && p.Payload > 0 }
+
+// bareEnd tells whether the packet only says that a connection ends. Such a one
+// may follow an old connection to its server.
+func (p Packet) bareEnd() bool {
+	return p.Flags&(RST|FIN) != 0 && p.Flags&SYN == 0 && p.Payload == 0
+}
+
+// opens tells whether the packet is a client's first of a connection.
+func (p Packet) opens() bool { return !p.FromServer && p.Flags&(SYN|ACK) == SYN }
+
+// Offsets in a frame.
+const (
+	ethernetLen = 14
+	offProtocol = ethernetLen + 9
+	offSource   = ethernetLen + 12
+	offDest     = ethernetLen + 16
+	// headLen is what is kept of a frame: the longest headers, and some more.
+	headLen = ethernetLen + 60 + 20 + 2
+)
+
+// read reads a frame that was on the cable of a server. A bridge sends frames
+// for an address that it does not know to all its ports; those for another
+// server are not the server's. False: not a packet of the service.
+func read(frame []byte, length int, mac model.MAC, vip [4]byte) (p Packet, ok bool) {
+	if len(frame) < ethernetLen+20 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IP || frame[offProtocol] != unix.IPPROTO_TCP {
+		return p, false
+	}
+	header := int(frame[ethernetLen]&0xf) * 4
+	if len(frame) < ethernetLen+header+20 || binary.BigEndian.Uint16(frame[ethernetLen+6:])&0x1fff != 0 {
+		return p, false // a later fragment: none of the lab's packets is one
+	}
+	source, dest := [4]byte(frame[offSource:]), [4]byte(frame[offDest:])
+	tcp := frame[ethernetLen+header:]
+	ports := [2]uint16{binary.BigEndian.Uint16(tcp), binary.BigEndian.Uint16(tcp[2:])}
+	switch {
+	case dest == vip && model.MAC(frame[:6]) == mac:
+		p.Tuple = Tuple{source, ports[0], ports[1]}
+	case source == vip && model.MAC(frame[6:12]) == mac:
+		p.Tuple, p.FromServer = Tuple{dest, ports[1], ports[0]}, true
+	default:
+		return p, false
+	}
+	total := int(binary.BigEndian.Uint16(frame[ethernetLen+2:]))
+	if total == 0 { // a large frame that the kernel has still to cut up
+		total = length - ethernetLen
+	}
+	p.Payload = uint32(max(0, total-header-int(tcp[12]>>4)*4))
+	p.Seq, p.Flags = binary.BigEndian.Uint32(tcp[4:]), tcp[13]&(FIN|SYN|RST|PSH|ACK)
+	return p, true
+}
+
+// filter lets the kernel keep the heads of the service's TCP packets only.
+func filter(vip [4]byte) ([]unix.SockFilter, error) {
+	ip := binary.BigEndian.Uint32(vip[:])
+	raw, err := bpf.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: 12, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_IP, SkipTrue: 7},
+		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_TCP, SkipTrue: 5},
+		bpf.LoadAbsolute{Off: offSource, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: ip, SkipTrue: 2},
+		bpf.LoadAbsolute{Off: offDest, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: ip, SkipTrue: 1},
+		bpf.RetConstant{Val: headLen},
+		bpf.RetConstant{Val: 0},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("assemble the capture's filter: %w", err)
+	}
+	out := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		out[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	return out, nil
+}
