@@ -23,12 +23,18 @@ var floor = map[string]int{
 	"internal/floors":       0, // this test; beside the floors
 	"internal/model":        0,
 	"internal/schedule":     10,
+	"internal/health":       10,
+	"internal/network":      10,
 	"internal/flow":         10,
 	"internal/config":       20,
 	"internal/decide":       20,
 	"internal/probe":        30,
 	"internal/dataplane":    30,
 	"internal/reset":        30,
+	"internal/hold":         30,
+	"internal/hook":         30,
+	"internal/journal":      30,
+	"internal/memory":       30,
 	"internal/announce":     30,
 	"internal/netstate":     30,
 	"internal/control":      30,
@@ -38,6 +44,7 @@ var floor = map[string]int{
 	"internal/lab/clock":    30,
 	"internal/lab/witness":  35,
 	"internal/lab/workload": 35,
+	"internal/lab/outcome":  37,
 	"internal/agent":        40,
 	"internal/lab":          40,
 	"cmd/fairlead":          50,
@@ -45,7 +52,8 @@ var floor = map[string]int{
 }
 
 // pure packages are functions of values.
-var pure = []string{"internal/model", "internal/schedule", "internal/flow", "internal/config", "internal/decide"}
+var pure = []string{"internal/model", "internal/schedule", "internal/health", "internal/network", "internal/flow",
+	"internal/config", "internal/decide"}
 
 // impure are the standard packages that a pure one may not import, each with
 // everything below it, and allowed the exceptions.
