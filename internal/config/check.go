@@ -14,6 +14,12 @@ const (
 	defaultFall     = 2
 	defaultWeight   = 1
 
+	defaultHookTimeout   = 30 * time.Second
+	defaultNFSLastActive = 60 * time.Second
+
+	// An interval below it asks more than a server's failure can tell.
+	shortInterval = 100 * time.Millisecond
+
 	// Unlike IPVS, where it is 0: an old connection is reset, not met with
 	// silence, unless somebody asks for silence.
 	defaultExpireNoDestConn = true

@@ -25,6 +25,8 @@ type directorReader struct {
 	lines   map[string]Word // balance, mode, check: where each was given first
 	options map[string]Word // the same for options
 	checks  map[string]Word // the same for settings of the check
+	hooks   map[string]Word // the same for hooks
+	returns Word            // the failback, when it is not by order only
 	kind    Word            // the option that names the kind of check
 	checked Word            // the word check of the first server that has it
 	strange bool            // Parse reported lines: it is not known what is missing
@@ -40,7 +42,7 @@ func (c *checker) director(s Section) {
 	}
 	r := directorReader{
 		checker: c, of: "director " + args[0].Text, strange: stranger(s),
-		lines: make(map[string]Word), options: make(map[string]Word), checks: make(map[string]Word),
+		lines: make(map[string]Word), options: make(map[string]Word), checks: make(map[string]Word), hooks: make(map[string]Word),
 		draft: directorDraft{name: args[0], director: model.Director{
 			Name: args[0].Text, Scheduler: model.RoundRobin, Mode: model.ModeNAT,
 			Check: model.Check{
@@ -54,6 +56,7 @@ func (c *checker) director(s Section) {
 		r.line(l)
 	}
 	r.whole()
+	r.switching()
 	if c.isFirst("director", args[0]) {
 		c.directors = append(c.directors, r.draft)
 		if len(c.directors) == maxDirectors+1 {
@@ -102,6 +105,9 @@ func (r *directorReader) line(l Line) {
 	switch w.Text {
 	case "option":
 		r.option(l)
+		return
+	case "hook":
+		r.hook(l)
 		return
 	case "server":
 		r.server(l)
@@ -274,9 +280,14 @@ func (r *directorReader) servers() {
 	r.probePorts()
 }
 
-// timing warns of a timeout above the interval.
+// timing warns of a timeout above the interval, and of a very short interval.
 func (r *directorReader) timing() {
-	if d := r.draft.director; d.Check.Timeout > d.Check.Interval {
+	d := r.draft.director
+	if d.Check.Interval < shortInterval {
+		r.warn(r.checks["interval"], "write 100ms or more: the clients' traffic tells of a failure sooner than a check does",
+			"the check's interval of %s is very short: a server that is busy for an instant counts as down", d.Check.Interval)
+	}
+	if d.Check.Timeout > d.Check.Interval {
 		at := r.checks["timeout"]
 		if at.Text == "" {
 			at = r.checks["interval"]

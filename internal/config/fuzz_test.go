@@ -39,6 +39,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if !Failed(diags) {
 			CheckHost(cfg, file, nil)
+			Notes(cfg, file)
+			var facts []HookFact
+			for _, h := range Hooks(cfg) {
+				facts = append(facts, HookFact{Command: h, File: FileFact{Path: h, Owner: 1, Shared: true}})
+			}
+			if found := CheckHooks(file, facts); len(facts) > 0 && len(found) < len(facts) {
+				t.Errorf("%d findings of %d bad hooks", len(found), len(facts))
+			}
 		}
 	})
 }

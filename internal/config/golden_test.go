@@ -21,8 +21,10 @@ type section struct{ name, text string }
 // Its sections are sources, except these:
 //
 //	links   the machine's interfaces: NAME ADDRESS/BITS…; CheckHost is asked too
+//	hooks   what is known of hooks: PATH FACT…; CheckHooks is asked too
 //	want    all diagnostics, one on each line; always present
 //	config  the meaning, as dump writes it
+//	notes   when directors fail back
 //	print   the canonical form of all sources
 //	render  the diagnostics with the lines that they point at
 type golden struct {
@@ -34,7 +36,7 @@ func (g golden) sources() []Source {
 	var sources []Source
 	for _, s := range g.sections {
 		switch s.name {
-		case "links", "want", "config", "print", "render":
+		case "links", "hooks", "want", "config", "notes", "print", "render":
 		default:
 			sources = append(sources, Source{s.name, []byte(s.text)})
 		}
@@ -58,6 +60,44 @@ func (g golden) links() (links []model.Link, given bool) {
 		return links, true
 	}
 	return nil, false
+}
+
+// hooks reads a hook on each line: PATH, then what is wrong with it.
+func (g golden) hooks(t testing.TB) (facts []HookFact) {
+	t.Helper()
+	for _, s := range g.sections {
+		if s.name != "hooks" {
+			continue
+		}
+		for line := range strings.Lines(s.text) {
+			fields := strings.Fields(line)
+			dir := FileFact{Path: filepath.Dir(fields[0])}
+			h := HookFact{Command: fields[0], File: FileFact{Path: fields[0], Regular: true, Executable: true}}
+			for _, f := range fields[1:] {
+				switch f {
+				case "missing":
+					h.Err = "no such file or directory"
+				case "directory":
+					h.File.Regular = false
+				case "plain":
+					h.File.Executable = false
+				case "owned":
+					h.File.Owner = 1000
+				case "shared":
+					h.File.Shared = true
+				case "dir-owned":
+					dir.Owner = 1000
+				case "dir-shared":
+					dir.Shared = true
+				default:
+					t.Fatalf("unknown fact %q", f)
+				}
+			}
+			h.Dirs = []FileFact{dir}
+			facts = append(facts, h)
+		}
+	}
+	return facts
 }
 
 func readGolden(t testing.TB, path string) golden {
@@ -91,13 +131,15 @@ func (g golden) String() string {
 }
 
 // run fills the sections that hold what is expected with what is got.
-func (g golden) run() golden {
+func (g golden) run(t testing.TB) golden {
+	t.Helper()
 	sources := g.sources()
 	f, _ := Parse(sources)
 	cfg, diags := Load(sources)
 	if links, given := g.links(); given {
 		diags = append(diags, CheckHost(cfg, f, links)...)
 	}
+	diags = append(diags, CheckHooks(f, g.hooks(t))...)
 	got := golden{comment: g.comment}
 	for _, s := range g.sections {
 		switch s.name {
@@ -108,6 +150,11 @@ func (g golden) run() golden {
 			}
 		case "config":
 			s.text = dump(cfg)
+		case "notes":
+			s.text = ""
+			for _, n := range Notes(cfg, f) {
+				s.text += n + "\n"
+			}
 		case "print":
 			s.text = Print(f)
 		case "render":
@@ -134,7 +181,7 @@ func TestGolden(t *testing.T) {
 	for _, path := range goldenFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			want := readGolden(t, path)
-			got := want.run()
+			got := want.run(t)
 			if *update {
 				if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
 					t.Fatal(err)
@@ -162,6 +209,12 @@ func dump(cfg model.Config) string {
 		fmt.Fprintf(&b, "director %s %s %s\n", d.Name, d.Scheduler, d.Mode)
 		fmt.Fprintf(&b, "  %s interval=%s timeout=%s port=%d source=%s rise=%d fall=%d\n",
 			c.Kind, c.Interval, c.Timeout, c.Port, c.Source, c.Rise, c.Fall)
+		fmt.Fprintf(&b, "  failback=%s delay=%s lastactive=%s holddown=%s\n", d.Failback, d.FailbackDelay, d.LastActive, d.HoldDown)
+		for i, h := range []model.Hook{d.Fence, d.Promote} {
+			if h != (model.Hook{}) {
+				fmt.Fprintf(&b, "  hook %s %s timeout=%s policy=%s\n", model.HookKind(i), h.Command, h.Timeout, h.Policy)
+			}
+		}
 		for _, s := range d.Servers {
 			fmt.Fprintf(&b, "  server %s %s port=%d weight=%d check=%t sorry=%t\n",
 				s.Name, s.Addr, s.Port, s.Weight, s.Check, s.Sorry)

@@ -23,7 +23,7 @@ func (k Kind) String() string {
 var bodies = [][]string{
 	KindFlow:     {"match", "ignore"},
 	KindOutflow:  {"match", "ignore"},
-	KindDirector: {"balance", "mode", "check", "option", "server"},
+	KindDirector: {"balance", "mode", "check", "option", "hook", "server"},
 	KindService:  {"sysctl", "no"},
 	KindSysctl:   {"sysctl", "no"},
 }

@@ -15,10 +15,12 @@ var options = map[string][]spec{
 	"icmpcheck":   {},
 	"nfscheck":    {},
 	"persistence": {{name: "timeout", value: "a time"}, {name: "netmask", value: "a mask"}},
-	"failback":    nil, // option failback auto
+	// Those of the switch have one value, not settings.
+	"failback": nil, "lastactive": nil, "holddown": nil,
 }
 
-var optionNames = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "nfscheck", "persistence", "failback"}
+var optionNames = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "nfscheck", "persistence",
+	"failback", "lastactive", "holddown"}
 
 // option reads option NAME with its settings.
 func (r *directorReader) option(l Line) {
@@ -40,7 +42,11 @@ func (r *directorReader) option(l Line) {
 	r.options[w.Text] = w
 	switch w.Text {
 	case "failback":
-		r.unsupported(w, "a director that serves NFS fails back when fairlead switch says so", "option failback")
+		r.failback(l)
+	case "lastactive":
+		r.waitOption(l, &r.draft.director.LastActive)
+	case "holddown":
+		r.waitOption(l, &r.draft.director.HoldDown)
 	case "persistence":
 		r.unsupported(w, "leave the line out", "option persistence")
 		r.settings("option persistence", l.Words[2:], specs)
@@ -78,11 +84,11 @@ func (r *directorReader) checkSettings(words []Word, specs []spec) {
 func (r *directorReader) checkSetting(check *model.Check, s setting) {
 	switch s.name.Text {
 	case "interval":
-		if d, ok := r.duration(s.value, "interval"); ok {
+		if d, ok := r.duration(s.value, "interval", maxTime); ok {
 			check.Interval = d
 		}
 	case "timeout":
-		if d, ok := r.duration(s.value, "timeout"); ok {
+		if d, ok := r.duration(s.value, "timeout", maxTime); ok {
 			check.Timeout = d
 		}
 	case "port":

@@ -76,6 +76,19 @@ func TestReferenceStartsWithTheNote(t *testing.T) {
 	}
 }
 
+// The note that the reference shows is one that is given.
+func TestReferenceNotes(t *testing.T) {
+	text, blocks := reference(t)
+	source := []Source{{"example.cfg", []byte(blocks[0].text)}}
+	cfg, _ := Load(source)
+	f, _ := Parse(source)
+	for _, n := range Notes(cfg, f) {
+		if !strings.Contains(text, "\n    "+n+"\n") {
+			t.Errorf("the reference does not show %q", n)
+		}
+	}
+}
+
 // The reference has every word of the language.
 func TestReferenceIsComplete(t *testing.T) {
 	text, _ := reference(t)
@@ -85,9 +98,10 @@ func TestReferenceIsComplete(t *testing.T) {
 	for _, list := range bodies {
 		words = append(words, list...)
 	}
-	for _, list := range [][]spec{checkSpecs, serverSpecs, ruleSpecs} {
+	for _, list := range [][]spec{checkSpecs, serverSpecs, ruleSpecs, hookSpecs} {
 		words = append(words, names(list)...)
 	}
+	words = slices.Concat(words, failbacks, hookKinds, hookPolicies, []string{"off"})
 	isPart := func(r rune) bool { return !isLetter(r) && !isDigit(r) && r != '_' }
 	all := strings.FieldsFunc(text, isPart)
 	for _, w := range words {

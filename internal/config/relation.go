@@ -17,6 +17,7 @@ func (c *checker) relations() {
 // advice warns of what is right and yet cannot be meant.
 func (c *checker) advice() {
 	c.unusedDirectors()
+	c.unfenced()
 	c.uselessIgnores()
 	c.shadows()
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ const (
 	maxRiseFall = 255
 	minTime     = 10 * time.Millisecond
 	maxTime     = time.Hour
+	longTime    = 24 * time.Hour // of what waits for people, or for a server's repair
+	maxPath     = 255            // characters
 )
 
 // name reads a name of a flow, director or server; extra are the characters
@@ -67,7 +70,7 @@ func (r *report) number(w Word, what string, least, most int) (int, bool) {
 }
 
 // duration reads a time: a bare number is in seconds, a unit may follow.
-func (r *report) duration(w Word, what string) (time.Duration, bool) {
+func (r *report) duration(w Word, what string, most time.Duration) (time.Duration, bool) {
 	text := w.Text
 	if strings.TrimFunc(text, func(c rune) bool { return isDigit(c) || c == '.' }) == "" {
 		text += "s"
@@ -77,11 +80,48 @@ func (r *report) duration(w Word, what string) (time.Duration, bool) {
 		r.fail(w, "expected seconds, or a number with a unit: 10, 4s, 200ms or 2m", "%s %s is not a time", what, quote(w.Text))
 		return 0, false
 	}
-	if d < minTime || d > maxTime {
-		r.fail(w, "expected a time from 10ms to 1h", "%s %s is out of range", what, w.Text)
+	if d < minTime || d > most {
+		r.fail(w, "expected a time from 10ms to "+spell(most), "%s %s is out of range", what, w.Text)
 		return 0, false
 	}
 	return d, true
+}
+
+// spell is a time as people write it: 5m, not 5m0s.
+func spell(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// wait reads a time that may also be none: off, or 0 in any unit.
+func (r *report) wait(w Word, what string) (time.Duration, bool) {
+	if d, err := time.ParseDuration(w.Text); w.Text == "off" || err == nil && d == 0 {
+		return 0, true
+	}
+	return r.duration(w, what, longTime)
+}
+
+// path reads the absolute path of a file.
+func (r *report) path(w Word, what string) bool {
+	switch clean := path.Clean(w.Text); {
+	case !path.IsAbs(w.Text):
+		r.fail(w, "write where it is, for example /etc/fairlead/hooks/"+strings.TrimPrefix(clean, "./"), "%s %s is not an absolute path", what, quote(w.Text))
+	case len(w.Text) > maxPath:
+		r.fail(w, "at most 255 are allowed", "%s %s has %d characters", what, quote(w.Text), len(w.Text))
+	case clean == "/":
+		r.fail(w, "name the file in it", "%s %s is a directory", what, quote(w.Text))
+	case clean != w.Text:
+		r.fail(w, "write "+clean, "%s %s is not the shortest form of its path", what, quote(w.Text))
+	default:
+		return true
+	}
+	return false
 }
 
 // address reads an IPv4 address.
