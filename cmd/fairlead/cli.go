@@ -40,6 +40,10 @@ type commands struct {
 	Fmt     fmtCommand     `cmd:"" help:"Print a configuration in its canonical form."`
 	Status  statusCommand  `cmd:"" help:"Show what the daemon wants, what the kernel has, and what was observed."`
 	Switch  switchCommand  `cmd:"" help:"Make a director use another server now. Old connections are reset."`
+	Drain   drainCommand   `cmd:"" help:"Give a server no new connections. The active server is replaced first."`
+	Disable disableCommand `cmd:"" help:"Do not use a server at all, until it is enabled."`
+	Enable  enableCommand  `cmd:"" help:"Use a server again that was drained or disabled."`
+	Events  eventsCommand  `cmd:"" help:"Show what happened, and why: the journal."`
 	Reload  reloadCommand  `cmd:"" help:"Make the daemon read its configuration again. Errors change nothing."`
 	Capture captureCommand `cmd:"" help:"Show the packets that the data plane handles, or write them to a pcap file."`
 	Detach  detachCommand  `cmd:"" help:"Take the data plane out of the kernel. Forwarding stops."`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -42,6 +43,7 @@ type fakeDaemon struct {
 	status  model.Status
 	refuse  error
 	packets []control.Packet
+	events  []model.Event
 }
 
 func (d *fakeDaemon) Status() model.Status { return d.status }
@@ -50,8 +52,26 @@ func (d *fakeDaemon) Reload(context.Context) (control.Reloaded, error) {
 	return control.Reloaded{Generation: 3, Warnings: []control.Diagnostic{{Rendered: "a.cfg:1:1: warning: careful\n"}}}, d.refuse
 }
 
-func (d *fakeDaemon) Switch(_ context.Context, ref model.ServerRef) (model.Switch, error) {
-	return model.Switch{From: "nfs-01", To: ref.Server, Epoch: 8}, d.refuse
+func (d *fakeDaemon) Order(_ context.Context, verb model.Verb, ref model.ServerRef, force bool) (control.Ordered, error) {
+	if verb != model.VerbSwitch {
+		return control.Ordered{Text: fmt.Sprintf("%s %s, force %t", verb, ref, force)}, d.refuse
+	}
+	return control.Ordered{Switch: &model.Switch{From: "nfs-01", To: ref.Server, Epoch: 8}}, d.refuse
+}
+
+func (d *fakeDaemon) Events(ctx context.Context, since control.Since, follow bool, emit func(model.Event) error) error {
+	for _, e := range d.events {
+		if e.Seq <= since.Seq || e.At.Before(since.At) {
+			continue
+		}
+		if err := emit(e); err != nil {
+			return err
+		}
+	}
+	if follow {
+		return errors.New("read the journal: the disk is gone")
+	}
+	return d.refuse
 }
 
 func (d *fakeDaemon) Capture(ctx context.Context, _ int, emit func(control.Packet) error) error {
@@ -100,6 +120,7 @@ director nfs
   mode gateway
   check interval 10 port 2049 timeout 2
   option tcpcheck
+  hook fence /usr/bin/true
   server nfs-01 192.168.10.100:2049 weight 10 check
   server nfs-02 192.168.10.101:2049 sorry
 `
@@ -129,7 +150,7 @@ func TestOutcomes(t *testing.T) {
 		{args: "check -f " + fine, out: "ok: 1 flow, 1 director, 2 servers; no errors, no warnings\n"},
 		{args: "check -f " + dir, out: "ok: "},
 		{args: "check -f -", shell: shell{in: good}, out: "ok: "},
-		{args: "check -f " + quiet, out: "no errors, 1 warning", err: "quiet.conf:10:"},
+		{args: "check -f " + quiet, out: "no errors, 1 warning", err: "quiet.conf:11:"},
 		{args: "check -f " + bad, code: exitFailed, out: "1 error", err: "  4 |   blance roundrobin\n    |   ^^^^^^\n"},
 		{args: "check --json -f " + fine, out: `"ok": true`},
 		{args: "check --json -f " + bad, code: exitFailed, out: `"line": 4`},
@@ -142,6 +163,11 @@ func TestOutcomes(t *testing.T) {
 		{args: "status --socket " + socket, code: exitUnable, err: "no daemon answers on " + socket},
 		{args: "reload --socket " + socket, code: exitUnable, err: "no daemon answers"},
 		{args: "switch nfs/nfs-02 --socket " + socket, code: exitUnable, err: "no daemon answers"},
+		{args: "drain nfs/nfs-02 --socket " + socket, code: exitUnable, err: "no daemon answers"},
+		{args: "enable nfs/ --socket " + socket, code: exitUnable, err: "write DIRECTOR/SERVER"},
+		{args: "enable nfs/nfs-01 --force", code: exitUnable, err: "unknown flag --force"},
+		{args: "events --socket " + socket, code: exitUnable, err: "no daemon answers"},
+		{args: "events --since yesterday", code: exitUnable, err: "write a span of time such as 90m"},
 		{args: "switch nfs-02", code: exitUnable, err: "write DIRECTOR/SERVER"},
 		{args: "capture --socket " + socket, code: exitUnable, err: "no daemon answers"},
 		{args: "capture --count x", code: exitUnable, err: "expected a valid 64 bit int"},
@@ -225,6 +251,9 @@ func TestOrdersOverTheSocket(t *testing.T) {
 		{[]string{"status", "--json"}, `"applied": "nfs-01"`, ""},
 		{[]string{"switch", "nfs/nfs-02"}, "nfs: switched from nfs-01 to nfs-02, epoch 8\n", ""},
 		{[]string{"switch", "nfs/nfs-02", "--json"}, `"epoch": 8`, ""},
+		{[]string{"drain", "nfs/nfs-01"}, "drain nfs/nfs-01, force false\n", ""},
+		{[]string{"disable", "nfs/nfs-01", "--force"}, "disable nfs/nfs-01, force true\n", ""},
+		{[]string{"enable", "nfs/nfs-01", "--json"}, `"text": "enable nfs/nfs-01, force false"`, ""},
 		{[]string{"reload"}, "reloaded: generation 3, 1 warning\n", "a.cfg:1:1: warning: careful\n"},
 		{[]string{"reload", "--json"}, `"generation": 3`, ""},
 	} {

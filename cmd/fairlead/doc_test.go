@@ -104,7 +104,7 @@ func TestReferenceNamesTheJSON(t *testing.T) {
 			walk(field.Type)
 		}
 	}
-	for _, printed := range []any{model.Status{}, checked{}, control.Reloaded{}, control.Error{}, control.Packet{}} {
+	for _, printed := range []any{model.Status{}, checked{}, control.Reloaded{}, control.Error{}, control.Packet{}, control.Ordered{}, model.Event{}} {
 		walk(reflect.TypeOf(printed))
 	}
 	for _, r := range model.Reasons() {
@@ -112,15 +112,22 @@ func TestReferenceNamesTheJSON(t *testing.T) {
 			t.Errorf("the reason %s is not in the reference", r)
 		}
 	}
+	for _, k := range model.EventKinds() {
+		if !strings.Contains(text, "`"+k.String()+"`") {
+			t.Errorf("the kind of event %s is not in the reference", k)
+		}
+	}
 }
 
-// TestReferenceShowsTheStatus: the sample is what the program prints.
-func TestReferenceShowsTheStatus(t *testing.T) {
-	page, err := os.ReadFile("testdata/status.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(readReference(t), "```text\n"+string(page)+"```\n") {
-		t.Error("the sample of the status page is not testdata/status.txt")
+// TestReferenceShowsThePages: the samples are what the program prints.
+func TestReferenceShowsThePages(t *testing.T) {
+	for _, name := range []string{"status.txt", "events.txt"} {
+		page, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(readReference(t), "```text\n"+string(page)+"```\n") {
+			t.Errorf("the reference does not show testdata/%s", name)
+		}
 	}
 }

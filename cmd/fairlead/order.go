@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"fairlead/internal/control"
@@ -43,32 +44,151 @@ func (c *statusCommand) Run(ctx context.Context, env *surroundings) error {
 	return printStatus(env.out, s, env.terminal)
 }
 
-type switchCommand struct {
+// orderFlags are those of every order about a server.
+type orderFlags struct {
 	socketFlag
-	Target string `arg:"" name:"director/server" help:"The director, and the server that it shall use."`
-	JSON   bool   `name:"json" help:"Print the record of the switch as JSON."`
+	Target string `arg:"" name:"director/server" help:"The director and its server, for example nfs/nfs-02."`
+	JSON   bool   `name:"json" help:"Print the outcome as JSON."`
 }
 
+// forceFlag is that of the orders which may move clients.
+type forceFlag struct {
+	Force bool `help:"Do it although a hook fails, or no server passes its check. May cost data."`
+}
+
+type (
+	switchCommand struct {
+		orderFlags
+		forceFlag
+	}
+	drainCommand struct {
+		orderFlags
+		forceFlag
+	}
+	disableCommand struct {
+		orderFlags
+		forceFlag
+	}
+	enableCommand struct {
+		orderFlags
+	}
+)
+
 func (c *switchCommand) Run(ctx context.Context, env *surroundings) error {
+	return c.give(ctx, env, model.VerbSwitch, c.Force)
+}
+
+func (c *drainCommand) Run(ctx context.Context, env *surroundings) error {
+	return c.give(ctx, env, model.VerbDrain, c.Force)
+}
+
+func (c *disableCommand) Run(ctx context.Context, env *surroundings) error {
+	return c.give(ctx, env, model.VerbDisable, c.Force)
+}
+
+func (c *enableCommand) Run(ctx context.Context, env *surroundings) error {
+	return c.give(ctx, env, model.VerbEnable, false)
+}
+
+// give gives the order and prints its outcome.
+func (c *orderFlags) give(ctx context.Context, env *surroundings, verb model.Verb, force bool) error {
 	director, server, ok := strings.Cut(c.Target, "/")
 	if !ok || director == "" || server == "" {
 		return unable{fmt.Errorf("%q does not name a server: write DIRECTOR/SERVER, for example nfs/nfs-02", c.Target)}
 	}
-	client, ctx, cancel := c.client(ctx)
-	defer cancel()
-	done, err := client.Switch(ctx, model.ServerRef{Director: director, Server: server})
+	done, err := c.await(ctx, env, control.Order{Verb: verb, Director: director, Server: server, Force: force})
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return printJSON(env.out, done)
 	}
-	from := done.From
-	if from == "" {
-		from = "no server"
+	if s := done.Switch; s != nil {
+		fmt.Fprintf(env.out, "%s: switched from %s to %s, epoch %d\n", director, orNone(s.From), orNone(s.To), s.Epoch)
 	}
-	_, err = fmt.Fprintf(env.out, "%s: switched from %s to %s, epoch %d\n", director, from, done.To, done.Epoch)
-	return err
+	if done.Text != "" {
+		fmt.Fprintln(env.out, done.Text)
+	}
+	return nil
+}
+
+// orNone is the name of a server that there may not be.
+func orNone(server string) string {
+	if server == "" {
+		return "no server"
+	}
+	return server
+}
+
+// await waits for the outcome of an order. Hooks may take minutes: meanwhile it
+// says what is waited for, and gives up only when the daemon does not answer.
+func (c *orderFlags) await(ctx context.Context, env *surroundings, order control.Order) (control.Ordered, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	client := control.NewClient(c.Socket)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		ask := func() (model.Status, error) {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			return client.Status(ctx)
+		}
+		stop(waiting(ctx, tick.C, ask, func(what string) { fmt.Fprintf(env.err, "%s…\n", what) }, order.Director))
+	})
+	done, err := client.Order(ctx, order)
+	lost := context.Cause(ctx) // set before the order's end: the daemon was lost
+	stop(nil)
+	watcher.Wait()
+	if err != nil && lost != nil {
+		return done, lost
+	}
+	return done, err
+}
+
+// waiting tells at each tick what a director's switch waits for, when that is
+// another thing than before. It returns when ctx ends, or with the error of a
+// daemon that does not answer.
+func waiting(ctx context.Context, tick <-chan time.Time, ask func() (model.Status, error), tell func(string), director string) error {
+	told := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick:
+		}
+		s, err := ask()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("wait for the order: %w", err)
+		}
+		for _, d := range s.Directors {
+			if what := awaited(d); d.Name == director && what != "" && what != told {
+				told = what
+				tell(what)
+			}
+		}
+	}
+}
+
+// awaited says what the switch of a director waits for; "" when none is under
+// way.
+func awaited(d model.DirectorStatus) string {
+	switch d.Step {
+	case model.StepNone:
+		return ""
+	case model.StepFence:
+		return fmt.Sprintf("waiting for the fence hook, which stops %s", orNone(d.Desired))
+	case model.StepPromote:
+		return fmt.Sprintf("waiting for the promote hook of %s", d.To)
+	case model.StepVerify:
+		return fmt.Sprintf("waiting until %s passes its check", d.To)
+	case model.StepOrder:
+		return "waiting for an operator, who must say which server has the newest data"
+	}
+	return ""
 }
 
 type reloadCommand struct {

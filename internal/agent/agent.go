@@ -62,6 +62,13 @@ type Control interface {
 	Run(context.Context, control.Daemon) error
 }
 
+// Journal keeps what happened. Append never waits for the disk.
+type Journal interface {
+	Append(model.Event) model.Event // with its number
+	Read(since uint64, most int) []model.Event
+	Follow(ctx context.Context, since uint64, emit func(model.Event) error) error
+}
+
 // Parts are the effects that the agent drives, and the channels by which they
 // tell what they saw.
 type Parts struct {
@@ -74,6 +81,7 @@ type Parts struct {
 	Seen      <-chan model.VIPStatus
 	Resets    Sender
 	Control   Control
+	Journal   Journal
 	Loader    Loader
 	Hangups   <-chan os.Signal // each one orders a reload
 }

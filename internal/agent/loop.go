@@ -21,7 +21,8 @@ type loop struct {
 	loaded     Loaded
 	generation uint64
 	since      time.Time // start of the daemon
-	refused    string    // why the last reload was refused; "": it was not
+	hookTime   map[string]time.Duration
+	refused    string // why the last reload was refused; "": it was not
 
 	links map[string]model.Link
 	held  map[netip.Addr]bool // virtual IPs that an earlier daemon announced
@@ -79,7 +80,7 @@ func (l *loop) begin() error {
 			actions = append(actions, l.step(decide.VIPSeen{At: at, VIP: held})...)
 		}
 	}
-	l.generation = 1
+	l.generation, l.hookTime = 1, hookTimes(l.loaded.Config)
 	l.kernel.adopt(applied, at.At)
 	l.logLoaded()
 	l.finish(at.At, actions)
@@ -105,9 +106,7 @@ func (l *loop) run(ctx context.Context) error {
 		case v := <-l.parts.Seen:
 			l.handle(decide.VIPSeen{At: now(), VIP: v})
 		case o := <-l.orders:
-			l.asked++
-			l.awaiting[l.asked] = o
-			l.handle(decide.Ordered{At: now(), ID: l.asked, Ref: o.ref})
+			l.take(o)
 		case n := <-l.loads:
 			l.load(n)
 		case r := <-l.reports:
@@ -166,18 +165,18 @@ func (l *loop) finish(at time.Time, actions []decide.Action) {
 	l.tell()
 	l.publish(at)
 	for _, a := range actions {
-		l.perform(a)
+		l.perform(a, actions)
 	}
 }
 
 // perform does what an action asks for, but for switches: these were recorded,
 // and confirm has begun their resets.
-func (l *loop) perform(a decide.Action) {
+func (l *loop) perform(a decide.Action, all []decide.Action) {
 	switch a := a.(type) {
 	case decide.ProbeNow:
 		l.parts.Prober.Now(a.Ref, a.Timeout)
 	case decide.Reply:
-		l.reply(a)
+		l.reply(a, all)
 	case decide.Switched:
 	}
 }
@@ -193,7 +192,7 @@ func (l *loop) load(n load) {
 		return
 	}
 	l.refused = ""
-	l.loaded = n.loaded
+	l.loaded, l.hookTime = n.loaded, hookTimes(n.loaded.Config)
 	l.generation++
 	l.logLoaded()
 	l.handle(decide.Configured{At: at, Config: n.loaded.Config})

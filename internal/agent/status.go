@@ -27,6 +27,7 @@ type view struct {
 	failed     string // why the kernel is not as desired; "": no failure
 	refused    string // why the last reload was refused
 	applies    uint64
+	hookTime   map[string]time.Duration // that the hooks of each director may take together
 }
 
 // publish makes what the loop knows visible, and logs what changed.
@@ -45,6 +46,7 @@ func (l *loop) publish(at time.Time) {
 		alarms:     l.state.Alarms(),
 		refused:    l.refused,
 		applies:    l.kernel.applies,
+		hookTime:   l.hookTime,
 	}
 	if l.kernel.err != nil {
 		v.failed = l.kernel.err.Error()

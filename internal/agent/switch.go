@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"fairlead/internal/decide"
@@ -78,28 +76,4 @@ func (l *loop) report(r report) {
 			"known", r.known, "reset", r.reset, "ended", r.ended)
 	}
 	l.publish(time.Now())
-}
-
-// reply answers an order. A switch that was ordered but that the kernel does not
-// hold yet is answered with an error that says so.
-func (l *loop) reply(a decide.Reply) {
-	o, ok := l.awaiting[a.ID]
-	if !ok {
-		return
-	}
-	delete(l.awaiting, a.ID)
-	if a.Err != "" {
-		o.answer <- outcome{err: errors.New(a.Err)}
-		return
-	}
-	r := l.switches[o.ref.Director]
-	if r.AppliedMono != 0 {
-		o.answer <- outcome{done: r.Switch}
-		return
-	}
-	why := l.kernel.err
-	if why == nil {
-		why = fmt.Errorf("the MAC address of %s is not known yet", o.ref.Server)
-	}
-	o.answer <- outcome{done: r.Switch, err: fmt.Errorf("%s was chosen, but the data plane does not have it yet: %w; it is tried again", o.ref, why)}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 	"time"
@@ -53,11 +54,41 @@ func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
 	return r, err
 }
 
-// Switch makes a director use a server.
+// Order gives an operator's order. It returns when the order is carried out or
+// refused; a switch may have to wait for hooks.
+func (c *Client) Order(ctx context.Context, order Order) (Ordered, error) {
+	var done Ordered
+	err := c.call(ctx, http.MethodPost, "/v1/order", order, &done)
+	return done, err
+}
+
+// Switch makes a director use a server, and returns the record of the switch.
 func (c *Client) Switch(ctx context.Context, ref model.ServerRef) (model.Switch, error) {
-	var s model.Switch
-	err := c.call(ctx, http.MethodPost, "/v1/switch", SwitchOrder(ref), &s)
-	return s, err
+	done, err := c.Order(ctx, Order{Verb: model.VerbSwitch, Director: ref.Director, Server: ref.Server})
+	if err != nil || done.Switch == nil {
+		return model.Switch{}, err
+	}
+	return *done.Switch, nil
+}
+
+// Events hands the entries of the journal to emit, the oldest first. With follow
+// it goes on with those to come until ctx ends, which is not an error, or emit
+// returns an error, which Events then returns.
+func (c *Client) Events(ctx context.Context, since Since, follow bool, emit func(model.Event) error) error {
+	query := url.Values{"since": {since.String()}}
+	if follow {
+		query.Set("follow", "1")
+	}
+	body, err := c.open(ctx, http.MethodGet, "/v1/events?"+query.Encode(), nil)
+	if err != nil {
+		return whenDone(ctx, err)
+	}
+	defer body.Close()
+	var atEnd error
+	if follow {
+		atEnd = errors.New("the daemon ended the stream of events")
+	}
+	return readLines(ctx, body, emit, atEnd)
 }
 
 // Capture hands every captured packet to emit until ctx ends, which is not an
@@ -68,21 +99,33 @@ func (c *Client) Capture(ctx context.Context, snaplen int, emit func(Packet) err
 		return whenDone(ctx, err)
 	}
 	defer body.Close()
+	return readLines(ctx, body, emit, errors.New("the daemon ended the capture"))
+}
+
+// readLines hands the lines of a stream to emit until ctx ends. atEnd is the
+// error that the end of the stream means.
+func readLines[T any](ctx context.Context, body io.Reader, emit func(T) error, atEnd error) error {
 	lines := json.NewDecoder(body)
 	for {
-		var line struct {
-			Packet
-			Error
+		var text json.RawMessage
+		err := lines.Decode(&text)
+		if errors.Is(err, io.EOF) {
+			return whenDone(ctx, atEnd)
 		}
-		if err := lines.Decode(&line); errors.Is(err, io.EOF) {
-			return whenDone(ctx, errors.New("the daemon ended the capture"))
-		} else if err != nil {
-			return whenDone(ctx, fmt.Errorf("read captured packets: %w", err))
+		if err == nil && bytes.HasPrefix(text, []byte(`{"stream_ended"`)) {
+			var last streamEnd
+			if err = json.Unmarshal(text, &last); err == nil {
+				return &Error{Message: last.Message}
+			}
 		}
-		if line.Message != "" {
-			return &line.Error
+		var value T
+		if err == nil {
+			err = json.Unmarshal(text, &value)
 		}
-		if err := emit(line.Packet); err != nil {
+		if err != nil {
+			return whenDone(ctx, fmt.Errorf("read the daemon's stream: %w", err))
+		}
+		if err := emit(value); err != nil {
 			return err
 		}
 	}

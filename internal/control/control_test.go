@@ -48,16 +48,46 @@ func (d *fakeDaemon) Reload(context.Context) (Reloaded, error) {
 	return Reloaded{Generation: d.loads}, nil
 }
 
-func (d *fakeDaemon) Switch(_ context.Context, ref model.ServerRef) (model.Switch, error) {
+func (d *fakeDaemon) Order(_ context.Context, verb model.Verb, ref model.ServerRef, force bool) (Ordered, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if ref.Director != "nfs" {
-		return model.Switch{}, fmt.Errorf("there is no director %q", ref.Director)
+		return Ordered{}, fmt.Errorf("there is no director %q", ref.Director)
+	}
+	if verb != model.VerbSwitch {
+		return Ordered{Text: fmt.Sprintf("%s %s, force %t", verb, ref, force)}, nil
 	}
 	was := d.active
 	d.active = ref.Server
-	return model.Switch{From: was, To: ref.Server, Reason: model.ReasonOperator}, nil
+	return Ordered{Text: "switched", Switch: &model.Switch{From: was, To: ref.Server, Reason: model.ReasonOperator}}, nil
 }
+
+// Events has three entries, an hour apart, and one more to follow.
+func (d *fakeDaemon) Events(ctx context.Context, since Since, follow bool, emit func(model.Event) error) error {
+	if d.refuse != nil {
+		return d.refuse
+	}
+	for seq := uint64(1); seq <= 4; seq++ {
+		e := model.Event{Seq: seq, At: noon.Add(time.Duration(seq) * time.Hour), Text: "something", Err: "an error of the entry"}
+		if seq <= since.Seq || e.At.Before(since.At) || seq == 4 && !follow {
+			continue
+		}
+		if err := emit(e); err != nil {
+			return err
+		}
+	}
+	if !follow {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.frames:
+		return errors.New("read the journal: the disk is gone")
+	}
+}
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func (d *fakeDaemon) Capture(ctx context.Context, snaplen int, emit func(Packet) error) error {
 	for {
@@ -110,6 +140,10 @@ func TestOrders(t *testing.T) {
 	if err != nil || done.From != "nfs-01" || done.To != "nfs-02" || done.Reason != model.ReasonOperator {
 		t.Errorf("Switch: got %+v, %v", done, err)
 	}
+	told, err := c.Order(ctx, Order{Verb: model.VerbDrain, Director: "nfs", Server: "nfs-01", Force: true})
+	if err != nil || told.Text != "drain nfs/nfs-01, force true" || told.Switch != nil {
+		t.Errorf("Order: got %+v, %v", told, err)
+	}
 	loaded, err := c.Reload(ctx)
 	if err != nil || loaded.Generation != 2 {
 		t.Errorf("Reload: got %+v, %v", loaded, err)
@@ -147,12 +181,15 @@ func TestBadRequests(t *testing.T) {
 		want               string
 	}{
 		{"POST", "/v1/status", "", 405, "/v1/status takes GET, not POST"},
-		{"GET", "/v1/switch", "", 405, "takes POST"},
+		{"GET", "/v1/order", "", 405, "takes POST"},
 		{"GET", "/v2/status", "", 404, "no such address: /v2/status"},
-		{"POST", "/v1/switch", "", 400, "read the request"},
-		{"POST", "/v1/switch", `{"director":"nfs","serfer":"x"}`, 400, `unknown field \"serfer\"`},
-		{"POST", "/v1/switch", `{} {}`, 400, "more than one value"},
-		{"POST", "/v1/switch", `{"director":"` + strings.Repeat("x", maxBody) + `"}`, 400, "too large"},
+		{"POST", "/v1/order", "", 400, "read the request"},
+		{"POST", "/v1/order", `{"director":"nfs","serfer":"x"}`, 400, `unknown field \"serfer\"`},
+		{"POST", "/v1/order", `{} {}`, 400, "more than one value"},
+		{"POST", "/v1/order", `{"director":"` + strings.Repeat("x", maxBody) + `"}`, 400, "too large"},
+		{"POST", "/v1/order", `{"verb":"destroy"}`, 400, `unknown order \"destroy\"`},
+		{"POST", "/v1/events", "", 405, "takes GET"},
+		{"GET", "/v1/events?since=yesterday", "", 400, `read the beginning \"yesterday\": write a span of time`},
 		{"POST", "/v1/capture", `{"snaplen":-1}`, 400, "below zero"},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), tt.method, "http://fairlead"+tt.path, strings.NewReader(tt.body))
@@ -170,6 +207,74 @@ func TestBadRequests(t *testing.T) {
 		_ = response.Body.Close()
 		if response.StatusCode != tt.code || !strings.Contains(string(body), tt.want) || !strings.HasPrefix(string(body), `{"error":`) {
 			t.Errorf("%s %s %.40s: got %d %s, want %d %s", tt.method, tt.path, tt.body, response.StatusCode, body, tt.code, tt.want)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	d := newFakeDaemon()
+	c := NewClient(serve(t, d))
+	var got []uint64
+	note := func(e model.Event) error {
+		if e.Err != "an error of the entry" {
+			t.Errorf("got %+v", e)
+		}
+		got = append(got, e.Seq)
+		return nil
+	}
+	for _, tt := range []struct {
+		since Since
+		want  string
+	}{{Since{}, "[1 2 3]"}, {Since{Seq: 1}, "[2 3]"}, {Since{At: noon.Add(3 * time.Hour)}, "[3]"}, {Since{Seq: 3}, "[]"}} {
+		got = nil
+		if err := c.Events(t.Context(), tt.since, false, note); err != nil || fmt.Sprint(got) != tt.want {
+			t.Errorf("since %q: got %v, %v, want %s", tt.since, got, err, tt.want)
+		}
+	}
+	d.refuse = errors.New("no journal")
+	if err := c.Events(t.Context(), Since{}, false, note); err == nil || err.Error() != "no journal" {
+		t.Errorf("refused: got %v", err)
+	}
+}
+
+func TestEventsFollow(t *testing.T) {
+	d := newFakeDaemon()
+	c := NewClient(serve(t, d))
+	ctx, leave := context.WithCancel(t.Context())
+	n := 0
+	err := c.Events(ctx, Since{}, true, func(model.Event) error {
+		if n++; n == 4 {
+			leave()
+		}
+		return nil
+	})
+	if n != 4 || err != nil {
+		t.Errorf("until the client leaves: got %d entries, %v", n, err)
+	}
+	err = c.Events(t.Context(), Since{Seq: 3}, true, func(model.Event) error {
+		close(d.frames)
+		return nil
+	})
+	if err == nil || err.Error() != "read the journal: the disk is gone" {
+		t.Errorf("a stream that breaks: got %v", err)
+	}
+}
+
+func TestSince(t *testing.T) {
+	for text, want := range map[string]Since{
+		"": {}, "17": {Seq: 17}, "0": {}, "90m": {At: noon.Add(-90 * time.Minute)}, "2026-11-23T13:00:00+01:00": {At: noon},
+	} {
+		got, err := ParseSince(text, noon)
+		if err != nil || got.Seq != want.Seq || !got.At.Equal(want.At) {
+			t.Errorf("%q: got %+v, %v", text, got, err)
+		}
+		if again, err := ParseSince(got.String(), noon); err != nil || again.Seq != want.Seq || !again.At.Equal(want.At) {
+			t.Errorf("%q: written and read again: got %+v, %v", text, again, err)
+		}
+	}
+	for _, text := range []string{"-1", "-5m", "soon", "2026-11-23"} {
+		if got, err := ParseSince(text, noon); err == nil {
+			t.Errorf("%q: got %+v", text, got)
 		}
 	}
 }
@@ -254,7 +359,7 @@ func TestSlowRequestIsLeft(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- New(l, quiet).Run(ctx, newFakeDaemon()) }()
-		for _, begun := range []string{"", "POST /v1/switch HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"} {
+		for _, begun := range []string{"", "POST /v1/order HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"} {
 			conn := l.dial()
 			if _, err := io.WriteString(conn, begun); begun != "" && err != nil {
 				t.Fatal(err)

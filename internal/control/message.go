@@ -12,14 +12,28 @@ import (
 type Daemon interface {
 	Status() model.Status
 	Reload(ctx context.Context) (Reloaded, error)
-	Switch(ctx context.Context, ref model.ServerRef) (model.Switch, error)
+	// Order carries an operator's order out, which may take as long as hooks do.
+	Order(ctx context.Context, verb model.Verb, ref model.ServerRef, force bool) (Ordered, error)
+	// Events hands the journal's entries to emit, and with follow those to come
+	// too, until ctx ends.
+	Events(ctx context.Context, since Since, follow bool, emit func(model.Event) error) error
 	Capture(ctx context.Context, snaplen int, emit func(Packet) error) error
 }
 
-// SwitchOrder orders a director to use a server.
-type SwitchOrder struct {
-	Director string `json:"director"`
-	Server   string `json:"server"`
+// Order is an operator's order about a server of a director.
+type Order struct {
+	Verb     model.Verb `json:"verb"`
+	Director string     `json:"director"`
+	Server   string     `json:"server"`
+	// Force: a switch goes on without a hook that fails, and to a server whose
+	// check does not pass.
+	Force bool `json:"force,omitempty"`
+}
+
+// Ordered says what an order did. Switch is nil when no switch followed.
+type Ordered struct {
+	Text   string        `json:"text"` // in plain words
+	Switch *model.Switch `json:"switch,omitempty"`
 }
 
 // CaptureOrder asks for a stream of packets, one JSON object a line.
@@ -40,6 +54,11 @@ type Packet struct {
 	Verdict string    `json:"verdict"`
 	Length  int       `json:"length"` // on the wire, bytes
 	Data    []byte    `json:"data"`   // from the Ethernet header on, at most snaplen bytes
+}
+
+// streamEnd is the last line of a stream that could not go on.
+type streamEnd struct {
+	Message string `json:"stream_ended"` // why
 }
 
 // Error is the answer to a request that failed. Diagnostics are the findings

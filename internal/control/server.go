@@ -75,7 +75,8 @@ func newHandler(d Daemon, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/status", only(http.MethodGet, h.status))
 	mux.HandleFunc("/v1/reload", only(http.MethodPost, h.reload))
-	mux.HandleFunc("/v1/switch", only(http.MethodPost, h.order))
+	mux.HandleFunc("/v1/order", only(http.MethodPost, h.order))
+	mux.HandleFunc("/v1/events", only(http.MethodGet, h.events))
 	mux.HandleFunc("/v1/capture", only(http.MethodPost, h.capture))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusNotFound, fmt.Errorf("no such address: %s", r.URL.Path))
@@ -131,16 +132,17 @@ func (h *handler) reload(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) order(w http.ResponseWriter, r *http.Request) {
-	var order SwitchOrder
+	var order Order
 	if err := decode(r.Body, &order); err != nil {
 		h.fail(w, http.StatusBadRequest, err)
 		return
 	}
 	if order.Director == "" || order.Server == "" {
-		h.fail(w, http.StatusBadRequest, errors.New("order a switch: both the director and the server must be named"))
+		h.fail(w, http.StatusBadRequest, fmt.Errorf("order a %s: both the director and the server must be named", order.Verb))
 		return
 	}
-	done, err := h.daemon.Switch(r.Context(), model.ServerRef{Director: order.Director, Server: order.Server})
+	ref := model.ServerRef{Director: order.Director, Server: order.Server}
+	done, err := h.daemon.Order(r.Context(), order.Verb, ref, order.Force)
 	if err != nil {
 		h.fail(w, http.StatusConflict, err)
 		return

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"fairlead/internal/model"
 )
 
-// flushEvery is how long a captured packet may wait for company.
+// flushEvery is how long a line may wait for company.
 const flushEvery = 50 * time.Millisecond
 
 // handover is how long a capture waits for the end of the one before, whose
@@ -39,12 +41,34 @@ func (h *handler) capture(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusConflict, errors.New("capture packets: another capture is under way; end it first"))
 		return
 	}
+	h.stream(w, r, func(ctx context.Context, line func(any) error) error {
+		return h.daemon.Capture(ctx, order.Snaplen, func(p Packet) error { return line(p) })
+	})
+}
+
+// events streams entries of the journal.
+func (h *handler) events(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	since, err := ParseSince(query.Get("since"), time.Now())
+	if err != nil {
+		h.fail(w, http.StatusBadRequest, err)
+		return
+	}
+	follow := query.Get("follow") == "1"
+	h.stream(w, r, func(ctx context.Context, line func(any) error) error {
+		return h.daemon.Events(ctx, since, follow, func(e model.Event) error { return line(e) })
+	})
+}
+
+// stream sends the lines that produce hands out, until it returns or the client
+// leaves.
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, produce func(context.Context, func(any) error) error) {
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
 	s := newStream(w)
 	var flusher sync.WaitGroup
 	flusher.Go(func() { s.flushUntil(ctx) })
-	err := h.daemon.Capture(ctx, order.Snaplen, s.packet)
+	err := produce(ctx, s.line)
 	stop()
 	flusher.Wait()
 	if err != nil && r.Context().Err() == nil {
@@ -59,7 +83,8 @@ func (h *handler) endStream(s *stream, err error) {
 		h.fail(s.w, http.StatusInternalServerError, err)
 		return
 	}
-	s.line(Error{Message: err.Error()})
+	// A client that cannot be told has left.
+	_ = s.line(streamEnd{Message: err.Error()})
 }
 
 // A stream writes JSON lines to one client.
@@ -77,12 +102,10 @@ func newStream(w http.ResponseWriter) *stream {
 	return &stream{w: w, control: http.NewResponseController(w)}
 }
 
-func (s *stream) packet(p Packet) error { return s.line(p) }
-
 func (s *stream) line(value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("write a captured packet as JSON: %w", err)
+		return fmt.Errorf("write a line as JSON: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +118,7 @@ func (s *stream) line(value any) error {
 }
 
 // flushUntil sends the headers at once, so that the client knows that the
-// capture runs, and from then on what was written, until ctx ends.
+// stream runs, and from then on what was written, until ctx ends.
 func (s *stream) flushUntil(ctx context.Context) {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
@@ -105,7 +128,7 @@ func (s *stream) flushUntil(ctx context.Context) {
 			return
 		case <-tick.C:
 			if s.flush() != nil {
-				return // the next write fails too, and ends the capture
+				return // the next write fails too, and ends the stream
 			}
 		}
 	}

@@ -244,13 +244,18 @@ func (d *fakeDirector) Status() model.Status {
 		Interfaces: []model.InterfaceStatus{{Name: topology.HostIface, Applied: "fake"}}}
 }
 
-func (d *fakeDirector) Switch(_ context.Context, ref model.ServerRef) (model.Switch, error) {
+func (d *fakeDirector) Order(_ context.Context, _ model.Verb, ref model.ServerRef, _ bool) (control.Ordered, error) {
 	for i, s := range serverSpecs {
 		if s.Name == ref.Server {
-			return d.change(i, model.ReasonOperator), nil
+			done := d.change(i, model.ReasonOperator)
+			return control.Ordered{Switch: &done}, nil
 		}
 	}
-	return model.Switch{}, fmt.Errorf("no server %v", ref)
+	return control.Ordered{}, fmt.Errorf("no server %v", ref)
+}
+
+func (d *fakeDirector) Events(context.Context, control.Since, bool, func(model.Event) error) error {
+	return nil
 }
 
 func (d *fakeDirector) Reload(context.Context) (control.Reloaded, error) {
