@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"fairlead/internal/config"
 	"fairlead/internal/control"
@@ -14,7 +15,7 @@ import (
 
 type checkCommand struct {
 	sourceFlags
-	Host bool `help:"Also compare with the interfaces of this machine, as run and reload do."`
+	Host bool `help:"Also compare with the interfaces and files of this machine, as run and reload do."`
 	JSON bool `name:"json" help:"Print the findings as JSON."`
 }
 
@@ -23,6 +24,7 @@ type checked struct {
 	OK          bool                 `json:"ok"`
 	Errors      int                  `json:"errors"`
 	Warnings    int                  `json:"warnings"`
+	Notes       []string             `json:"notes"` // of a configuration without errors: how each director fails back
 	Diagnostics []control.Diagnostic `json:"diagnostics"`
 }
 
@@ -42,6 +44,9 @@ func (c *checkCommand) Run(env *surroundings) error {
 		found = append(found, config.CheckHost(cfg, file, links)...)
 	}
 	result := judge(control.Diagnostics(sources, found))
+	if result.OK {
+		result.Notes = append(result.Notes, config.Notes(cfg, file)...)
+	}
 	if c.JSON {
 		err = printJSON(env.out, result)
 	} else {
@@ -54,7 +59,7 @@ func (c *checkCommand) Run(env *surroundings) error {
 }
 
 func judge(found []control.Diagnostic) checked {
-	c := checked{Diagnostics: found}
+	c := checked{Notes: []string{}, Diagnostics: found}
 	for _, d := range found {
 		if d.Severity == config.Error.String() {
 			c.Errors++
@@ -67,7 +72,7 @@ func judge(found []control.Diagnostic) checked {
 }
 
 // printFindings shows the findings on the error output, and one line that sums
-// up on the output.
+// up on the output, with the notes after it.
 func printFindings(env *surroundings, c checked, cfg model.Config, sources []config.Source) error {
 	for _, d := range c.Diagnostics {
 		fmt.Fprint(env.err, d.Rendered)
@@ -81,8 +86,9 @@ func printFindings(env *surroundings, c checked, cfg model.Config, sources []con
 	for _, d := range cfg.Directors {
 		servers += len(d.Servers)
 	}
-	_, err := fmt.Fprintf(env.out, "ok: %s, %s, %s; %s\n",
-		count(len(cfg.Flows), "flow"), count(len(cfg.Directors), "director"), count(servers, "server"), verdict)
+	lines := append([]string{fmt.Sprintf("ok: %s, %s, %s; %s",
+		count(len(cfg.Flows), "flow"), count(len(cfg.Directors), "director"), count(servers, "server"), verdict)}, c.Notes...)
+	_, err := fmt.Fprintln(env.out, strings.Join(lines, "\n"))
 	return err
 }
 

@@ -147,7 +147,7 @@ func TestOutcomes(t *testing.T) {
 		{args: "chekc", code: exitUnable, err: "unexpected argument chekc"},
 		{args: "check", code: exitUnable, err: "missing flags: --file=PATH; see `fairlead check --help`"},
 		{args: "check -f " + fine + " --wrong", code: exitUnable, err: "unknown flag --wrong; see `fairlead check --help`"},
-		{args: "check -f " + fine, out: "ok: 1 flow, 1 director, 2 servers; no errors, no warnings\n"},
+		{args: "check -f " + fine, out: "ok: 1 flow, 1 director, 2 servers; no errors, no warnings\ndirector nfs: fails back by order only"},
 		{args: "check -f " + dir, out: "ok: "},
 		{args: "check -f -", shell: shell{in: good}, out: "ok: "},
 		{args: "check -f " + quiet, out: "no errors, 1 warning", err: "quiet.conf:11:"},
