@@ -10,15 +10,18 @@ import (
 	"fairlead/examples"
 	"fairlead/internal/dataplane"
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/outcome"
 	"fairlead/internal/nfsd"
 )
 
 type labCommand struct {
-	Fault lab.Fault   `default:"kill" enum:"kill,link,hang,planned" help:"What happens to the active server: kill (its process dies), link (its cable is cut), hang (its process stops) or planned (an operator orders the switch)."`
-	NFS   lab.Backend `name:"nfs" default:"embedded" enum:"embedded,ganesha" help:"NFS servers: embedded (this program's own) or ganesha (needs the packages nfs-ganesha, nfs-ganesha-vfs and rpcbind)."`
-	XDP   string      `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`
-	JSON  bool        `name:"json" help:"Print the result as one JSON object."`
-	Keep  bool        `help:"Stay up until Ctrl-C, and print how to look around."`
+	Fault outcome.Fault   `default:"kill" enum:"kill,link,blackhole,hang,planned,failback,double,flap,crash,gone" help:"What happens to the service: one of kill, link, blackhole, hang, planned, failback, double, flap, crash and gone."`
+	NFS   outcome.Backend `name:"nfs" default:"embedded" enum:"embedded,ganesha" help:"NFS servers: embedded (this program's own) or ganesha (needs the packages nfs-ganesha, nfs-ganesha-vfs and rpcbind)."`
+	Check outcome.Timing  `default:"note" enum:"note,fast" help:"How often the director checks: note (every 10 seconds, as in the note) or fast (every second)."`
+	XDP   string          `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`
+	JSON  bool            `name:"json" help:"Print the result as one JSON object."`
+	Keep  bool            `help:"Stay up until Ctrl-C, and print how to look around."`
+	Split bool            `help:"Send some of the clients' data to both servers, on purpose: the lab must notice and fail."`
 }
 
 func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
@@ -28,7 +31,10 @@ func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
 	if err := env.needKernel(); err != nil {
 		return err
 	}
-	options := lab.Options{Fault: c.Fault, NFS: c.NFS, JSON: c.JSON, Keep: c.Keep, AttachPass: dataplane.AttachPass}
+	options := lab.Options{
+		Fault: c.Fault, NFS: c.NFS, Check: c.Check, JSON: c.JSON, Keep: c.Keep, Split: c.Split,
+		AttachPass: dataplane.AttachPass,
+	}
 	if err := options.XDP.UnmarshalText([]byte(c.XDP)); err != nil {
 		return unable{err}
 	}

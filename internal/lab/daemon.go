@@ -15,26 +15,32 @@ import (
 
 // startDirector starts the director's programme and waits until it forwards the
 // virtual IP to the first server.
-func (s *site) startDirector(ctx context.Context) (err error) {
+func (s *site) startDirector(ctx context.Context) error { return s.launch(ctx, forwards) }
+
+// launch starts the director's programme and waits until nothing about its
+// status is objected to.
+func (s *site) launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) (err error) {
 	s.control = control.NewClient(s.socket())
 	s.daemon, err = s.start(s.director, exec.Command(s.opts.Program, "run", "-f", s.config(),
 		"--socket", s.socket(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String()))
 	if err != nil {
 		return err
 	}
-	return s.ready(ctx, s.director, s.daemon, s.forwards)
+	return s.ready(ctx, s.director, s.daemon, func(ctx context.Context) error {
+		st, err := s.control.Status(ctx)
+		if err != nil {
+			return err
+		}
+		d, err := directorOf(st)
+		if err != nil {
+			return err
+		}
+		return objection(st, d)
+	})
 }
 
 // forwards tells, as an objection, why the director does not forward yet.
-func (s *site) forwards(ctx context.Context) error {
-	st, err := s.control.Status(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := directorOf(st)
-	if err != nil {
-		return err
-	}
+func forwards(st model.Status, d model.DirectorStatus) error {
 	if first := serverSpecs[0].Name; d.Applied != first {
 		return fmt.Errorf("the director forwards to %q, not to %s: %s", d.Applied, first, d.Why)
 	}
@@ -43,6 +49,9 @@ func (s *site) forwards(ctx context.Context) error {
 	for _, srv := range d.Servers {
 		if !srv.MAC.Known() {
 			return fmt.Errorf("the MAC of %s is not known yet", srv.Name)
+		}
+		if srv.Health == model.HealthUnknown {
+			return fmt.Errorf("the check of %s has no result yet", srv.Name)
 		}
 	}
 	for _, f := range st.Flows {
@@ -53,6 +62,37 @@ func (s *site) forwards(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// status is the director's.
+func (s *site) status(ctx context.Context) (model.DirectorStatus, error) {
+	st, err := s.control.Status(ctx)
+	if err != nil {
+		return model.DirectorStatus{}, fmt.Errorf("ask the director: %w", err)
+	}
+	return directorOf(st)
+}
+
+// await waits until nothing about the director's status is objected to.
+func (s *site) await(ctx context.Context, limit time.Duration, objection func(model.DirectorStatus) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(pollTime)
+	defer tick.Stop()
+	for {
+		d, err := s.status(ctx)
+		if err == nil {
+			err = objection(d)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the director: %w", err)
+		case <-tick.C:
+		}
+	}
 }
 
 func directorOf(st model.Status) (model.DirectorStatus, error) {
@@ -77,11 +117,7 @@ func attached(st model.Status) string {
 // lastSwitch is the director's last switch, nil when there was none beyond an
 // epoch.
 func (s *site) lastSwitch(ctx context.Context, beyond uint64) (*model.Switch, error) {
-	st, err := s.control.Status(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask the director: %w", err)
-	}
-	d, err := directorOf(st)
+	d, err := s.status(ctx)
 	if err != nil || d.LastSwitch == nil || d.LastSwitch.Epoch <= beyond {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"fairlead/internal/control"
 	"fairlead/internal/dataplane"
 	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/outcome"
 	"fairlead/internal/lab/workload"
 	"fairlead/internal/model"
 	"fairlead/internal/nfs"
@@ -37,63 +38,86 @@ func programDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("fairlead-test-%d", os.Getpid()))
 }
 
-// realOptions runs the real director on a configuration.
-func realOptions(t *testing.T, f Fault, b Backend, x model.AttachMode, config map[string]string) Options {
+// realOptions runs the real director on the note's configuration.
+func realOptions(t *testing.T, f outcome.Fault, b outcome.Backend, x model.AttachMode, c outcome.Timing) Options {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces: run it as root")
 	}
-	return Options{Fault: f, NFS: b, XDP: x, Config: config, Program: must[string](t)(program()), AttachPass: dataplane.AttachPass}
+	return Options{Fault: f, NFS: b, XDP: x, Check: c, Config: note, Program: must[string](t)(program()), AttachPass: dataplane.AttachPass}
 }
 
-// TestNoteVerbatim cuts nfs-01's link three times, with the note's own check
+// TestNoteVerbatim runs two scenarios three times each, with the note's own check
 // every ten seconds: machines are noisy, so the median must pass.
 func TestNoteVerbatim(t *testing.T) {
-	var rest []Millis
-	for range 3 {
-		r := passes(t, realOptions(t, Link, Embedded, model.AttachNative, note))
-		t.Logf("detection %v, stall less detection %v, idle reset %v", *r.Detection, *r.StallAfter, *r.IdleReset)
-		rest = append(rest, *r.StallAfter)
-	}
-	slices.Sort(rest)
-	if rest[1] > 250 {
-		t.Errorf("stalls less detection: %v, want a median of 250 ms or less", rest)
-	}
-}
-
-// TestNote runs all faults, servers and ways to attach, with a faster check.
-func TestNote(t *testing.T) {
-	quick := quickNote()
-	for _, tt := range []struct {
-		name string
-		opts Options
-	}{
-		{"kill", realOptions(t, Kill, Embedded, model.AttachNative, quick)},
-		{"hang", realOptions(t, Hang, Embedded, model.AttachNative, quick)},
-		{"planned", realOptions(t, Planned, Embedded, model.AttachNative, quick)},
-		{"link, generic", realOptions(t, Link, Embedded, model.AttachGeneric, quick)},
-		{"link, tcx", realOptions(t, Link, Embedded, model.AttachTCX, quick)},
-		{"link, ganesha", realOptions(t, Link, Ganesha, model.AttachNative, quick)},
-		{"kill, ganesha", realOptions(t, Kill, Ganesha, model.AttachNative, quick)},
-		{"planned, ganesha", realOptions(t, Planned, Ganesha, model.AttachNative, quick)},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			passes(t, tt.opts)
+	for _, f := range []outcome.Fault{outcome.Kill, outcome.Link} {
+		t.Run(f.String(), func(t *testing.T) {
+			var rest []outcome.Millis
+			for range 3 {
+				r := once(t, realOptions(t, f, outcome.Embedded, model.AttachNative, outcome.Note))
+				if !r.Passed && !r.OnlyLate || r.StallAfter == nil {
+					t.Fatalf("did not pass: %q", r.Reasons)
+				}
+				t.Logf("detection %v ms, stall less detection %v ms", *r.Detection, *r.StallAfter)
+				rest = append(rest, *r.StallAfter-*r.Backoff)
+			}
+			slices.Sort(rest)
+			if rest[1] > 250 {
+				t.Errorf("stalls less detection: %v, want a median of 250 ms or less", rest)
+			}
 		})
 	}
 }
 
-// passes runs a lab that must pass and leave nothing.
-func passes(t *testing.T, o Options) Result {
+// TestScenarios runs every fault, kind of server and way to attach, with a
+// faster check.
+func TestScenarios(t *testing.T) {
+	type scenario struct {
+		fault outcome.Fault
+		nfs   outcome.Backend
+		xdp   model.AttachMode
+	}
+	var all []scenario
+	for _, f := range outcome.Faults() {
+		if f != outcome.Link { // see TestNoteVerbatim, and below
+			all = append(all, scenario{f, outcome.Embedded, model.AttachNative})
+		}
+	}
+	all = append(all, scenario{outcome.Link, outcome.Embedded, model.AttachGeneric}, scenario{outcome.Link, outcome.Embedded, model.AttachTCX})
+	for _, f := range []outcome.Fault{outcome.Kill, outcome.Link, outcome.Planned, outcome.Failback} {
+		all = append(all, scenario{f, outcome.Ganesha, model.AttachNative})
+	}
+	for _, s := range all {
+		t.Run(fmt.Sprintf("%v %v %v", s.fault, s.nfs, s.xdp), func(t *testing.T) {
+			passes(t, realOptions(t, s.fault, s.nfs, s.xdp, outcome.Fast))
+		})
+	}
+}
+
+// passes runs a lab that must pass and leave nothing. Machines are noisy: when
+// something only took too long, two more runs must pass, so that the median does.
+func passes(t *testing.T, o Options) {
+	t.Helper()
+	r := once(t, o)
+	if r.OnlyLate {
+		t.Logf("too late, once: %q", r.Reasons)
+		if r = once(t, o); r.Passed {
+			r = once(t, o)
+		}
+	}
+	if !r.Passed {
+		t.Errorf("did not pass: %q", r.Reasons)
+	}
+}
+
+// once runs a lab that must leave nothing.
+func once(t *testing.T, o Options) outcome.Result {
 	t.Helper()
 	var out bytes.Buffer
 	r, err := Run(t.Context(), o, &out)
 	t.Log("\n" + out.String())
 	if err != nil {
 		t.Fatal(err)
-	}
-	if !r.Passed {
-		t.Errorf("did not pass: %q", r.Reasons)
 	}
 	if r.XDP != o.XDP.String() {
 		t.Errorf("the programme is attached as %q, want %v", r.XDP, o.XDP)
@@ -102,10 +126,22 @@ func passes(t *testing.T, o Options) Result {
 	return r
 }
 
+// TestARealSplitIsCaught runs the real director while some frames are sent to
+// both servers.
+func TestARealSplitIsCaught(t *testing.T) {
+	o := realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Fast)
+	o.Split = true
+	r := once(t, o)
+	if r.Passed || r.OnlyLate || r.ConnsSplit == 0 || r.DataAstray == 0 || r.CaptureDrops > 0 {
+		t.Errorf("passed %v, %d connections on two servers, %d packets astray, %d missed",
+			r.Passed, r.ConnsSplit, r.DataAstray, r.CaptureDrops)
+	}
+}
+
 // TestCapture reads what the data plane forwards and answers: frames that a
 // capture on the director's interface cannot see.
 func TestCapture(t *testing.T) {
-	s := built(t, realOptions(t, Planned, Embedded, model.AttachNative, note))
+	s := built(t, realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note))
 	l, err := s.load(t.Context(), vip)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +186,7 @@ func built(t *testing.T, o Options) *site {
 
 // TestLibnfs reads through the virtual IP with libnfs's tools.
 func TestLibnfs(t *testing.T) {
-	s := built(t, realOptions(t, Planned, Embedded, model.AttachNative, note))
+	s := built(t, realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note))
 	want := strings.Repeat("fairlead\n", 50_000)
 	if err := os.WriteFile(filepath.Join(s.share(), "large"), []byte(want), 0o644); err != nil {
 		t.Fatal(err)
@@ -196,7 +232,7 @@ const withoutDaemon = 60 * time.Second
 // noticed, connections opened meanwhile must be known to the next one, and a
 // switch right after its start must reset them all.
 func TestDaemonDies(t *testing.T) {
-	s, ctx := built(t, realOptions(t, Planned, Embedded, model.AttachNative, note)), t.Context()
+	s, ctx := built(t, realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note)), t.Context()
 	l, err := s.load(ctx, vip)
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +252,7 @@ func TestDaemonDies(t *testing.T) {
 	alone := clock.Now()
 	<-time.After(withoutDaemon)
 	did := l.Between(alone, clock.Now())
-	t.Logf("%d operations, %s without a daemon", did.Operations, mebibytes(did.Bytes))
+	t.Logf("%d operations, %s without a daemon", did.Operations, outcome.Mebibytes(did.Bytes))
 	for i, seen := range l.Seen() {
 		if g := seen.Stall(); seen.Events[nfs.Reconnected] > 0 || g.Length() > time.Second {
 			t.Errorf("worker %d: stall %v, events %v", i+1, g.Length(), seen.Events)
@@ -273,7 +309,7 @@ func wantAllReset(t *testing.T, s *site, l *workload.Load, idle []*nfs.Client) {
 	all.Wait()
 	decided := clock.Instant(sw.DecidedMono)
 	for i, e := range ends {
-		if e.Kind != nfs.Reset || e.At < decided || e.At.Since(decided) > slack {
+		if e.Kind != nfs.Reset || e.At < decided || e.At.Since(decided) > 250*time.Millisecond {
 			t.Errorf("idle connection %d: %v %v after the decision", i, e.Kind, e.At.Since(decided))
 		}
 	}

@@ -32,6 +32,7 @@ type fakeDirector struct {
 
 	mu     sync.Mutex // guards the following
 	active int        // index of serverSpecs
+	epoch  uint64
 	conns  map[tuple]fakeConn
 	last   *model.Switch
 }
@@ -220,8 +221,9 @@ func (d *fakeDirector) change(to int, why model.Reason) model.Switch {
 	if d.active == to {
 		return model.Switch{}
 	}
-	s := model.Switch{From: serverSpecs[d.active].Name, To: serverSpecs[to].Name, Reason: why, Epoch: 2, DecidedMono: int64(clock.Now())}
+	s := model.Switch{From: serverSpecs[d.active].Name, To: serverSpecs[to].Name, Reason: why, Epoch: d.epoch + 1, DecidedMono: int64(clock.Now())}
 	d.active = to
+	d.epoch++
 	s.AppliedMono = int64(clock.Now())
 	for key, c := range d.conns {
 		unix.Write(d.raw, d.reset(key, c))
@@ -236,9 +238,9 @@ func (d *fakeDirector) change(to int, why model.Reason) model.Switch {
 func (d *fakeDirector) Status() model.Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	st := model.DirectorStatus{Name: director, Applied: serverSpecs[d.active].Name, Epoch: 1, LastSwitch: d.last}
+	st := model.DirectorStatus{Name: director, Applied: serverSpecs[d.active].Name, Epoch: d.epoch, LastSwitch: d.last}
 	for i, s := range serverSpecs {
-		st.Servers = append(st.Servers, model.ServerStatus{Name: s.Name, MAC: serverMAC(i)})
+		st.Servers = append(st.Servers, model.ServerStatus{Name: s.Name, MAC: serverMAC(i), Health: model.HealthUp})
 	}
 	return model.Status{Directors: []model.DirectorStatus{st},
 		Interfaces: []model.InterfaceStatus{{Name: topology.HostIface, Applied: "fake"}}}

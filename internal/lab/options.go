@@ -10,72 +10,24 @@ import (
 	"time"
 
 	"fairlead/internal/config"
+	"fairlead/internal/lab/outcome"
 	"fairlead/internal/model"
 )
 
 // ErrNeedsRoot tells that the lab cannot run for an ordinary user.
 var ErrNeedsRoot = errors.New("the lab makes network namespaces and loads BPF programmes: run it as root, for example with sudo")
 
-// Fault is what the lab does to nfs-01.
-type Fault uint8
-
-const (
-	Kill    Fault = iota // the server's process is killed
-	Link                 // its cable is cut
-	Hang                 // the process is stopped; a TCP check cannot see that
-	Planned              // nothing breaks: an operator orders the switch
-)
-
-var faults = [...]string{"kill", "link", "hang", "planned"}
-
-func (f Fault) String() string               { return nameOf("fault", faults[:], uint8(f)) }
-func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
-func (f *Fault) UnmarshalText(b []byte) error {
-	v, err := valueOf("fault", faults[:], string(b))
-	*f = Fault(v)
-	return err
-}
-
-// Backend is the kind of NFS servers.
-type Backend uint8
-
-const (
-	Embedded Backend = iota // this programme's own
-	Ganesha                 // nfs-ganesha, from the distribution's packages
-)
-
-var backends = [...]string{"embedded", "ganesha"}
-
-func (b Backend) String() string               { return nameOf("NFS server", backends[:], uint8(b)) }
-func (b Backend) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
-func (b *Backend) UnmarshalText(text []byte) error {
-	v, err := valueOf("NFS server", backends[:], string(text))
-	*b = Backend(v)
-	return err
-}
-
-func nameOf(kind string, names []string, v uint8) string {
-	if int(v) < len(names) {
-		return names[v]
-	}
-	return fmt.Sprintf("%s(%d)", kind, v)
-}
-
-func valueOf(kind string, names []string, name string) (int, error) {
-	i := slices.Index(names, name)
-	if i < 0 {
-		return 0, fmt.Errorf("unknown %s %q: it is one of %s", kind, name, strings.Join(names, ", "))
-	}
-	return i, nil
-}
-
 // Options say what the lab does.
 type Options struct {
-	Fault Fault
-	NFS   Backend
+	Fault outcome.Fault
+	NFS   outcome.Backend
+	Check outcome.Timing
 	XDP   model.AttachMode
 	JSON  bool // print one JSON object instead of lines and a table
 	Keep  bool // stay up afterwards until the context ends
+	// Split sends copies of some clients' data to the other server, too: the
+	// witness must see that, and the run must not pass.
+	Split bool
 
 	// Config is the director's configuration: file name to text.
 	Config map[string]string
@@ -88,6 +40,41 @@ type Options struct {
 
 // director is the name of the one director of the note's configuration.
 const director = "nfs"
+
+// edit is a change of the note's configuration.
+type edit struct{ from, to, why string }
+
+var (
+	fastCheck   = edit{"check interval 10 port 2049 timeout 2", "check interval 1s port 2049 timeout 500ms", "a faster check than the note's"}
+	checkSecond = edit{"server nfs-02 192.168.10.101:2049 sorry", "server nfs-02 192.168.10.101:2049 sorry check", "a check for nfs-02, too"}
+)
+
+// edits are the changes that the options ask for.
+func (o Options) edits() (all []edit) {
+	if o.Check == outcome.Fast {
+		all = append(all, fastCheck)
+	}
+	if o.Fault.Scenario().CheckSecond {
+		all = append(all, checkSecond)
+	}
+	return all
+}
+
+// configured is the configuration with the changes that the options ask for.
+func (o Options) configured() (map[string]string, error) {
+	files := maps.Clone(o.Config)
+	for _, e := range o.edits() {
+		found := 0
+		for name, text := range files {
+			found += strings.Count(text, e.from)
+			files[name] = strings.Replace(text, e.from, e.to, 1)
+		}
+		if found != 1 {
+			return nil, fmt.Errorf("change the director's configuration: it has %q %d times, not once", e.from, found)
+		}
+	}
+	return files, nil
+}
 
 // checkOf is the check of the configuration's director.
 func checkOf(files map[string]string) (model.Check, error) {

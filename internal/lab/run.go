@@ -7,80 +7,93 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/witness"
 	"fairlead/internal/lab/workload"
-	"fairlead/internal/model"
 )
 
 // Time limits of a run's phases.
 const (
 	workTime  = 2 * time.Minute  // for the work on one side of the switch; a client's back-off included
 	orderTime = 10 * time.Second // for a switch that an operator orders
-	watchTime = 2 * time.Second  // beyond the detection limit: a hung server is watched so long
+	watchTime = 2 * time.Second  // beyond the detection limit: what must not happen is watched for so long
 )
 
 // Run builds the diagram, works on it, breaks it, and tells what the client saw:
 // lines and a table on out, or one JSON object. It takes everything down again,
 // also when ctx ends. A run that does not pass is a Result, not an error.
-func Run(ctx context.Context, o Options, out io.Writer) (Result, error) {
-	if os.Geteuid() != 0 {
-		return Result{}, ErrNeedsRoot
-	}
-	if os.Getenv(insideVar) != "" {
-		return Result{}, fmt.Errorf("this process belongs to a lab already (%s is set): start the lab elsewhere", insideVar)
-	}
-	if o.Program == "" {
-		var err error
-		if o.Program, err = os.Executable(); err != nil {
-			return Result{}, fmt.Errorf("find the own programme: %w", err)
-		}
+func Run(ctx context.Context, o Options, out io.Writer) (outcome.Result, error) {
+	if err := o.prepare(); err != nil {
+		return outcome.Result{}, err
 	}
 	check, err := checkOf(o.Config)
 	if err != nil {
-		return Result{}, err
+		return outcome.Result{}, err
 	}
-	if o.NFS == Ganesha {
-		if _, err := findGanesha(); err != nil {
-			return Result{}, err
+	r := &run{reporter: newReporter(out, o), opts: o}
+	r.m = outcome.Measured{Fault: o.Fault, NFS: o.NFS, Check: o.Check, Limit: detectionLimit(check)}
+	return r.whole(ctx)
+}
+
+// prepare refuses what cannot work here, and completes the options.
+func (o *Options) prepare() (err error) {
+	if os.Geteuid() != 0 {
+		return ErrNeedsRoot
+	}
+	if os.Getenv(insideVar) != "" {
+		return fmt.Errorf("this process belongs to a lab already (%s is set): start the lab elsewhere", insideVar)
+	}
+	if o.Program == "" {
+		if o.Program, err = os.Executable(); err != nil {
+			return fmt.Errorf("find the own programme: %w", err)
 		}
 	}
-	r := &run{reporter: newReporter(out, o), opts: o, m: measured{opts: o, limit: detectionLimit(check)}}
-	return r.whole(ctx)
+	if o.NFS == outcome.Ganesha {
+		if _, err := findGanesha(); err != nil {
+			return err
+		}
+	}
+	o.Config, err = o.configured()
+	return err
 }
 
 // run is one run of the lab.
 type run struct {
 	*reporter
-	opts  Options
-	site  *site
-	load  *workload.Load
-	m     measured
-	epoch uint64 // of the director before the fault
+	opts   Options
+	site   *site
+	load   *workload.Load
+	cables *cables
+	mirror *mirror
+	m      outcome.Measured
+	turns  []witness.Turn
+	first  uint64 // epoch of the director before the first fault
+	epoch  uint64 // of the director, as far as the run has followed it
 }
 
 // whole is the run from the first to the last line.
-func (r *run) whole(ctx context.Context) (result Result, err error) {
+func (r *run) whole(ctx context.Context) (result outcome.Result, err error) {
 	swept, err := sweep()
 	if err != nil {
-		return Result{}, err
+		return result, err
 	}
 	if swept > 0 {
 		r.line("cleaned up after an earlier run that was killed")
 	}
 	if r.site, err = build(ctx, r.opts); err != nil {
-		return Result{}, fmt.Errorf("build the lab: %w", err)
+		return result, fmt.Errorf("build the lab: %w", err)
 	}
 	defer func() { err = errors.Join(err, r.site.close()) }()
 	if err := r.describe(ctx); err != nil {
-		return Result{}, err
+		return result, err
 	}
 	if err := r.experiment(ctx); err != nil {
-		return Result{}, err
+		return result, err
 	}
-	result = r.m.result()
+	result = r.m.Result()
 	if err := r.print(result); err != nil {
 		return result, err
 	}
@@ -101,23 +114,38 @@ func (r *run) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.epoch, r.m.attached = d.Epoch, attached(st)
+	r.first, r.epoch, r.m.Attached = d.Epoch, d.Epoch, attached(st)
 	r.line("client %v, director %v, virtual IP %v", clientSpec.Addr.Addr(), switchSpec.Addr.Addr(), vip)
 	for _, spec := range serverSpecs {
 		r.line("%s %v, %v NFS server on one shared directory", spec.Name, spec.Addr.Addr(), r.opts.NFS)
 	}
-	r.line("the director forwards %v to %s (XDP %s)", vip, d.Applied, r.m.attached)
+	r.line("the director forwards %v to %s (XDP %s)", vip, d.Applied, r.m.Attached)
+	for _, e := range r.opts.edits() {
+		r.line("%s: %s", e.why, e.to)
+	}
 	return nil
 }
 
-// experiment mounts the virtual IP, works, breaks nfs-01, works on, and verifies.
+// experiment mounts the virtual IP, works, breaks the service, works on, and
+// verifies. All the while the servers' cables are watched.
 func (r *run) experiment(ctx context.Context) (err error) {
+	if r.cables, err = r.site.watchCables(ctx); err != nil {
+		return err
+	}
+	defer r.cables.end() // of a run that failed
 	if r.load, err = r.site.load(ctx, vip); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.load.Close()) }()
+	if r.opts.Split {
+		if r.mirror, err = r.site.startMirror(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, r.mirror.close()) }()
+		r.line("some of the clients' data goes to both servers, on purpose")
+	}
 	r.line("the client has mounted %v: %d workers and an idle connection", vip, workload.Workers)
-	r.m.begun = clock.Now()
+	r.m.Begun = clock.Now()
 	r.load.Start(ctx)
 	err = r.phases(ctx)
 	if err != nil {
@@ -134,49 +162,39 @@ func (r *run) experiment(ctx context.Context) (err error) {
 
 // phases are what happens while the client works.
 func (r *run) phases(ctx context.Context) error {
-	if err := r.work(ctx, r.m.begun); err != nil {
+	if err := r.work(ctx, r.m.Begun); err != nil {
 		return err
 	}
-	did := r.load.Between(r.m.begun, clock.Now())
-	r.line("%d operations, %s so far", did.Operations, mebibytes(did.Bytes))
-	r.m.injected = clock.Now()
-	if err := r.inject(ctx); err != nil {
-		return err
+	did := r.load.Between(r.m.Begun, clock.Now())
+	r.line("%d operations, %s so far", did.Operations, outcome.Mebibytes(did.Bytes))
+	err := scripts[r.opts.Fault](r, ctx)
+	if errors.Is(err, errStuck) {
+		return nil // the verdict finds out what is missing
 	}
-	if r.opts.Fault == Hang {
-		if err := r.watch(ctx); err != nil {
-			return err
-		}
-	} else if err := r.switched(ctx); err != nil {
-		return err
-	}
-	turn := r.m.turn()
-	if turn == 0 {
-		return nil // no switch: nothing to wait for
-	}
-	if err := r.resumed(ctx, turn); err != nil {
-		return err
-	}
-	if err := r.work(ctx, turn); err != nil {
-		return err
-	}
-	did = r.load.Between(turn, clock.Now())
-	r.line("%d operations, %s since then", did.Operations, mebibytes(did.Bytes))
-	return nil
+	return err
 }
 
 // work waits until the required work was done since an instant.
 func (r *run) work(ctx context.Context, since clock.Instant) error {
-	return r.until(ctx, func() bool { return r.load.Between(since, clock.Now()).Reaches(required) })
+	return r.until(ctx, func() bool { return r.load.Between(since, clock.Now()).Reaches(outcome.Required) })
 }
 
-// resumed waits until every worker goes on, and tells when that was.
-func (r *run) resumed(ctx context.Context, turn clock.Instant) error {
-	err := r.until(ctx, func() bool { return r.load.Resumed(turn) != 0 })
-	if at := r.load.Resumed(turn); at != 0 {
-		r.lineAt(at, plain, "all %d workers go on, %s later", workload.Workers, show(measuredMillis(at.Since(turn))))
+// goOn waits until every worker goes on since an instant and has done the
+// required work, and tells about it.
+func (r *run) goOn(ctx context.Context, since clock.Instant) error {
+	r.m.Resumed = since
+	if err := r.until(ctx, func() bool { return r.load.Resumed(since) != 0 }); err != nil {
+		return err
 	}
-	return err
+	if at := r.load.Resumed(since); at != 0 {
+		r.lineAt(at, outcome.Plain, "all %d workers go on, %s later", workload.Workers, outcome.Show(outcome.InMillis(at.Since(since))))
+	}
+	if err := r.work(ctx, since); err != nil {
+		return err
+	}
+	did := r.load.Between(since, clock.Now())
+	r.line("%d operations, %s since then", did.Operations, outcome.Mebibytes(did.Bytes))
+	return nil
 }
 
 // until waits for a condition, an error of a client, or the end of the time for
@@ -212,87 +230,41 @@ func (r *run) waiting() {
 	}
 }
 
-// inject does to nfs-01 what the fault says. The instant is taken right before.
-func (r *run) inject(ctx context.Context) error {
-	first := r.site.servers[0]
-	switch r.opts.Fault {
-	case Kill:
-		r.lineAt(r.m.injected, yellow, "%s: its NFS server is killed", first.Name)
-		return r.site.serving[0].Signal(syscall.SIGKILL)
-	case Link:
-		r.lineAt(r.m.injected, yellow, "%s: its cable is cut", first.Name)
-		return first.Cut()
-	case Hang:
-		r.lineAt(r.m.injected, yellow, "%s: its NFS server hangs (SIGSTOP)", first.Name)
-		return r.site.serving[0].Signal(syscall.SIGSTOP)
-	default:
-		r.lineAt(r.m.injected, yellow, "an operator orders: fairlead switch %s/%s", director, serverSpecs[1].Name)
-		_, err := r.site.control.Switch(ctx, model.ServerRef{Director: director, Server: serverSpecs[1].Name})
-		return err
-	}
-}
-
-// switched waits for the switch and tells about it.
-func (r *run) switched(ctx context.Context) error {
-	limit := orderTime
-	if r.opts.Fault != Planned {
-		limit += r.m.limit
-		r.line("its check notices after at most %s", seconds(r.m.limit))
-	}
-	sw, err := r.site.awaitSwitch(ctx, r.epoch, limit, r.waiting, r.decided)
-	r.m.sw = sw
-	switch {
-	case err != nil:
-		return err
-	case sw == nil:
-		r.lineAt(clock.Now(), red, "the director has not switched after %s", seconds(limit))
-	case sw.ResetMono != 0:
-		r.lineAt(clock.Instant(sw.ResetMono), plain, "resets sent for %d of %d known connections", sw.Reset, sw.Known)
-	}
-	return nil
-}
-
-// decided tells about a switch.
-func (r *run) decided(s model.Switch) {
-	r.lineAt(clock.Instant(s.DecidedMono), yellow, "the director switches from %s to %s: %s", s.From, s.To, s.Reason)
-}
-
-// watch waits as long as a check could take to notice, and lets the server go on.
-func (r *run) watch(ctx context.Context) error {
-	limit := r.m.limit + watchTime
-	r.line("a TCP check cannot see that: watching for %s", seconds(limit))
-	sw, err := r.site.awaitSwitch(ctx, r.epoch, limit, r.waiting, r.decided)
-	r.m.sw = sw
+// conclude verifies every file and collects what was seen.
+func (r *run) conclude(ctx context.Context) error {
+	r.m.Ended = clock.Now() // what the verification does is no longer measured
+	packets, drops, err := r.cables.end()
 	if err != nil {
 		return err
 	}
-	r.m.resumed = clock.Now()
-	r.lineAt(r.m.resumed, yellow, "%s: its NFS server goes on (SIGCONT)", r.site.servers[0].Name)
-	return r.site.serving[0].Signal(syscall.SIGCONT)
-}
-
-// conclude verifies every file and collects what was seen.
-func (r *run) conclude(ctx context.Context) error {
-	r.m.ended = clock.Now() // what the verification does is no longer measured
-	r.m.errors = r.load.Errors()
-	r.m.idle = r.load.IdleEnd()
-	r.m.clients = r.load.Seen()
-	if len(r.m.errors) == 0 {
+	st, err := r.site.status(ctx)
+	if err != nil {
+		return err
+	}
+	r.m.Switches = int(st.Epoch - r.first)
+	if sw := st.LastSwitch; sw != nil && sw.Epoch == r.epoch+1 { // one that nobody waited for
+		r.follow(outcome.Turn{Done: r.m.Injected, Limit: r.m.Limit}, sw)
+	}
+	r.m.Witness, r.m.Drops = witness.Judge(packets, serverNames(), 0, r.turns), drops
+	r.m.Errors = r.load.Errors()
+	r.m.Idle = r.load.IdleEnds()
+	r.m.Clients = r.load.Seen()
+	if len(r.m.Errors) == 0 {
 		r.line("verifying every file, over NFS and in the shared directory")
 		ctx, cancel := context.WithTimeout(ctx, workTime)
 		defer cancel()
 		if err := r.load.Verify(ctx, r.site.share()); err != nil {
-			r.m.errors = append(r.m.errors, err)
+			r.m.Errors = append(r.m.Errors, err)
 		}
 	}
-	r.m.totals = r.load.Totals()
+	r.m.Totals = r.load.Totals()
 	return ctx.Err()
 }
 
 // print prints the result.
-func (r *run) print(x Result) error {
+func (r *run) print(x outcome.Result) error {
 	if !r.quiet {
-		r.table(x)
+		x.Print(r.out, r.paint)
 		return nil
 	}
 	e := json.NewEncoder(r.out)

@@ -6,30 +6,23 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"os"
 	"strings"
 	"testing"
 
+	"fairlead/internal/lab/outcome"
 	"fairlead/internal/model"
 )
 
-// quickNote is the note's configuration with the fake director's check.
-func quickNote() map[string]string {
-	c := maps.Clone(note)
-	c["l4.cfg"] = strings.Replace(c["l4.cfg"], "interval 10 port 2049 timeout 2", "interval 1 port 2049 timeout 1", 1)
-	return c
-}
-
 // fakeOptions runs the lab with the fake director. It forwards in user space,
 // where frames must be complete, as they must for native XDP.
-func fakeOptions(f Fault) Options {
-	return Options{Fault: f, Config: quickNote(), Program: os.Args[0], XDP: model.AttachNative,
+func fakeOptions(f outcome.Fault) Options {
+	return Options{Fault: f, Check: outcome.Fast, Config: note, Program: os.Args[0], XDP: model.AttachNative,
 		AttachPass: func(int) (io.Closer, error) { return io.NopCloser(nil), nil }}
 }
 
 func TestRunWithAFakeDirector(t *testing.T) {
-	for f := Kill; f <= Planned; f++ {
+	for _, f := range []outcome.Fault{outcome.Kill, outcome.Link, outcome.BlackHole, outcome.Hang, outcome.Planned, outcome.Failback} {
 		t.Run(f.String(), func(t *testing.T) {
 			var out bytes.Buffer
 			r, err := Run(t.Context(), fakeOptions(f), &out)
@@ -48,20 +41,38 @@ func TestRunWithAFakeDirector(t *testing.T) {
 	}
 }
 
+// TestASplitIsCaught sends some frames to both servers. The servers and the
+// clients survive that; the witness must not let it pass.
+func TestASplitIsCaught(t *testing.T) {
+	o := fakeOptions(outcome.Planned)
+	o.Split = true
+	var out bytes.Buffer
+	r, err := Run(t.Context(), o, &out)
+	t.Log("\n" + out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Passed || r.ConnsSplit == 0 || r.DataAstray == 0 || r.CaptureDrops > 0 {
+		t.Errorf("passed %v, %d connections on two servers, %d packets astray, %d missed",
+			r.Passed, r.ConnsSplit, r.DataAstray, r.CaptureDrops)
+	}
+	wantNothingOf(t, os.Getpid())
+}
+
 func TestRunPrintsJSON(t *testing.T) {
-	o := fakeOptions(Planned)
+	o := fakeOptions(outcome.Planned)
 	o.JSON = true
 	var out bytes.Buffer
 	r, err := Run(t.Context(), o, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got Result
+	var got outcome.Result
 	d := json.NewDecoder(&out)
 	if err := d.Decode(&got); err != nil || d.More() {
 		t.Fatalf("want one JSON object: %v", err)
 	}
-	if got.Fault != Planned || got.Passed != r.Passed || got.Operations != r.Operations || got.Operations == 0 {
+	if got.Fault != outcome.Planned || got.Passed != r.Passed || got.Operations != r.Operations || got.Operations == 0 {
 		t.Errorf("got %+v, want %+v", got, r)
 	}
 }
@@ -70,7 +81,7 @@ func TestRunPrintsJSON(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := Run(ctx, fakeOptions(Hang), writerFunc(func(b []byte) (int, error) {
+	_, err := Run(ctx, fakeOptions(outcome.Hang), writerFunc(func(b []byte) (int, error) {
 		if bytes.Contains(b, []byte("watching")) {
 			cancel()
 		}

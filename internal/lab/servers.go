@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"fairlead/internal/lab/outcome"
 	"fairlead/internal/lab/workload"
 	"fairlead/internal/nfs"
 	"fairlead/internal/nfsd"
@@ -31,19 +32,35 @@ func (s *site) startServers(ctx context.Context) error {
 			return err
 		}
 	}
-	for i, h := range s.servers {
-		answers := func(ctx context.Context) error { return s.answers(ctx, h) }
-		if err := s.ready(ctx, h, s.serving[i], answers); err != nil {
+	for i := range s.servers {
+		if err := s.served(ctx, i); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// served waits until a host's NFS server answers.
+func (s *site) served(ctx context.Context, i int) error {
+	h := s.servers[i]
+	return s.ready(ctx, h, s.serving[i], func(ctx context.Context) error { return s.answers(ctx, h) })
+}
+
+// restart ends a host's NFS server, if it runs, and starts another one.
+func (s *site) restart(ctx context.Context, i int) error {
+	if err := s.serving[i].Stop(stopTime); err != nil {
+		return err
+	}
+	if err := s.serve(i); err != nil {
+		return err
+	}
+	return s.served(ctx, i)
+}
+
 // serve starts a host's NFS server.
 func (s *site) serve(i int) (err error) {
 	h, cmd := s.servers[i], s.embedded()
-	if s.opts.NFS == Ganesha {
+	if s.opts.NFS == outcome.Ganesha {
 		if cmd, err = s.ganesha(h); err != nil {
 			return err
 		}
@@ -105,7 +122,7 @@ func (s *site) load(ctx context.Context, server netip.Addr) (*workload.Load, err
 
 // exportPath is what clients mount: ganesha exports NFSv3 under the real path.
 func (s *site) exportPath() string {
-	if s.opts.NFS == Ganesha {
+	if s.opts.NFS == outcome.Ganesha {
 		return s.share()
 	}
 	return nfsd.ExportPath

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"fairlead/internal/control"
+	"fairlead/internal/lab/outcome"
 	"fairlead/internal/model"
 	"fairlead/internal/topology"
 )
@@ -31,10 +33,22 @@ var (
 	clientSpec  = topology.Spec{Name: "client", Addr: netip.MustParsePrefix("192.168.10.10/24")}
 	switchSpec  = topology.Spec{Name: "director", Addr: netip.MustParsePrefix("192.168.10.2/24")}
 	serverSpecs = [...]topology.Spec{
-		{Name: "nfs-01", Addr: netip.MustParsePrefix("192.168.10.100/24"), VIP: vip},
-		{Name: "nfs-02", Addr: netip.MustParsePrefix("192.168.10.101/24"), VIP: vip},
+		{Name: outcome.First, Addr: netip.MustParsePrefix("192.168.10.100/24"), VIP: vip},
+		{Name: outcome.Second, Addr: netip.MustParsePrefix("192.168.10.101/24"), VIP: vip},
 	}
 )
+
+// serverNames are the servers' names, by index.
+func serverNames() []string {
+	var names []string
+	for _, s := range serverSpecs {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// serverIndex is the index of a server, -1 when there is none of that name.
+func serverIndex(name string) int { return slices.Index(serverNames(), name) }
 
 // Time limits of what should take moments.
 const (

@@ -20,9 +20,9 @@ import (
 // Workers is the number of applications at work.
 const Workers = 4
 
-// Ending is how the idle connection ended.
+// Ending is how an idle connection ended.
 type Ending struct {
-	At   clock.Instant // 0: it did not
+	At   clock.Instant
 	Kind nfs.EventKind
 }
 
@@ -44,7 +44,7 @@ type Load struct {
 	cancel  context.CancelFunc
 
 	mu     sync.Mutex // guards the following
-	ended  Ending
+	ended  []Ending
 	failed []error
 }
 
@@ -79,16 +79,24 @@ func (l *Load) Start(ctx context.Context) {
 			}
 		})
 	}
-	l.waiting.Go(func() {
+	l.waiting.Go(func() { l.wait(ctx) })
+}
+
+// wait waits for the end of the idle connection, and makes it anew each time.
+func (l *Load) wait(ctx context.Context) {
+	for {
 		e, err := l.idle.Wait(ctx)
 		at := clock.Now()
 		if err != nil {
 			return // ctx ended, the connection did not
 		}
 		l.mu.Lock()
-		l.ended = Ending{at, e.Kind}
+		l.ended = append(l.ended, Ending{at, e.Kind})
 		l.mu.Unlock()
-	})
+		if err := l.idle.Null(ctx); err != nil {
+			return
+		}
+	}
 }
 
 // Finish lets the workers end what they are at, or cuts them off when ctx ends,
@@ -106,11 +114,11 @@ func (l *Load) Finish(ctx context.Context) {
 	l.waiting.Wait()
 }
 
-// IdleEnd tells how the idle connection ended, so far.
-func (l *Load) IdleEnd() Ending {
+// IdleEnds tells how the idle connections ended, so far.
+func (l *Load) IdleEnds() []Ending {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ended
+	return l.ended[:len(l.ended):len(l.ended)]
 }
 
 // Errors are those that the clients' applications saw, so far.

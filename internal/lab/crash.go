@@ -1,0 +1,98 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/witness"
+	"fairlead/internal/model"
+)
+
+// crashAfter are the times from an order until the director's programme is
+// killed: from before it could read the order until after its resets.
+var crashAfter = []time.Duration{0, 500 * time.Microsecond, time.Millisecond, 1500 * time.Microsecond, 2 * time.Millisecond,
+	3 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}
+
+// crash orders switches to and fro, and kills the director's programme meanwhile.
+func (r *run) crash(ctx context.Context) error {
+	for _, after := range crashAfter {
+		if err := r.crashOnce(ctx, after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) crashOnce(ctx context.Context, after time.Duration) error {
+	before, err := r.site.status(ctx)
+	if err != nil {
+		return err
+	}
+	to := 1 - serverIndex(before.Applied)
+	ref := model.ServerRef{Director: director, Server: serverSpecs[to].Name}
+	from := r.injected("an operator orders: fairlead switch %s/%s; %v later the programme is killed", ref.Director, ref.Server, after)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := r.site.control.Switch(ctx, ref) // it may never be answered
+		answered <- err
+	}()
+	if err := pause(ctx, after); err != nil {
+		return err
+	}
+	if err := r.site.daemon.Signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-r.site.daemon.Done()
+	acknowledged := <-answered == nil
+	if err := r.site.launch(ctx, settled); err != nil {
+		return err
+	}
+	back := clock.Now()
+	now, err := r.site.status(ctx)
+	if err != nil {
+		return err
+	}
+	r.crashed(before, now, ref.Server, acknowledged)
+	if now.Applied == ref.Server {
+		r.turns = append(r.turns, witness.Turn{From: from, By: back, To: to})
+	}
+	r.epoch = now.Epoch
+	return r.goOn(ctx, back)
+}
+
+// crashed judges what stands after the programme was started again.
+func (r *run) crashed(before, now model.DirectorStatus, to string, acknowledged bool) {
+	done := now.Applied == to && now.Epoch == before.Epoch+1
+	undone := now.Applied == before.Applied && now.Epoch == before.Epoch
+	switch {
+	case done:
+		r.line("the switch to %s was done; the programme is back", to)
+	case undone:
+		r.line("the switch to %s was not done; the programme is back", to)
+	}
+	if !done && !undone {
+		r.wrong("after %s, epoch %d, and an order to use %s the director came back with %s, epoch %d",
+			before.Applied, before.Epoch, to, now.Applied, now.Epoch)
+	}
+	if acknowledged && !done {
+		r.wrong("the switch to %s was acknowledged, and is not remembered", to)
+	}
+}
+
+// wrong notes what must not be.
+func (r *run) wrong(format string, args ...any) {
+	r.lineAt(clock.Now(), outcome.Red, format, args...)
+	r.m.Wrong = append(r.m.Wrong, fmt.Sprintf(format, args...))
+}
+
+// settled objects until a director that came back forwards what it wants to.
+func settled(_ model.Status, d model.DirectorStatus) error {
+	if d.Applied == "" || d.Applied != d.Desired {
+		return fmt.Errorf("the director forwards to %q and wants %q: %s", d.Applied, d.Desired, d.Why)
+	}
+	return nil
+}

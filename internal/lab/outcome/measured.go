@@ -1,0 +1,46 @@
+package outcome
+
+import (
+	"time"
+
+	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/witness"
+	"fairlead/internal/lab/workload"
+	"fairlead/internal/model"
+)
+
+// Required is the work that must be done before the first fault, and after the
+// last one.
+var Required = workload.Volume{Operations: 1000, Bytes: 64 << 20}
+
+// Turn is something that was done to the service, and the switch that followed.
+type Turn struct {
+	Done   clock.Instant // the fault, or the order
+	Limit  time.Duration // of the time until the decision
+	Switch *model.Switch // nil: there was none
+}
+
+// Measured is everything that a run saw.
+type Measured struct {
+	Fault    Fault
+	NFS      Backend
+	Check    Timing
+	Attached string        // how the director's programme hangs, observed
+	Limit    time.Duration // of a detection
+
+	Begun    clock.Instant
+	Injected clock.Instant // of the first fault or order
+	Turns    []Turn
+	Resumed  clock.Instant // from here on work counts as done after the last fault; 0: never
+	Ended    clock.Instant
+	Switches int // that the director counted
+	Wrong    []string
+
+	Clients []workload.Seen
+	Idle    []workload.Ending // of the idle connections, in order
+	Errors  []error
+	Totals  workload.Totals
+
+	Witness witness.Report
+	Drops   int // packets that the witness missed
+}
