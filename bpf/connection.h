@@ -13,9 +13,13 @@
 #ifndef FAIRLEAD_CONNECTION_H
 #define FAIRLEAD_CONNECTION_H
 
-#include "parse.h"
+#include "share.h"
+#include "suspect.h"
 
-#define SLOT_TAG(slot) ((__u32)((slot) >> 40))
+#define SLOT_TAG(slot) ((__u32)((slot) >> 44))
+#define SLOT_PACKETS(slot) ((slot) >> 40 & 0xf)
+#define ONE_PACKET (1ULL << 40)
+#define MOST_PACKETS 15
 #define SLOT_GENERATION(slot) ((__u16)((slot) >> 24))
 #define SLOT_DIRECTOR(slot) ((__u8)((slot) >> 16))
 #define SLOT_SERVER(slot) ((slot) >> 12 & 0xf)
@@ -23,40 +27,14 @@
 #define SLOT_SEEN(slot) ((slot)&0xff)
 #define SLOT_STATES(states) ((__u64)(states) << 8)
 
-/* of the hash: 14+ low bits choose the bucket, 24 the tag, 8 the tag byte */
-#define HASH_TAG(h) ((h) >> 40)
+/* of the hash: 14+ low bits choose the bucket, 20 the tag, 8 the tag byte */
+#define HASH_TAG(h) ((h) >> 44)
 #define HASH_BYTE(h) ((h) >> 32 & 0xff)
-
-/* what the table is asked */
-struct visit {
-	__be32 source, destination;
-	__be16 source_port, destination_port;
-	__u32 ack;
-	__u16 generation; /* of the director's choice */
-	__u8 director, server;
-	__u8 tcp_flags;
-	__u8 choice_flags;
-	__u8 payload;
-	__u8 pad;
-};
-
-/* what it answers: verdict, and in bits 8-15 the server of FORWARD_OLD */
-#define ANSWER(verdict, server) ((__u32)(verdict) | (__u32)(server) << 8)
 
 /* time since a connection was seen, in steps of about 17 minutes at 250 Hz */
 #define SEEN_SHIFT 18
 /* a live connection is not evicted before this many steps of silence */
 #define SEEN_KEEP 2
-
-INLINE __u64 hash(struct visit *v)
-{
-	__u64 h = (__u64)v->source << 32 | (__u32)v->source_port << 16 | v->destination_port;
-
-	h = (h ^ shared.table.seed) * 0x9E3779B97F4A7C15ULL;
-	h ^= h >> 32;
-	h = (h + v->destination) * 0xD6E8FEB86659FD93ULL;
-	return h ^ h >> 29;
-}
 
 INLINE __u32 first_bucket(__u64 h)
 {
@@ -96,7 +74,7 @@ GLOBAL __u32 find_in(__u32 index, __u64 h, struct visit *v)
 		/* the lowest hit's byte number */
 		k = ((hits & -hits) >> 7) * 0x0001020304050607ULL >> 56 & 7;
 		hits &= hits - 1;
-		if (SLOT_TAG(b->slots[k]) != HASH_TAG(h))
+		if (k >= SLOTS || SLOT_TAG(b->slots[k]) != HASH_TAG(h))
 			continue;
 		c = &t->slots[k];
 		if (c->source == v->source && c->source_port == v->source_port &&
@@ -145,8 +123,15 @@ GLOBAL __u32 readiest(__u32 index, __u32 now)
 
 INLINE __u64 slot_value(struct visit *v, __u64 h, __u32 states, __u8 now)
 {
-	return HASH_TAG(h) << 40 | (__u64)v->generation << 24 | (__u64)v->director << 16 |
+	return HASH_TAG(h) << 44 | ONE_PACKET | (__u64)v->generation << 24 |
+	       (__u64)v->generation << 24 | (__u64)v->director << 16 |
 	       (__u64)(v->server & 0xf) << 12 | SLOT_STATES(SLOT_USED | states) | now;
+}
+
+/* what the server expects after the packet */
+INLINE __u32 next_of(struct visit *v)
+{
+	return v->seq + v->payload + !!(v->tcp_flags & (TCP_SYN | TCP_FIN));
 }
 
 /* Writes the connection into a slot; false when somebody else just did. */
@@ -166,6 +151,8 @@ INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 exp
 	t->slots[k].source_port = v->source_port;
 	t->slots[k].destination_port = v->destination_port;
 	t->slots[k].last_ack = v->ack;
+	t->slots[k].next = next_of(v);
+	note_client(v);
 	old = b->tags >> 8 * k & 0xff; /* only the winner changes this byte */
 	__sync_fetch_and_xor(&b->tags, (old ^ HASH_BYTE(h)) << 8 * k);
 	return 1;
@@ -203,31 +190,103 @@ GLOBAL int insert(struct visit *v, __u64 h, __u32 states, __u32 now)
 	return 0;
 }
 
-/* What an old connection's packet gets. */
+/*
+ * What an old connection's packet gets: a RST in answer. Its own bare RST, and
+ * its first bare FIN, still follow it to its server, which may be alive and
+ * should know.
+ */
 INLINE __u32 farewell(struct visit *v, __u64 slot, __u64 *at)
 {
-	__u32 known = slot != 0;
 	__u32 server = SLOT_DIRECTOR(slot) * SERVERS_PER_DIRECTOR + SLOT_SERVER(slot);
+	__u32 first = !(SLOT_STATE(slot) & SLOT_ENDED), ends = v->tcp_flags & (TCP_RST | TCP_FIN);
 
-	if (v->tcp_flags & TCP_RST) {
-		/* never answer a RST; but its server may be alive and should know */
-		if (known && at)
-			__sync_val_compare_and_swap(at, slot, slot | SLOT_STATES(SLOT_ENDED));
-		if (known && !v->payload &&
-		    shared.servers[server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)].mac0)
-			return ANSWER(VERDICT_FORWARD_OLD, 0) | server << 8;
-		return ANSWER(VERDICT_DROP_OLD, 0);
+	if (slot && at && ends) {
+		__sync_val_compare_and_swap(at, slot, slot | SLOT_STATES(SLOT_ENDED));
+		if (!v->payload && (first || v->tcp_flags & TCP_RST) &&
+		    server_of(v->settings, SLOT_DIRECTOR(slot), SLOT_SERVER(slot))->mac0)
+			return ANSWER(VERDICT_FORWARD_OLD, server);
 	}
+	if (v->tcp_flags & TCP_RST) /* never answered */
+		return VERDICT_DROP_OLD;
 	if (v->choice_flags & CHOICE_SILENT || !(v->tcp_flags & TCP_ACK))
-		return ANSWER(VERDICT_DROP_OLD, 0);
-	return ANSWER(VERDICT_RESET, 0);
+		return VERDICT_DROP_OLD;
+	return VERDICT_RESET;
 }
 
 /*
- * One TCP packet visits the table. A SYN starts a connection on the active
- * server, whatever was known of its tuple. Anything else of this generation is
- * noted and forwarded, of an older one (or another director's) bidden farewell.
- * The unknown: old while old ones may be left, otherwise learnt.
+ * A SYN. It starts a connection on its server, whatever was known of its tuple;
+ * only what is known of a living connection stays, since a SYN can be forged.
+ */
+INLINE __u32 begin(struct visit *v, __u64 h, __u32 at, __u64 slot, int current, __u8 now)
+{
+	__u32 living = current && !(SLOT_STATE(slot) & SLOT_ENDED), answer;
+
+	answer = ANSWER(VERDICT_FORWARD, v->server);
+	if (living && !(SLOT_STATE(slot) & SLOT_ACKED))
+		return answer | tell(v, SIGHTING_REPEATED_SYN);
+	if ((current || is_known_client(v)) && may_keep(v))
+		return ANSWER(VERDICT_HELD, v->server) | ANSWER_SIGHTING(SIGHTING_RECONNECT);
+	if (!slot)
+		insert(v, h, 0, now);
+	else if (!living)
+		write_slot(at, v, h, slot_value(v, h, 0, now), slot);
+	return answer;
+}
+
+/* A packet in the middle of a connection of this generation is noted. */
+INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32 states, __u8 now)
+{
+	__u32 answer = ANSWER(VERDICT_FORWARD, v->server);
+	__u64 noted = (slot & ~0xffULL) | SLOT_STATES(states) | now;
+
+	if (v->payload && !(states & SLOT_ENDED))
+		/* it lives: the RST or FIN before was forged, or of its predecessor */
+		noted &= ~SLOT_STATES(SLOT_ENDED);
+	if (SLOT_PACKETS(slot) < MOST_PACKETS)
+		noted += ONE_PACKET;
+	if (noted != slot)
+		__sync_val_compare_and_swap(at, slot, noted);
+	if (is_repeated(v, t))
+		return answer | tell(v, SIGHTING_REPEATED_DATA);
+	t->next = next_of(v);
+	if (v->tcp_flags & TCP_ACK)
+		t->last_ack = v->ack;
+	return answer;
+}
+
+/*
+ * A balanced director's packet: known connections stay with their server, a new
+ * one gets the next in turn, an unknown one whatever its hash says.
+ * False: there is no server for it.
+ */
+INLINE int share(struct visit *v, __u64 h, __u64 slot)
+{
+	__u32 server = NO_SERVER;
+	struct server *s;
+
+	if (slot && SLOT_DIRECTOR(slot) == v->director) {
+		server = SLOT_SERVER(slot);
+		s = server_of(v->settings, v->director, server);
+		if (SLOT_GENERATION(slot) != s->generation && is_opening(v))
+			server = NO_SERVER;
+		else if (is_opening(v) && SLOT_STATE(slot) & SLOT_ENDED)
+			server = NO_SERVER;
+	}
+	if (server == NO_SERVER)
+		server = is_opening(v) ? next_share(v->settings, v->director) :
+					 hashed_share(v->settings, v->director, h >> 32);
+	if (server == NO_SERVER)
+		return 0;
+	v->server = server;
+	v->generation = server_of(v->settings, v->director, server)->generation;
+	return 1;
+}
+
+/*
+ * One TCP packet visits the table. A SYN begins a connection. Anything else of
+ * this generation is noted and forwarded, of an older one (or another
+ * director's) bidden farewell. The unknown: old while old ones may be left,
+ * otherwise learnt.
  */
 GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 {
@@ -235,7 +294,7 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 	__u32 at, index, states = 0;
 	struct bucket *b = 0;
 	struct tuples *t;
-	__u64 slot = 0, h, noted;
+	__u64 slot = 0, h;
 	int current;
 
 	if (!v)
@@ -249,39 +308,32 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 		b = bpf_map_lookup_elem(&buckets, &index);
 	if (b)
 		slot = b->slots[at & 7];
+	if (v->choice_flags & CHOICE_BALANCED && !share(v, h, slot))
+		return VERDICT_DROP_NO_SERVER;
 
-	current = SLOT_GENERATION(slot) == v->generation && SLOT_DIRECTOR(slot) == v->director;
-	if ((v->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
-		if (!b)
-			insert(v, h, 0, now);
-		else if (!current || SLOT_STATE(slot) & SLOT_ENDED)
-			write_slot(at, v, h, slot_value(v, h, 0, now), slot);
-		/* else a repeated SYN, or a forged one: what is known stays */
-		return VERDICT_FORWARD;
-	}
+	current = slot && SLOT_GENERATION(slot) == v->generation &&
+		  SLOT_DIRECTOR(slot) == v->director;
+	if (is_opening(v))
+		return begin(v, h, at, slot, current, now);
 	if (v->tcp_flags & TCP_ACK)
 		states |= SLOT_ACKED;
 	if (v->tcp_flags & (TCP_FIN | TCP_RST))
 		states |= SLOT_ENDED;
-	if (!b) {
+	if (!slot) {
 		if (v->choice_flags & CHOICE_LOOKUP)
 			return farewell(v, 0, 0);
 		if (!(states & SLOT_ENDED))
 			insert(v, h, states, now);
-		return VERDICT_FORWARD;
+		return ANSWER(VERDICT_FORWARD, v->server);
 	}
+	if (!b)
+		return VERDICT_PASS; /* for the verifier: there is a slot */
 	if (!current)
 		return farewell(v, slot, &b->slots[at & 7]);
-	noted = (slot & ~0xffULL) | SLOT_STATES(states) | now;
-	if (v->payload && !(states & SLOT_ENDED))
-		/* it lives: the RST or FIN before was forged, or of its predecessor */
-		noted &= ~SLOT_STATES(SLOT_ENDED);
-	if (noted != slot)
-		__sync_val_compare_and_swap(&b->slots[at & 7], slot, noted);
 	t = bpf_map_lookup_elem(&tuples, &index);
-	if (t && v->tcp_flags & TCP_ACK)
-		t->slots[at & 7].last_ack = v->ack;
-	return VERDICT_FORWARD;
+	if (!t || (at & 7) >= SLOTS)
+		return ANSWER(VERDICT_FORWARD, v->server);
+	return note(v, slot, &b->slots[at & 7], &t->slots[at & 7], states, now);
 }
 
 #endif

@@ -12,19 +12,19 @@
 struct outcome {
 	enum verdict verdict;
 	__u32 flow;	       /* index, 0: no flow claims it */
-	struct choice *choice; /* of FORWARD */
-	__u32 server;	       /* index in servers, of FORWARD_OLD */
+	struct choice *choice; /* of its director */
+	__u32 settings, director;
+	__u32 server;	/* of FORWARD its index in the director, of FORWARD_OLD in servers */
+	__u32 sighting; /* what the daemon is to be told, plus 1 */
 };
 
-INLINE struct choice *choice_of(__u32 director)
+INLINE struct choice *choice_of(__u32 settings, __u32 director)
 {
-	struct director *d = &shared.directors[director & (DIRECTORS - 1)];
-
-	return &d->choices[*(volatile __u32 *)&d->current & 1];
+	return &shared.settings[settings & 1].choices[director & (DIRECTORS - 1)];
 }
 
 /* The table has something to say about the packet. */
-INLINE __u32 ask_table(struct packet *p, struct choice *c, __u32 director)
+INLINE void ask_table(struct outcome *o, struct packet *p)
 {
 	struct visit v = {
 		.source = p->source,
@@ -32,15 +32,44 @@ INLINE __u32 ask_table(struct packet *p, struct choice *c, __u32 director)
 		.source_port = p->source_port,
 		.destination_port = p->destination_port,
 		.ack = p->ack,
-		.generation = c->generation,
-		.director = director,
-		.server = c->server,
-		.tcp_flags = p->tcp_flags,
-		.choice_flags = c->flags,
+		.seq = p->seq,
 		.payload = p->payload,
+		.generation = o->choice->generation,
+		.director = o->director,
+		.server = o->choice->server,
+		.tcp_flags = p->tcp_flags,
+		.choice_flags = o->choice->flags,
+		.settings = o->settings,
 	};
+	__u32 answer = visit_table(&v, bpf_jiffies64());
 
-	return visit_table(&v, bpf_jiffies64());
+	o->verdict = ANSWER_VERDICT(answer);
+	o->server = ANSWER_SERVER(answer);
+	o->sighting = answer >> 24;
+}
+
+/* Its director is on hold: a SYN is kept, the rest is dropped silently. */
+INLINE void hold(struct outcome *o, struct packet *p, enum shape shape)
+{
+	o->verdict = VERDICT_DROP_HOLD;
+	if (shape == SHAPE_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
+		o->verdict = VERDICT_HELD;
+		o->sighting = SIGHTING_HELD + 1;
+	}
+}
+
+/*
+ * A balanced director's packet that is not TCP goes by its addresses, so that
+ * fragments stay together. Later fragments of TCP have no ports, and cannot be
+ * told whose they are.
+ */
+INLINE void spread(struct outcome *o, struct packet *p, enum shape shape)
+{
+	__u64 h = ((__u64)p->source << 32 | p->destination) * 0x9E3779B97F4A7C15ULL;
+
+	o->server = hashed_share(o->settings, o->director, (h ^ h >> 29) >> 16);
+	if (o->server == NO_SERVER || (p->protocol == PROTOCOL_TCP && shape == SHAPE_LATER))
+		o->verdict = VERDICT_DROP_NO_SERVER;
 }
 
 /* Is this the first packet since the clock ticked? It is looked at. */
@@ -57,7 +86,8 @@ INLINE int is_sample(void)
 /* Who-has a virtual IP that is ours to announce, asked by somebody else. */
 INLINE void direct_arp(struct outcome *o, void *data, void *end)
 {
-	struct rule_set *set = &shared.rules.sets[current_rules()];
+	__u32 settings = current_settings();
+	struct rule_set *set = &shared.settings[settings].rules;
 	struct arp *arp = data + ETH_HLEN;
 	struct vip *vip;
 	__u32 director;
@@ -73,7 +103,7 @@ INLINE void direct_arp(struct outcome *o, void *data, void *end)
 	if (vip->addr != arp->target || !vip->announce || arp->sender == arp->target)
 		return;
 	director = vip->rules ? set->rules[set->first[slot] & (RULES - 1)].director : vip->director;
-	o->choice = choice_of(director);
+	o->choice = choice_of(settings, director);
 	if (o->choice->mac1 == 0)
 		return;
 	write_arp_reply(data, arp, o->choice);
@@ -100,8 +130,8 @@ INLINE int ask_rules(struct outcome *o, struct packet *p, enum shape shape, __u3
 
 	if (hit < 0)
 		return -1;
-	o->flow = shared.rules.sets[at & 1].rules[hit & (RULES - 1)].flow;
-	return shared.rules.sets[at & 1].rules[hit & (RULES - 1)].director;
+	o->flow = shared.settings[at & 1].rules.rules[hit & (RULES - 1)].flow;
+	return shared.settings[at & 1].rules.rules[hit & (RULES - 1)].director;
 }
 
 /*
@@ -112,7 +142,8 @@ INLINE int ask_rules(struct outcome *o, struct packet *p, enum shape shape, __u3
  */
 INLINE struct choice *common(void *data, void *end, __u32 *flow)
 {
-	struct rule_set *set = &shared.rules.sets[current_rules()];
+	__u32 settings = current_settings();
+	struct rule_set *set = &shared.settings[settings].rules;
 	struct ethernet *eth = data;
 	struct ipv4 *ip = data + ETH_HLEN;
 	struct tcp *tcp = (void *)(ip + 1);
@@ -125,8 +156,8 @@ INLINE struct choice *common(void *data, void *end, __u32 *flow)
 	vip = &set->vips[vip_slot(set, ip->destination)];
 	if (vip->addr != ip->destination || vip->rules)
 		return 0;
-	c = choice_of(vip->director);
-	if (unlikely((c->flags & (CHOICE_FORWARD | CHOICE_LOOKUP)) != CHOICE_FORWARD ||
+	c = choice_of(settings, vip->director);
+	if (unlikely((c->flags & (CHOICE_FORWARD | CHOICE_CAREFUL)) != CHOICE_FORWARD ||
 		     !is_for_us(data, c)))
 		return 0;
 	if (ip->protocol == PROTOCOL_TCP &&
@@ -153,9 +184,9 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 		return o;
 	}
 	p->destination = ip->destination;
-	__u32 at = current_rules();
-	__u32 slot = vip_slot(&shared.rules.sets[at & 1], ip->destination);
-	struct vip *vip = &shared.rules.sets[at & 1].vips[slot];
+	__u32 at = current_settings();
+	__u32 slot = vip_slot(&shared.settings[at].rules, ip->destination);
+	struct vip *vip = &shared.settings[at].rules.vips[slot];
 
 	if (vip->addr != p->destination)
 		return o;
@@ -170,7 +201,10 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 		director = vip->director;
 		o.flow = vip->flow;
 	}
-	o.choice = choice_of(director);
+	o.settings = at;
+	o.director = director;
+	o.choice = choice_of(at, director);
+	o.server = o.choice->server;
 	if (!is_for_us(data, o.choice)) {
 		o.flow = 0;
 		return o;
@@ -179,17 +213,19 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 		o.verdict = VERDICT_DROP_MALFORMED;
 		return o;
 	}
+	if (o.choice->flags & CHOICE_HOLD) {
+		hold(&o, p, shape);
+		return o;
+	}
 	if (!(o.choice->flags & CHOICE_FORWARD)) {
 		o.verdict = VERDICT_DROP_NO_SERVER;
 		return o;
 	}
 	o.verdict = VERDICT_FORWARD;
-	if (shape == SHAPE_TCP) {
-		__u32 answer = ask_table(p, o.choice, director);
-
-		o.verdict = answer & 0xff;
-		o.server = answer >> 8;
-	}
+	if (shape == SHAPE_TCP)
+		ask_table(&o, p);
+	else if (o.choice->flags & CHOICE_BALANCED)
+		spread(&o, p, shape);
 	return o;
 }
 
@@ -204,26 +240,44 @@ INLINE void count(__u32 flow, __u32 column, __u32 length)
 	}
 }
 
-/* the column of packets that were forwarded to the choice's server */
-INLINE __u32 server_column(struct choice *c)
+/* the column of packets that were forwarded to a server */
+INLINE __u32 server_column(__u32 server)
 {
-	return COLUMN_SERVERS + (c->server & (SERVERS_PER_DIRECTOR - 1));
+	return COLUMN_SERVERS + (server & (SERVERS_PER_DIRECTOR - 1));
 }
 
-/* Rewrites what is forwarded, and counts the packet under its verdict. */
-INLINE enum verdict finish(struct outcome *o, void *data, void *end, __u32 length)
+/*
+ * Tells the daemon what it should know, rewrites what is forwarded, and counts
+ * the packet under its verdict.
+ */
+INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void *end, __u32 iface,
+			   __u32 length)
 {
-	__u32 column = o->verdict;
-	struct server *s;
+	__u32 column, balanced = o->choice && o->choice->flags & CHOICE_BALANCED;
+	struct server *s = 0;
 
+	if (unlikely(o->sighting) &&
+	    !hand_over(o->sighting - 1, p, o->director, o->server, iface, data, end) &&
+	    o->verdict == VERDICT_HELD)
+		o->verdict = VERDICT_DROP_HOLD;
+	if (o->verdict == VERDICT_FORWARD && balanced)
+		s = server_of(o->settings, o->director, o->server);
+	else if (o->verdict == VERDICT_FORWARD_OLD)
+		s = server_of(o->settings, 0, 0) +
+		    (o->server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1));
+	if (s && !s->mac0)
+		o->verdict = VERDICT_DROP_NO_SERVER;
+
+	column = o->verdict;
+	if (o->verdict == VERDICT_FORWARD)
+		column = server_column(o->server);
 	/* the bounds were checked before, which the verifier has forgotten */
-	if (o->verdict == VERDICT_FORWARD && data + 12 <= end) {
+	if (data + 12 > end)
+		s = 0;
+	else if (o->verdict == VERDICT_FORWARD && !balanced)
 		set_macs(data, o->choice->mac0, o->choice->mac1);
-		column = server_column(o->choice);
-	} else if (o->verdict == VERDICT_FORWARD_OLD && data + 12 <= end) {
-		s = &shared.servers[o->server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)];
+	else if (s && s->mac0)
 		set_macs(data, s->mac0, s->mac1);
-	}
 	count(o->flow, column, length);
 	return o->verdict;
 }
@@ -252,18 +306,19 @@ int fairlead_xdp(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 length = xdp_length(ctx, data, end), flow;
 	struct choice *choice = common(data, end, &flow);
+	__u32 iface = ctx->ingress_ifindex;
 	enum verdict verdict;
 	struct packet p = {};
 	struct outcome o;
 
 	if (likely(choice)) {
 		set_macs(data, choice->mac0, choice->mac1);
-		count(flow, server_column(choice), length);
-		copy_out(ctx, VERDICT_FORWARD, ctx->ingress_ifindex, length);
+		count(flow, server_column(choice->server), length);
+		copy_out(ctx, VERDICT_FORWARD, iface, length);
 		return XDP_TX;
 	}
-	o = direct(&p, data, end, ctx->ingress_ifindex);
-	verdict = finish(&o, data, end, length);
+	o = direct(&p, data, end, iface);
+	verdict = finish(&o, &p, data, end, iface, length);
 	if (unlikely(verdict == VERDICT_RESET)) {
 		if (multi_buffer)
 			length = bpf_xdp_get_buff_len(ctx);
@@ -275,7 +330,7 @@ int fairlead_xdp(struct xdp_md *ctx)
 			return XDP_DROP;
 		length = RESET_LENGTH;
 	}
-	copy_out(ctx, verdict, ctx->ingress_ifindex, length);
+	copy_out(ctx, verdict, iface, length);
 	if (verdict == VERDICT_PASS)
 		return XDP_PASS;
 	return verdict >= VERDICT_DROP_NO_SERVER ? XDP_DROP : XDP_TX;
@@ -287,8 +342,8 @@ int fairlead_xdp(struct xdp_md *ctx)
 SEC("tcx/ingress")
 int fairlead_tc(struct __sk_buff *skb)
 {
+	__u32 flow, iface = skb->ifindex;
 	struct packet p = {};
-	__u32 flow;
 
 	/* headers may lie in a fragment of a large frame */
 	if (skb->data_end - skb->data < RESET_LENGTH && skb->len >= RESET_LENGTH)
@@ -301,12 +356,12 @@ int fairlead_tc(struct __sk_buff *skb)
 
 	if (likely(choice)) {
 		set_macs(data, choice->mac0, choice->mac1);
-		count(flow, server_column(choice), skb->len);
-		copy_out(skb, VERDICT_FORWARD, skb->ifindex, skb->len);
-		return bpf_redirect(skb->ifindex, 0);
+		count(flow, server_column(choice->server), skb->len);
+		copy_out(skb, VERDICT_FORWARD, iface, skb->len);
+		return bpf_redirect(iface, 0);
 	}
-	o = direct(&p, data, end, skb->ifindex);
-	verdict = finish(&o, data, end, skb->len);
+	o = direct(&p, data, end, iface);
+	verdict = finish(&o, &p, data, end, iface, skb->len);
 	if (unlikely(verdict == VERDICT_RESET)) {
 		if (bpf_skb_change_tail(skb, RESET_LENGTH, 0))
 			return TC_DROP;
@@ -315,10 +370,10 @@ int fairlead_tc(struct __sk_buff *skb)
 		if (write_reset(data, end, &p))
 			return TC_DROP;
 	}
-	copy_out(skb, verdict, skb->ifindex, skb->len);
+	copy_out(skb, verdict, iface, skb->len);
 	if (verdict == VERDICT_PASS)
 		return TC_NEXT;
-	return verdict >= VERDICT_DROP_NO_SERVER ? TC_DROP : bpf_redirect(skb->ifindex, 0);
+	return verdict >= VERDICT_DROP_NO_SERVER ? TC_DROP : bpf_redirect(iface, 0);
 }
 
 /* For the far end of a veth, which must have a programme for XDP_TX to arrive. */

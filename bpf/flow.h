@@ -8,10 +8,10 @@
 
 #include "parse.h"
 
-/* Which set is current: read once for a packet, so that it meets only one. */
-INLINE __u32 current_rules(void)
+/* Which settings are current: read once for a packet, so that it meets only those. */
+INLINE __u32 current_settings(void)
 {
-	return *(volatile __u32 *)&shared.rules.current & 1;
+	return *(volatile __u32 *)&shared.current & 1;
 }
 
 INLINE __u32 vip_slot(struct rule_set *set, __be32 addr)
@@ -57,7 +57,7 @@ INLINE int rule_matches(struct rule *r, struct offer *o)
  */
 GLOBAL int match_rules(__u32 at, __u32 slot, struct offer *o)
 {
-	struct rule_set *set = &shared.rules.sets[at & 1];
+	struct rule_set *set = &shared.settings[at & 1].rules;
 	__u32 n, first, exempt = 0;
 
 	if (!o)

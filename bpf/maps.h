@@ -4,7 +4,7 @@
  * where a shared structure is written: the Go types are generated from here.
  * A change of a layout needs a new LAYOUT in internal/dataplane.
  *
- * Who writes what: rules and directors are written by user space only, always
+ * Who writes what: the settings are written by user space only, always
  * the copy that no packet reads, which then becomes the current one by a single
  * store. The connection table is written by the programme.
  */
@@ -32,8 +32,9 @@
 #define DIRECTORS 64
 #define SERVERS_PER_DIRECTOR 16
 #define FLOWS 256
+#define SHARES 254 /* turns of a balanced director's servers */
 
-/* ---- rules: written as a whole, swapped as a whole ---- */
+/* ---- settings: all that user space decides, written and swapped as a whole ---- */
 
 /*
  * A virtual IP. The slot of an address is given by one multiplication; user
@@ -79,20 +80,17 @@ struct rule_set {
 	struct rule rules[RULES];
 };
 
-struct rules {
-	__u32 current; /* which of the sets, 0 or 1 */
-	__u32 pad[15];
-	struct rule_set sets[2];
-};
-
-/* ---- directors: each has one choice, replaced as a whole ---- */
-
 enum choice_flags {
-	CHOICE_FORWARD = 1, /* there is an active server */
-	CHOICE_LOOKUP = 2,  /* old connections may be left: look every one up */
-	CHOICE_SILENT = 4,  /* meet them with silence instead of RST */
+	CHOICE_FORWARD = 1,   /* there is an active server */
+	CHOICE_LOOKUP = 2,    /* old connections may be left: look every one up */
+	CHOICE_SILENT = 4,    /* meet them with silence instead of RST */
+	CHOICE_HOLD = 8,      /* a switch is under way: keep SYNs, drop the rest */
+	CHOICE_WATCH = 16,    /* tell suspicions, and keep SYNs that look like one */
+	CHOICE_BALANCED = 32, /* several servers: see struct shares */
+	CHOICE_CAREFUL = CHOICE_LOOKUP | CHOICE_HOLD | CHOICE_BALANCED, /* not for the short way */
 };
 
+/* a director's choice of server */
 struct choice {
 	__u64 mac0;	  /* frame bytes 0-7: the server's MAC, then the director's */
 	__u32 mac1;	  /* frame bytes 8-11: the rest of the director's */
@@ -110,20 +108,27 @@ struct choice_record {
 	__be32 server; /* its address: the name may get another one */
 };
 
-struct director {
-	__u32 current; /* which of the choices, 0 or 1 */
-	__u32 pad;
-	struct choice choices[2];
-	__u64 pad1[3]; /* the programme needs the first 64 bytes only */
-	struct choice_record records[2];
-	__u64 pad2[2];
-};
-
-/* where the RST of an old connection may follow it; mac0 0: nowhere */
+/* mac0 0: not known */
 struct server {
 	__u64 mac0;
 	__u32 mac1;
-	__u32 pad;
+	__u16 generation; /* of a balanced director: of its connections */
+	__u16 pad;
+	__u64 epoch; /* the whole of it, for user space */
+};
+
+/* the shares of a balanced director's servers, in the order of their turns */
+struct shares {
+	__u16 length; /* 0: no new connections */
+	__u8 turns[SHARES];
+};
+
+struct settings {
+	struct choice choices[DIRECTORS];
+	struct rule_set rules;
+	struct server servers[DIRECTORS * SERVERS_PER_DIRECTOR];
+	struct shares shares[DIRECTORS];
+	struct choice_record records[DIRECTORS];
 };
 
 /* ---- connections ---- */
@@ -132,8 +137,8 @@ struct server {
 
 /*
  * 64 bytes, one cache line. A slot is
- *   tag 63:40 | generation 39:24 | director 23:16 | server 15:12 | state 11:8 | seen 7:0
- * and byte k of tags is another byte of the hash of slot k's connection.
+ *   tag 63:44 | packets 43:40 | generation 39:24 | director 23:16 | server 15:12 | state 11:8 |
+ * seen 7:0 and byte k of tags is another byte of the hash of slot k's connection.
  */
 struct bucket {
 	__u64 slots[SLOTS];
@@ -160,10 +165,12 @@ struct tuple {
 	__be32 source, destination;
 	__be16 source_port, destination_port;
 	__u32 last_ack; /* host order: what the client expects next */
+	__u32 next;	/* host order: what its server expects next */
 };
 
 struct tuples {
-	struct tuple slots[SLOTS + 1];
+	struct tuple slots[SLOTS];
+	__u32 pad;
 };
 
 struct {
@@ -182,17 +189,62 @@ struct table {
 	__u32 pad;
 };
 
+/* ---- suspicion: what the daemon is told of the clients' half ---- */
+
+/* a client that has or had a connection to a service */
+struct client {
+	__be32 source, destination;
+	__be16 port; /* of the service */
+	__u16 pad;
+};
+
+#define CLIENTS 4096
+
+/* Instants are of CLOCK_MONOTONIC. */
+struct watch {
+	__u64 alive_ns;			/* the daemon was alive; written by it */
+	__u64 lost;			/* sightings that found no room */
+	__u64 trusted_ns[DIRECTORS];	/* until then no SYN is kept; written by the daemon */
+	__u64 told_ns[DIRECTORS];	/* a repetition was told last */
+	__u32 turn[DIRECTORS];		/* of a balanced director */
+	struct client clients[CLIENTS]; /* by hash; the newer one stays */
+};
+
+enum sighting_kind {
+	SIGHTING_REPEATED_SYN,
+	SIGHTING_REPEATED_DATA,
+	SIGHTING_RECONNECT, /* kept: it looks as if the client's connection just broke */
+	SIGHTING_HELD,	    /* kept: its director is on hold */
+};
+
+#define FRAME 192 /* bytes of a SYN that can be kept */
+
+struct sighting {
+	__u8 kind, director, server, pad;
+	__u32 iface;
+	__be32 source, destination;
+	__be16 source_port, destination_port;
+	__u32 length; /* of the frame; 0: it was not kept */
+	__u64 frame[FRAME / 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20); /* bytes: 4,500 kept SYNs */
+} sightings SEC(".maps");
+
 /*
  * All that user space writes at run time, and reads back from a pin after a
  * restart: one variable, so that it is one map (.bss), which both sides reach
- * without a helper call. Alignment keeps a director's first half in one line.
+ * without a helper call.
  */
 struct state {
-	struct director directors[DIRECTORS];
-	struct server servers[DIRECTORS * SERVERS_PER_DIRECTOR];
+	__u32 current; /* which of the settings, 0 or 1 */
+	__u32 pad[15];
+	struct settings settings[2];
 	struct table table;
-	__u64 pad[4];
-	struct rules rules;
+	__u64 pad1[3];
+	struct watch watch;
 };
 
 struct state shared __attribute__((aligned(64)));
@@ -258,6 +310,8 @@ struct exported {
 	enum condition condition;
 	enum choice_flags flags;
 	enum slot_state state;
+	enum sighting_kind sighting;
+	struct sighting seen;
 };
 const struct exported *const volatile exported = 0;
 

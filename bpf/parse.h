@@ -57,11 +57,11 @@ enum shape {
 struct packet {
 	__be32 source, destination;
 	__be16 source_port, destination_port;
-	__u32 ack; /* host order */
+	__u32 ack, seq; /* host order */
+	__u32 payload;	/* bytes of the TCP segment */
 	__u8 protocol;
 	__u8 icmp_type;
 	__u8 tcp_flags;
-	__u8 payload; /* the TCP segment carries data */
 	__u8 partial; /* its TCP checksum is still to be completed by a device */
 };
 
@@ -92,9 +92,12 @@ INLINE int is_common(void *data)
 
 INLINE void parse_tcp(struct packet *p, struct ipv4 *ip, struct tcp *tcp, __u32 header)
 {
+	__u32 headers = header + (tcp->offset >> 4) * 4, length = bpf_ntohs(ip->length);
+
 	p->tcp_flags = tcp->flags;
 	p->ack = bpf_ntohl(tcp->ack);
-	p->payload = bpf_ntohs(ip->length) > header + (tcp->offset >> 4) * 4;
+	p->seq = bpf_ntohl(tcp->seq);
+	p->payload = length > headers ? length - headers : 0;
 	/* A checksum that is not yet complete holds the pseudo header's sum. */
 	p->partial = tcp->checksum == (__be16)pseudo_sum(ip->source, ip->destination,
 							 bpf_ntohs(ip->length) - header);

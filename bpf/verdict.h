@@ -15,6 +15,8 @@ enum verdict {
 	VERDICT_DROP_NO_SERVER, /* ours, but the director has no active server */
 	VERDICT_DROP_OLD,	/* an old connection that meets silence */
 	VERDICT_DROP_MALFORMED, /* ours, but its headers make no sense */
+	VERDICT_HELD,		/* a SYN that is kept until its server was asked, or chosen */
+	VERDICT_DROP_HOLD,	/* its director is on hold */
 	VERDICTS,
 };
 

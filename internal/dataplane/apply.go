@@ -11,10 +11,14 @@ import (
 	"fairlead/internal/model"
 )
 
-// Apply reconciles the kernel with the desired value: first the choices of the
-// directors, then the rules that lead to them, then the attachments. What can
-// be applied is, whatever else fails; the errors come together. Applying the
-// same value again changes nothing.
+// trustAfterChange is how long the SYNs of a director go to a new server without
+// its being asked once more: it was chosen because it answers.
+const trustAfterChange = 200 * time.Millisecond
+
+// Apply reconciles the kernel with the desired value: the choices of the
+// directors and the rules that lead to them, all at once, then the attachments.
+// What can be applied is, whatever else fails; the errors come together.
+// Applying the same value again changes nothing.
 func (p *Plane) Apply(want model.Desired) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -23,18 +27,14 @@ func (p *Plane) Apply(want model.Desired) error {
 		return err
 	}
 	flips := p.flips
-	var errs []error
-	for _, d := range want.Directors {
-		errs = append(errs, p.applyDirector(d, at))
-	}
-	errs = append(errs, p.applyRules(want.Rules, at), p.reconcileLinks(want.Rules.Ifaces))
+	err = errors.Join(p.applySettings(want, at), p.reconcileLinks(want.Rules.Ifaces))
 	if p.flips != flips {
 		p.settling.Go(p.settleSoon)
 	}
-	return errors.Join(errs...)
+	return err
 }
 
-// Settle waits until no packet in flight can still see an older choice or rule.
+// Settle waits until no packet in flight can still see older settings.
 func (p *Plane) Settle() error {
 	p.mu.Lock()
 	flips := p.flips
@@ -55,66 +55,90 @@ func (p *Plane) settleSoon() {
 	}
 }
 
-// spare makes the copies that are not current safe to write: no packet in
-// flight can still read them.
-func (p *Plane) spare() error {
-	if p.settled == p.flips {
+// edit copies the settings in force, for a change.
+func (p *Plane) edit() *directorSettings {
+	next := new(directorSettings)
+	*next = *p.maps.settings()
+	return next
+}
+
+// enforce puts settings in force by a single store, if they differ. The copy
+// that they go into must be one that no packet in flight can still read.
+func (p *Plane) enforce(next *directorSettings) error {
+	if *next == *p.maps.settings() {
 		return nil
 	}
-	if err := gracePeriod(); err != nil {
-		return err
+	if p.settled != p.flips {
+		if err := gracePeriod(); err != nil {
+			return err
+		}
+		p.settled = p.flips
 	}
-	p.settled = p.flips
+	current := &p.maps.state.Current
+	*p.maps.copyOfSettings(1 - *current&1) = *next
+	atomic.StoreUint32(current, 1-*current&1)
+	p.flips++
 	return nil
 }
 
-// flip makes the spare copy the current one, by a single store.
-func (p *Plane) flip(current *uint32) {
-	atomic.StoreUint32(current, 1-*current&1)
-	p.flips++
+// applySettings brings the settings to the desired ones. A part that cannot be
+// applied stays as it is.
+func (p *Plane) applySettings(want model.Desired, at indices) error {
+	next := p.edit()
+	var errs []error
+	for _, d := range want.Directors {
+		errs = append(errs, p.setDirector(next, d, at))
+	}
+	rules, err := compileRules(want.Rules, at)
+	errs = append(errs, err)
+	var moved []move
+	if err == nil && next.Rules != rules {
+		next.Rules = rules
+		moved = p.moves(want, at)
+		for _, m := range moved {
+			next.Choices[m.to].Flags |= uint8(directorChoiceFlagsCHOICE_LOOKUP)
+		}
+	}
+	if err := p.enforce(next); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	p.carryOut(moved)
+	return errors.Join(errs...)
 }
 
-// applyDirector writes a director's servers, then its choice if it differs.
-func (p *Plane) applyDirector(want model.DesiredDirector, at indices) error {
+// setDirector sets a director's servers and its choice.
+func (p *Plane) setDirector(next *directorSettings, want model.DesiredDirector, at indices) error {
 	index := at.directors[want.Name]
 	for _, s := range want.Servers {
-		if !s.MAC.Known() || !want.Source.Known() {
-			continue
+		server := next.server(index, at.servers[model.ServerRef{Director: want.Name, Server: s.Name}])
+		if s.MAC.Known() && want.Source.Known() {
+			server.Mac0, server.Mac1 = macWords(s.MAC, want.Source)
 		}
-		mac0, mac1 := macWords(s.MAC, want.Source)
-		entry := &p.maps.state.Servers[int(index)*maxServers+int(at.servers[model.ServerRef{Director: want.Name, Server: s.Name}])]
-		atomic.StoreUint32(&entry.Mac1, mac1)
-		atomic.StoreUint64(&entry.Mac0, mac0)
+		server.Generation, server.Epoch = uint16(s.Epoch), s.Epoch
 	}
-	d := p.maps.director(index)
-	have, record := d.Choices[d.Current&1], d.Records[d.Current&1]
-	choice, next, err := nextChoice(have, record, want, at)
-	if err != nil || choice == have && next == record {
+	shares, err := sharesOf(want, at)
+	if err != nil {
 		return err
 	}
-	return p.exchangeChoice(d, choice, next)
-}
-
-// exchangeChoice makes a choice the current one of a director.
-func (p *Plane) exchangeChoice(d *directorDirector, choice directorChoice, record directorChoiceRecord) error {
-	if err := p.spare(); err != nil {
+	have, record := &next.Choices[index], &next.Records[index]
+	choice, made, err := nextChoice(*have, *record, want, at)
+	if err != nil {
 		return err
 	}
-	d.Choices[1-d.Current&1], d.Records[1-d.Current&1] = choice, record
-	p.flip(&d.Current)
+	if choice.Server != have.Server || choice.Generation != have.Generation {
+		p.trust(index, trustAfterChange)
+	}
+	*have, *record, next.Shares[index] = choice, made, shares
 	return nil
 }
 
 // nextChoice says what a director's choice must become. While the MAC of the
 // active server is unknown the present choice stands.
 func nextChoice(have directorChoice, record directorChoiceRecord, want model.DesiredDirector, at indices) (directorChoice, directorChoiceRecord, error) {
-	choice := directorChoice{Generation: uint16(want.Epoch)}
+	choice := directorChoice{Generation: uint16(want.Epoch), Flags: flagsOf(want)}
 	next := directorChoiceRecord{Epoch: want.Epoch, SinceNs: want.Since, Reason: uint8(want.Reason)}
 	if want.Addr.Is4() {
 		next.Server = be(want.Addr)
-	}
-	if want.Silent {
-		choice.Flags |= uint8(directorChoiceFlagsCHOICE_SILENT)
 	}
 	// Old connections may be left after a switch, and until Sweep finds none.
 	if record.Epoch != 0 && want.Epoch != record.Epoch {
@@ -122,20 +146,49 @@ func nextChoice(have directorChoice, record directorChoiceRecord, want model.Des
 	} else {
 		choice.Flags |= have.Flags & uint8(directorChoiceFlagsCHOICE_LOOKUP)
 	}
-	if want.Active == "" {
+	switch {
+	case want.Balanced && !want.Source.Known(), want.Active != "" && !want.Source.Known():
+		return have, record, fmt.Errorf("apply %s: the MAC address of the director's own interface is not known yet", nameOf(want))
+	case want.Balanced:
+		choice.Flags |= uint8(directorChoiceFlagsCHOICE_FORWARD)
+		choice.Flags &^= uint8(directorChoiceFlagsCHOICE_LOOKUP) // every server has its own epoch
 		choice.Mac0, choice.Mac1 = macWords(model.MAC{}, want.Source)
-		return choice, next, nil
+	case want.Active == "":
+		choice.Mac0, choice.Mac1 = macWords(model.MAC{}, want.Source)
+	case !want.MAC.Known():
+		return have, record, fmt.Errorf("apply %s: its MAC address is not known: it does not answer ARP", nameOf(want))
+	default:
+		choice.Flags |= uint8(directorChoiceFlagsCHOICE_FORWARD)
+		choice.Server = at.servers[model.ServerRef{Director: want.Name, Server: want.Active}]
+		choice.Mac0, choice.Mac1 = macWords(want.MAC, want.Source)
 	}
-	if !want.Source.Known() {
-		return have, record, fmt.Errorf("apply %s/%s: the MAC address of the director's own interface is not known yet", want.Name, want.Active)
-	}
-	if !want.MAC.Known() {
-		return have, record, fmt.Errorf("apply %s/%s: its MAC address is not known: it does not answer ARP", want.Name, want.Active)
-	}
-	choice.Flags |= uint8(directorChoiceFlagsCHOICE_FORWARD)
-	choice.Server = at.servers[model.ServerRef{Director: want.Name, Server: want.Active}]
-	choice.Mac0, choice.Mac1 = macWords(want.MAC, want.Source)
 	return choice, next, nil
+}
+
+func nameOf(want model.DesiredDirector) string {
+	if want.Active == "" {
+		return want.Name
+	}
+	return want.Name + "/" + want.Active
+}
+
+// flagsOf are the flags that follow from the desired value alone.
+func flagsOf(want model.DesiredDirector) uint8 {
+	var flags directorChoiceFlags
+	for _, f := range []struct {
+		set  bool
+		flag directorChoiceFlags
+	}{
+		{want.Silent, directorChoiceFlagsCHOICE_SILENT},
+		{want.Hold, directorChoiceFlagsCHOICE_HOLD},
+		{want.Watch, directorChoiceFlagsCHOICE_WATCH},
+		{want.Balanced, directorChoiceFlagsCHOICE_BALANCED},
+	} {
+		if f.set {
+			flags |= f.flag
+		}
+	}
+	return uint8(flags)
 }
 
 // macWords are the first twelve bytes of a frame, as the programme stores them.
@@ -144,28 +197,12 @@ func macWords(destination, source model.MAC) (mac0 uint64, mac1 uint32) {
 	return binary.NativeEndian.Uint64(frame), binary.NativeEndian.Uint32(frame[8:])
 }
 
-func (p *Plane) applyRules(want model.RuleSet, at indices) error {
-	set, err := compileRules(want, at)
-	if err != nil {
-		return err
-	}
-	rules := &p.maps.state.Rules
-	if *p.maps.ruleSet(int(rules.Current & 1)) == set {
-		return nil
-	}
-	moved := p.moves(want, at)
-	for _, m := range moved {
-		if err := p.lookUp(m.to); err != nil {
-			return err
-		}
-	}
-	if err := p.spare(); err != nil {
-		return err
-	}
-	*p.maps.ruleSet(int(1 - rules.Current&1)) = set
-	p.flip(&rules.Current)
-	p.carryOut(moved)
-	return nil
+// macs are the addresses that macWords made words of.
+func macs(mac0 uint64, mac1 uint32) (destination, source model.MAC) {
+	var frame [12]byte
+	binary.NativeEndian.PutUint64(frame[:], mac0)
+	binary.NativeEndian.PutUint32(frame[8:], mac1)
+	return model.MAC(frame[:6]), model.MAC(frame[6:])
 }
 
 // Applied reads back what the kernel holds.
@@ -178,22 +215,38 @@ func (p *Plane) Applied() (model.Applied, error) {
 			a.Ifaces[i.Name] = model.Attached{Mode: l.mode, Why: l.why}
 		}
 	}
-	a.VIPs = readVIPs(p.maps.ruleSet(int(p.maps.state.Rules.Current & 1)))
+	now := p.maps.settings()
+	a.VIPs = readVIPs(&now.Rules)
 	names := *p.names.Load()
 	for k, name := range names {
-		d := p.maps.director(uint8(k.index))
-		record := d.Records[d.Current&1]
-		if k.kind != kindDirector || record.Epoch == 0 {
-			continue
+		if k.kind == kindDirector && now.Records[k.index].Epoch != 0 {
+			a.Directors[name] = adopted(now, uint8(k.index), names)
 		}
-		adopted := model.Adopted{Epoch: record.Epoch, Reason: model.Reason(record.Reason), Since: time.Unix(0, record.SinceNs)}
-		if c := d.Choices[d.Current&1]; c.Flags&uint8(directorChoiceFlagsCHOICE_FORWARD) != 0 {
-			if record.Server != 0 {
-				adopted.Addr = unbe(record.Server)
-			}
-			adopted.Active = names[key{kindServer, uint8(k.index), uint16(c.Server)}]
-		}
-		a.Directors[name] = adopted
 	}
 	return a, nil
+}
+
+// adopted is a director's choice as the settings hold it.
+func adopted(now *directorSettings, index uint8, names map[key]string) model.Adopted {
+	record, choice := now.Records[index], now.Choices[index]
+	has := func(f directorChoiceFlags) bool { return choice.Flags&uint8(f) != 0 }
+	a := model.Adopted{
+		Epoch: record.Epoch, Reason: model.Reason(record.Reason), Since: time.Unix(0, record.SinceNs),
+		Hold: has(directorChoiceFlagsCHOICE_HOLD),
+	}
+	switch {
+	case has(directorChoiceFlagsCHOICE_BALANCED):
+		a.Servers = map[string]uint64{}
+		for k, name := range names {
+			if k.kind == kindServer && k.director == index {
+				a.Servers[name] = now.server(index, uint8(k.index)).Epoch
+			}
+		}
+	case has(directorChoiceFlagsCHOICE_FORWARD):
+		if record.Server != 0 {
+			a.Addr = unbe(record.Server)
+		}
+		a.Active = names[key{kindServer, index, uint16(choice.Server)}]
+	}
+	return a
 }

@@ -39,9 +39,13 @@ type directorChoice struct {
 type directorChoiceFlags uint32
 
 const (
-	directorChoiceFlagsCHOICE_FORWARD directorChoiceFlags = 1
-	directorChoiceFlagsCHOICE_LOOKUP  directorChoiceFlags = 2
-	directorChoiceFlagsCHOICE_SILENT  directorChoiceFlags = 4
+	directorChoiceFlagsCHOICE_FORWARD  directorChoiceFlags = 1
+	directorChoiceFlagsCHOICE_LOOKUP   directorChoiceFlags = 2
+	directorChoiceFlagsCHOICE_SILENT   directorChoiceFlags = 4
+	directorChoiceFlagsCHOICE_HOLD     directorChoiceFlags = 8
+	directorChoiceFlagsCHOICE_WATCH    directorChoiceFlags = 16
+	directorChoiceFlagsCHOICE_BALANCED directorChoiceFlags = 32
+	directorChoiceFlagsCHOICE_CAREFUL  directorChoiceFlags = 42
 )
 
 type directorChoiceRecord struct {
@@ -68,16 +72,6 @@ type directorCounter struct {
 	_       structs.HostLayout
 	Packets uint64
 	Bytes   uint64
-}
-
-type directorDirector struct {
-	_       structs.HostLayout
-	Current uint32
-	Pad     uint32
-	Choices [2]directorChoice
-	Pad1    [3]uint64
-	Records [2]directorChoiceRecord
-	Pad2    [2]uint64
 }
 
 type directorName struct {
@@ -120,6 +114,54 @@ type directorRuleSet struct {
 	Rules      [1024]directorRule
 }
 
+type directorServer struct {
+	_          structs.HostLayout
+	Mac0       uint64
+	Mac1       uint32
+	Generation uint16
+	Pad        uint16
+	Epoch      uint64
+}
+
+type directorSettings struct {
+	_       structs.HostLayout
+	Choices [64]directorChoice
+	Rules   directorRuleSet
+	Servers [1024]directorServer
+	Shares  [64]directorShares
+	Records [64]directorChoiceRecord
+}
+
+type directorShares struct {
+	_      structs.HostLayout
+	Length uint16
+	Turns  [254]uint8
+}
+
+type directorSighting struct {
+	_               structs.HostLayout
+	Kind            uint8
+	Director        uint8
+	Server          uint8
+	Pad             uint8
+	Iface           uint32
+	Source          uint32
+	Destination     uint32
+	SourcePort      uint16
+	DestinationPort uint16
+	Length          uint32
+	Frame           [24]uint64
+}
+
+type directorSightingKind uint32
+
+const (
+	directorSightingKindSIGHTING_REPEATED_SYN  directorSightingKind = 0
+	directorSightingKindSIGHTING_REPEATED_DATA directorSightingKind = 1
+	directorSightingKindSIGHTING_RECONNECT     directorSightingKind = 2
+	directorSightingKindSIGHTING_HELD          directorSightingKind = 3
+)
+
 type directorSlotState uint32
 
 const (
@@ -129,12 +171,12 @@ const (
 )
 
 type directorState struct {
-	_         structs.HostLayout
-	Directors [64]struct {
+	_        structs.HostLayout
+	Current  uint32
+	Pad      [15]uint32
+	Settings [2]struct {
 		_       structs.HostLayout
-		Current uint32
-		Pad     uint32
-		Choices [2]struct {
+		Choices [64]struct {
 			_          structs.HostLayout
 			Mac0       uint64
 			Mac1       uint32
@@ -142,37 +184,7 @@ type directorState struct {
 			Server     uint8
 			Flags      uint8
 		}
-		Pad1    [3]uint64
-		Records [2]struct {
-			_       structs.HostLayout
-			Epoch   uint64
-			SinceNs int64
-			Reason  uint8
-			Pad     [3]uint8
-			Server  uint32
-		}
-		Pad2 [2]uint64
-	}
-	Servers [1024]struct {
-		_    structs.HostLayout
-		Mac0 uint64
-		Mac1 uint32
-		Pad  uint32
-	}
-	Table struct {
-		_       structs.HostLayout
-		Seed    uint64
-		Sampled uint64
-		Refused uint64
-		Mask    uint32
-		Pad     uint32
-	}
-	Pad   [4]uint64
-	Rules struct {
-		_       structs.HostLayout
-		Current uint32
-		Pad     [15]uint32
-		Sets    [2]struct {
+		Rules struct {
 			_          structs.HostLayout
 			Multiplier uint32
 			Pad        uint32
@@ -204,19 +216,66 @@ type directorState struct {
 				Pad             uint8
 			}
 		}
+		Servers [1024]struct {
+			_          structs.HostLayout
+			Mac0       uint64
+			Mac1       uint32
+			Generation uint16
+			Pad        uint16
+			Epoch      uint64
+		}
+		Shares [64]struct {
+			_      structs.HostLayout
+			Length uint16
+			Turns  [254]uint8
+		}
+		Records [64]struct {
+			_       structs.HostLayout
+			Epoch   uint64
+			SinceNs int64
+			Reason  uint8
+			Pad     [3]uint8
+			Server  uint32
+		}
+	}
+	Table struct {
+		_       structs.HostLayout
+		Seed    uint64
+		Sampled uint64
+		Refused uint64
+		Mask    uint32
+		Pad     uint32
+	}
+	Pad1  [3]uint64
+	Watch struct {
+		_         structs.HostLayout
+		AliveNs   uint64
+		Lost      uint64
+		TrustedNs [64]uint64
+		ToldNs    [64]uint64
+		Turn      [64]uint32
+		Clients   [4096]struct {
+			_           structs.HostLayout
+			Source      uint32
+			Destination uint32
+			Port        uint16
+			Pad         uint16
+		}
 	}
 }
 
 type directorTuples struct {
 	_     structs.HostLayout
-	Slots [8]struct {
+	Slots [7]struct {
 		_               structs.HostLayout
 		Source          uint32
 		Destination     uint32
 		SourcePort      uint16
 		DestinationPort uint16
 		LastAck         uint32
+		Next            uint32
 	}
+	Pad uint32
 }
 
 type directorVerdict uint32
@@ -230,7 +289,9 @@ const (
 	directorVerdictVERDICT_DROP_NO_SERVER directorVerdict = 5
 	directorVerdictVERDICT_DROP_OLD       directorVerdict = 6
 	directorVerdictVERDICT_DROP_MALFORMED directorVerdict = 7
-	directorVerdictVERDICTS               directorVerdict = 8
+	directorVerdictVERDICT_HELD           directorVerdict = 8
+	directorVerdictVERDICT_DROP_HOLD      directorVerdict = 9
+	directorVerdictVERDICTS               directorVerdict = 10
 )
 
 type directorVip struct {
@@ -250,6 +311,7 @@ const (
 	directorMapCaptures      = "captures"
 	directorMapCounters      = "counters"
 	directorMapNames         = "names"
+	directorMapSightings     = "sightings"
 	directorMapTuples        = "tuples"
 	directorProgFairleadPass = "fairlead_pass"
 	directorProgFairleadTc   = "fairlead_tc"
@@ -311,11 +373,12 @@ type directorProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorMapSpecs struct {
-	Buckets  *ebpf.MapSpec `ebpf:"buckets"`
-	Captures *ebpf.MapSpec `ebpf:"captures"`
-	Counters *ebpf.MapSpec `ebpf:"counters"`
-	Names    *ebpf.MapSpec `ebpf:"names"`
-	Tuples   *ebpf.MapSpec `ebpf:"tuples"`
+	Buckets   *ebpf.MapSpec `ebpf:"buckets"`
+	Captures  *ebpf.MapSpec `ebpf:"captures"`
+	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Names     *ebpf.MapSpec `ebpf:"names"`
+	Sightings *ebpf.MapSpec `ebpf:"sightings"`
+	Tuples    *ebpf.MapSpec `ebpf:"tuples"`
 }
 
 // directorVariableSpecs contains global variables before they are loaded into the kernel.
@@ -348,11 +411,12 @@ func (o *directorObjects) Close() error {
 //
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorMaps struct {
-	Buckets  *ebpf.Map `ebpf:"buckets"`
-	Captures *ebpf.Map `ebpf:"captures"`
-	Counters *ebpf.Map `ebpf:"counters"`
-	Names    *ebpf.Map `ebpf:"names"`
-	Tuples   *ebpf.Map `ebpf:"tuples"`
+	Buckets   *ebpf.Map `ebpf:"buckets"`
+	Captures  *ebpf.Map `ebpf:"captures"`
+	Counters  *ebpf.Map `ebpf:"counters"`
+	Names     *ebpf.Map `ebpf:"names"`
+	Sightings *ebpf.Map `ebpf:"sightings"`
+	Tuples    *ebpf.Map `ebpf:"tuples"`
 }
 
 func (m *directorMaps) Close() error {
@@ -361,6 +425,7 @@ func (m *directorMaps) Close() error {
 		m.Captures,
 		m.Counters,
 		m.Names,
+		m.Sightings,
 		m.Tuples,
 	)
 }

@@ -191,7 +191,7 @@ func (h hook) returns(verdict string) uint32 {
 	switch verdict {
 	case "pass":
 		return h.pass
-	case "drop-no-server", "drop-old", "drop-malformed":
+	case "drop-no-server", "drop-old", "drop-malformed", "held", "drop-hold":
 		return h.drop
 	}
 	return h.send

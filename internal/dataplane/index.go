@@ -126,12 +126,11 @@ func (p *Plane) forget(k key) error {
 	}
 	index := uint8(k.index)
 	p.maps.dropConnections(func(s slot) bool { return s.director() == index })
-	if err := p.spare(); err != nil {
+	next := p.edit()
+	next.Choices[index], next.Records[index], next.Shares[index] = directorChoice{}, directorChoiceRecord{}, directorShares{}
+	if err := p.enforce(next); err != nil {
 		return err
 	}
-	d := p.maps.director(index)
-	d.Choices[1-d.Current&1], d.Records[1-d.Current&1] = directorChoice{}, directorChoiceRecord{}
-	p.flip(&d.Current)
 	for old := range *p.names.Load() {
 		if old.kind != kindServer || old.director != index {
 			continue

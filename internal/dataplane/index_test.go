@@ -42,8 +42,8 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	if after := *p.names.Load(); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("the indices are %v, want %v", after, before)
 	}
-	for i, d := range p.maps.state.Directors[:2] {
-		if d.Choices[d.Current&1].Flags&uint8(directorChoiceFlagsCHOICE_LOOKUP) != 0 {
+	for i, d := range p.maps.settings().Choices[:2] {
+		if d.Flags&uint8(directorChoiceFlagsCHOICE_LOOKUP) != 0 {
 			t.Errorf("director %d looks connections up after a mere reload", i)
 		}
 	}
@@ -107,9 +107,9 @@ func TestReusedIndices(t *testing.T) {
 	if len(traffic.Conns) != maxDirectors*2 {
 		t.Errorf("%d servers are shown, want %d", len(traffic.Conns), maxDirectors*2)
 	}
-	d := p.maps.state.Directors[0]
-	if d.Choices[d.Current&1].Flags != uint8(directorChoiceFlagsCHOICE_FORWARD) {
-		t.Errorf("a new director begins with flags %d", d.Choices[d.Current&1].Flags)
+	d := p.maps.settings().Choices[0]
+	if d.Flags != uint8(directorChoiceFlagsCHOICE_FORWARD) {
+		t.Errorf("a new director begins with flags %d", d.Flags)
 	}
 	hooks[0].run(t, p, syn)
 	if got := table(p); got != "s1b" {

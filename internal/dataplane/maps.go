@@ -10,6 +10,7 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -27,6 +28,7 @@ var pinned = []struct{ object, file string }{
 	{directorMapTuples, "tuples"},
 	{directorMapCounters, "counters"},
 	{directorMapCaptures, "captures"},
+	{directorMapSightings, "sightings"},
 	{directorMapNames, "names"},
 }
 
@@ -62,10 +64,10 @@ func openMaps(dir string, connections int) (tables, error) {
 	return m, nil
 }
 
-// bucketsFor returns a power of two that keeps the table at most 70 % full: that
-// is 39 to 78 bytes for a connection.
+// bucketsFor returns a power of two that keeps the table at most 75 % full: that
+// is 40 to 80 bytes for a connection.
 func bucketsFor(connections int) uint32 {
-	want := max(connections*10/7/slots+1, 64)
+	want := max(connections*4/3/slots+1, 64)
 	return 1 << bits.Len32(uint32(want-1))
 }
 
@@ -120,8 +122,8 @@ func newMaps(connections int) (tables, error) {
 	}
 	m.state.Table.Seed = binary.NativeEndian.Uint64(seed[:])
 	m.state.Table.Mask = n - 1
-	for i := range m.state.Rules.Sets {
-		*m.ruleSet(i) = emptyRuleSet()
+	for i := range m.state.Settings {
+		m.copyOfSettings(uint32(i)).Rules = emptyRuleSet()
 	}
 	return m, nil
 }
@@ -165,14 +167,30 @@ func (m tables) replace(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	return with
 }
 
-// The generated state holds unnamed types; these give them their names.
+// The generated state holds an unnamed type; this gives it its name.
 
-func (m tables) director(i uint8) *directorDirector {
-	return (*directorDirector)(unsafe.Pointer(&m.state.Directors[int(i)%maxDirectors]))
+func (m tables) copyOfSettings(i uint32) *directorSettings {
+	return (*directorSettings)(unsafe.Pointer(&m.state.Settings[i&1]))
 }
 
-func (m tables) ruleSet(i int) *directorRuleSet {
-	return (*directorRuleSet)(unsafe.Pointer(&m.state.Rules.Sets[i]))
+// settings are those in force.
+func (m tables) settings() *directorSettings {
+	return m.copyOfSettings(atomic.LoadUint32(&m.state.Current))
+}
+
+// server is a server of a director.
+func (s *directorSettings) server(director, server uint8) *directorServer {
+	return &s.Servers[int(director)%maxDirectors*maxServers+int(server)%maxServers]
+}
+
+// generation is that of the connections of a server, in force.
+func (m tables) generation(director, server uint8) uint16 {
+	now := m.settings()
+	choice := now.Choices[int(director)%maxDirectors]
+	if choice.Flags&uint8(directorChoiceFlagsCHOICE_BALANCED) != 0 {
+		return now.server(director, server).Generation
+	}
+	return choice.Generation
 }
 
 // Close unmaps and closes; pins stay.

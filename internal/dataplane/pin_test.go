@@ -124,7 +124,7 @@ func TestAdopt(t *testing.T) {
 		forwarded(t, p, 1)
 		before, known := applied(t, p), table(p)
 		wantAdopted := model.Adopted{Active: "nfs-02", Addr: netip.MustParseAddr("192.168.10.101"), Epoch: 2, Reason: model.ReasonFailed, Since: time.Unix(0, 123456789)}
-		if got := before.Directors["nfs"]; got != wantAdopted {
+		if got := before.Directors["nfs"]; !reflect.DeepEqual(got, wantAdopted) {
 			t.Errorf("applied %+v, want %+v", got, wantAdopted)
 		}
 		if got := before.Ifaces["eth0"]; got.Mode != model.AttachTCX || got.Why != "a veth interface: keeps large GSO frames whole" {

@@ -15,7 +15,7 @@ const (
 	rulesInSet    = len(directorRuleSet{}.Rules)
 	rulesPerVIP   = 16
 	maxFlows      = 256 // index 0 is "no flow"
-	maxDirectors  = len(directorState{}.Directors)
+	maxDirectors  = len(directorSettings{}.Choices)
 	maxServers    = 16 // of a director
 	counterColumn = 16 // of the first server; the verdicts stand before
 	columns       = counterColumn + maxServers

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/netip"
 	"sync/atomic"
+	"unsafe"
 
 	"fairlead/internal/model"
 )
@@ -19,8 +20,9 @@ func (s slot) server() uint8      { return uint8(s>>12) & 0xf }
 func (s slot) is(state directorSlotState) bool {
 	return s>>8&0xf&slot(state) != 0
 }
-func (s slot) used() bool  { return s.is(directorSlotStateSLOT_USED) }
-func (s slot) ended() bool { return s.is(directorSlotStateSLOT_ENDED) }
+func (s slot) packets() int { return int(s>>40) & model.MostPackets }
+func (s slot) used() bool   { return s.is(directorSlotStateSLOT_USED) }
+func (s slot) ended() bool  { return s.is(directorSlotStateSLOT_ENDED) }
 
 // place is where a slot lies.
 type place struct{ bucket, slot int }
@@ -49,17 +51,16 @@ func (m tables) dropConnections(condition func(slot) bool) {
 	}
 }
 
-// old tells whether a connection is of an epoch before its director's.
+// old tells whether a connection is of an epoch before its server's.
 func (m tables) old(s slot) bool {
-	d := m.director(s.director())
-	return s.generation() != d.Choices[atomic.LoadUint32(&d.Current)&1].Generation
+	return s.generation() != m.generation(s.director(), s.server())
 }
 
 // Connections walks the connection table. It may be slow: it does not hold up
 // anything else.
 func (p *Plane) Connections() iter.Seq[model.Connection] {
 	return func(yield func(model.Connection) bool) {
-		names := *p.names.Load()
+		names, now := *p.names.Load(), p.maps.settings()
 		for at, s := range p.maps.all() {
 			t := p.maps.tuples[at.bucket].Slots[at.slot]
 			c := model.Connection{
@@ -71,6 +72,11 @@ func (p *Plane) Connections() iter.Seq[model.Connection] {
 				Ended:    s.ended(),
 				LastAck:  t.LastAck,
 				HasAck:   s.is(directorSlotStateSLOT_ACKED),
+				Next:     t.Next,
+				Packets:  s.packets(),
+			}
+			if server := now.server(s.director(), s.server()); server.Mac0 != 0 {
+				c.ServerMAC, c.SourceMAC = macs(server.Mac0, server.Mac1)
 			}
 			if !yield(c) {
 				return
@@ -91,28 +97,22 @@ func swap16(v uint16) uint16 {
 func (p *Plane) Sweep(director string) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	index := -1
-	for k, name := range *p.names.Load() {
-		if k.kind == kindDirector && name == director {
-			index = int(k.index)
-		}
-	}
-	if index < 0 {
+	index := directorIndex(*p.names.Load(), director)
+	if int(index) >= maxDirectors {
 		return 0, fmt.Errorf("sweep %s: the data plane does not know this director", director)
 	}
 	left := 0
 	for _, s := range p.maps.all() {
-		if int(s.director()) == index && !s.ended() && p.maps.old(s) {
+		if s.director() == index && !s.ended() && p.maps.old(s) {
 			left++
 		}
 	}
-	d := p.maps.director(uint8(index))
-	choice := d.Choices[d.Current&1]
-	if left > 0 || choice.Flags&uint8(directorChoiceFlagsCHOICE_LOOKUP) == 0 {
+	if left > 0 {
 		return left, nil
 	}
-	choice.Flags &^= uint8(directorChoiceFlagsCHOICE_LOOKUP)
-	return 0, p.exchangeChoice(d, choice, d.Records[d.Current&1])
+	next := p.edit()
+	next.Choices[index].Flags &^= uint8(directorChoiceFlagsCHOICE_LOOKUP)
+	return 0, p.enforce(next)
 }
 
 // tableStatus is how full the table is.
@@ -120,7 +120,7 @@ func (m tables) tableStatus() model.TableStatus {
 	n := uint64(len(m.buckets))
 	return model.TableStatus{
 		Size:    n * uint64(slots),
-		Bytes:   n * (64 + 128),
+		Bytes:   n * uint64(unsafe.Sizeof(directorBucket{})+unsafe.Sizeof(directorTuples{})),
 		Refused: atomic.LoadUint64(&m.state.Table.Refused),
 	}
 }

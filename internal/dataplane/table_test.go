@@ -71,7 +71,8 @@ func TestManyConnections(t *testing.T) {
 	}
 	vip := netip.AddrPortFrom(vipAddr, 2049)
 	for i := range n {
-		want := model.Connection{Client: client(i), VIP: vip, Director: "nfs", Server: "nfs-01"}
+		want := model.Connection{Client: client(i), VIP: vip, Director: "nfs", Server: "nfs-01", Next: 1, Packets: 1,
+			ServerMAC: serverMAC1, SourceMAC: directorMAC}
 		if got := all[client(i)]; got != want {
 			t.Fatalf("connection %d is %+v, want %+v", i, got, want)
 		}

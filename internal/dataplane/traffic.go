@@ -3,6 +3,7 @@ package dataplane
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"fairlead/internal/model"
 )
@@ -17,6 +18,8 @@ var verdictNames = [...]string{
 	directorVerdictVERDICT_DROP_NO_SERVER: "drop-no-server",
 	directorVerdictVERDICT_DROP_OLD:       "drop-old",
 	directorVerdictVERDICT_DROP_MALFORMED: "drop-malformed",
+	directorVerdictVERDICT_HELD:           "held",
+	directorVerdictVERDICT_DROP_HOLD:      "drop-hold",
 }
 
 // Traffic reads the counters and walks the connection table.
@@ -28,6 +31,7 @@ func (p *Plane) Traffic() (model.Traffic, error) {
 		Servers:  map[model.ServerRef]model.Counter{},
 		Conns:    map[model.ServerRef]model.ConnCount{},
 		Table:    p.maps.tableStatus(),
+		Lost:     atomic.LoadUint64(&p.maps.state.Watch.Lost),
 	}
 	if err := p.addFlow(&t, names, 0, "", ""); err != nil {
 		return t, err

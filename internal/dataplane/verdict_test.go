@@ -82,6 +82,13 @@ var (
 		apply(t, p, d)
 	}}
 
+	onHold = situation{"on hold", func(t testing.TB, p *Plane, h hook) {
+		known.build(t, p, h)
+		d := note()
+		d.Directors[0].Hold = true
+		apply(t, p, d)
+	}}
+
 	nothing = situation{"nothing applied", func(t testing.TB, p *Plane, h hook) {}}
 )
 
@@ -248,7 +255,7 @@ func completed(frame []byte) []byte {
 }
 
 func TestVerdicts(t *testing.T) {
-	for _, cases := range [][]verdictCase{passCases(t), forwardCases(t), oldCases(t), connectionCases(t), arpCases(), dropCases(t)} {
+	for _, cases := range [][]verdictCase{passCases(t), forwardCases(t), oldCases(t), holdCases(t), connectionCases(t), arpCases(), dropCases(t)} {
 		for _, c := range cases {
 			for _, h := range hooks {
 				t.Run(c.verdict+"/"+c.in.name+"/"+c.name+"/"+h.name, func(t *testing.T) {
@@ -365,13 +372,17 @@ func oldCases(t testing.TB) []verdictCase {
 		{"with IP options", func(s *frameSpec) { s.options = 12; s.payload = 9 }},
 		{"with TCP options", func(s *frameSpec) { s.tcpOptions = 12 }},
 		{"a first fragment", func(s *frameSpec) { s.fragment = 0x2000; s.payload = 80 }},
-		{"FIN", func(s *frameSpec) { s.flags |= finFlag }},
+		{"FIN with data", func(s *frameSpec) { s.flags |= finFlag; s.payload = 5 }},
 		{"SYN and ACK", func(s *frameSpec) { s.flags |= synFlag }},
 		{"acknowledging 0", func(s *frameSpec) { s.ack = 0 }},
 	} {
 		s := ack
 		vary.f(&s)
-		reset(vary.name, s.bytes(t), s.ack)
+		tableAfter := old
+		if s.flags&finFlag != 0 {
+			tableAfter = ended
+		}
+		cases = append(cases, verdictCase{name: vary.name, in: after, frame: s.bytes(t), verdict: "reset", reset: s.ack, flow: true, table: tableAfter})
 	}
 	padded := append(ack.bytes(t), 0, 0, 0, 0, 0, 0)
 	reset("padded to Ethernet's minimum", padded, ack.ack)
@@ -395,12 +406,28 @@ func oldCases(t testing.TB) []verdictCase {
 	drop("RST", afterUnknownMAC, rst, ended)
 	drop("ACK", afterSilent, ack, old)
 	drop("ACK of a stranger", afterSilent, unknown, old)
-	for _, s := range []frameSpec{rst, rstAck} {
+	fin := ack
+	fin.flags |= finFlag
+	for _, s := range []frameSpec{rst, rstAck, fin} {
 		for _, in := range []situation{after, afterSilent} {
 			f := s.bytes(t)
-			cases = append(cases, verdictCase{name: fmt.Sprintf("RST, flags %#x", s.flags), in: in, frame: f, verdict: "forward-old",
+			cases = append(cases, verdictCase{name: fmt.Sprintf("flags %#x", s.flags), in: in, frame: f, verdict: "forward-old",
 				out: sent(serverMAC1, f), flow: true, table: ended})
 		}
+	}
+	return cases
+}
+
+// holdCases: SYNs are kept, and what is known stays known.
+func holdCases(t testing.TB) []verdictCase {
+	const known = "nfs-01 ack 1000"
+	var cases []verdictCase
+	for _, s := range []frameSpec{{flags: synFlag}, {flags: synFlag, sport: 701}} {
+		cases = append(cases, verdictCase{name: fmt.Sprint("SYN of port ", s.sport), in: onHold, frame: s.bytes(t), verdict: "held", flow: true, table: known})
+	}
+	for _, s := range []frameSpec{{flags: ackFlag, ack: 3000, payload: 9}, {flags: rstFlag}, {flags: finFlag | ackFlag}, {flags: synFlag | ackFlag}, {proto: 17}, {proto: 1}, {fragment: 9}} {
+		cases = append(cases, verdictCase{name: fmt.Sprintf("protocol %d flags %#x", s.proto, s.flags), in: onHold, frame: s.bytes(t),
+			verdict: "drop-hold", flow: true, table: known})
 	}
 	return cases
 }
@@ -473,7 +500,7 @@ func TestVerdictNames(t *testing.T) {
 		t.Errorf("%d names for %d verdicts", len(verdictNames), directorVerdictVERDICTS)
 	}
 	reached := map[string]bool{}
-	for _, c := range slices.Concat(passCases(t), forwardCases(t), oldCases(t), arpCases(), dropCases(t)) {
+	for _, c := range slices.Concat(passCases(t), forwardCases(t), oldCases(t), holdCases(t), arpCases(), dropCases(t)) {
 		reached[c.verdict] = true
 	}
 	seen := map[string]bool{}
