@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +14,12 @@ type block struct{ lang, text string }
 
 func reference(t *testing.T) (text string, blocks []block) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", "configuration.md"))
+	return document(t, "reference/configuration.md")
+}
+
+func document(t *testing.T, name string) (text string, blocks []block) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +68,34 @@ func TestReferenceExamples(t *testing.T) {
 		t.Errorf("too few examples: %v", count)
 	}
 }
+
+// The guides' examples load without a word, and name options as they are.
+func TestGuides(t *testing.T) {
+	for name, least := range map[string]int{"how-to/fencing.md": 1, "how-to/failback.md": 0} {
+		text, blocks := document(t, name)
+		for _, b := range blocks {
+			if b.lang != "fairlead" {
+				continue
+			}
+			least--
+			if _, diags := Load([]Source{{name, []byte(b.text)}}); len(diags) > 0 {
+				t.Errorf("%v", diags)
+			}
+		}
+		if least > 0 {
+			t.Errorf("%s: no example", name)
+		}
+		for _, m := range regexp.MustCompile("`?(option [a-z]+[a-z0-9 ]*)[`\n]").FindAllStringSubmatch(text, -1) {
+			source := anyDirector + "  " + m[1] + "\n"
+			if _, diags := Load([]Source{{name, []byte(source)}}); Failed(diags) {
+				t.Errorf("%s: %v", name, diags)
+			}
+		}
+	}
+}
+
+// anyDirector is a director that a guide's line may be put into.
+const anyDirector = "director nfs\n  mode gateway\n  server nfs-01 192.168.10.100:2049\n"
 
 // The first example is the note's, and its canonical form as well.
 func TestReferenceStartsWithTheNote(t *testing.T) {
