@@ -77,9 +77,9 @@ INLINE int is_sample(void)
 {
 	__u64 now = bpf_jiffies64();
 
-	if (likely(shared.table.sampled == now))
+	if (likely(shared.sampled == now))
 		return 0;
-	shared.table.sampled = now;
+	shared.sampled = now;
 	return 1;
 }
 
@@ -300,28 +300,17 @@ INLINE __u32 xdp_length(struct xdp_md *ctx, void *data, void *end)
 	return end - data;
 }
 
-SEC("xdp.frags")
-int fairlead_xdp(struct xdp_md *ctx)
+/* A packet that is not common: parsed with care, and looked up. */
+static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 length = xdp_length(ctx, data, end), flow;
-	struct choice *choice = common(data, end, &flow);
+	__u32 length = multi_buffer ? bpf_xdp_get_buff_len(ctx) : end - data;
 	__u32 iface = ctx->ingress_ifindex;
-	enum verdict verdict;
 	struct packet p = {};
-	struct outcome o;
+	struct outcome o = direct(&p, data, end, iface);
+	enum verdict verdict = finish(&o, &p, data, end, iface, length);
 
-	if (likely(choice)) {
-		set_macs(data, choice->mac0, choice->mac1);
-		count(flow, server_column(choice->server), length);
-		copy_out(ctx, VERDICT_FORWARD, iface, length);
-		return XDP_TX;
-	}
-	o = direct(&p, data, end, iface);
-	verdict = finish(&o, &p, data, end, iface, length);
-	if (unlikely(verdict == VERDICT_RESET)) {
-		if (multi_buffer)
-			length = bpf_xdp_get_buff_len(ctx);
+	if (verdict == VERDICT_RESET) {
 		if (bpf_xdp_adjust_tail(ctx, (int)RESET_LENGTH - (int)length))
 			return XDP_DROP;
 		data = (void *)(long)ctx->data;
@@ -336,33 +325,35 @@ int fairlead_xdp(struct xdp_md *ctx)
 	return verdict >= VERDICT_DROP_NO_SERVER ? XDP_DROP : XDP_TX;
 }
 
+SEC("xdp.frags")
+int fairlead_xdp(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct choice *choice;
+	__u32 length, flow;
+
+	choice = common(data, end, &flow);
+	if (unlikely(!choice))
+		return careful_xdp(ctx);
+	set_macs(data, choice->mac0, choice->mac1);
+	length = xdp_length(ctx, data, end);
+	count(flow, server_column(choice->server), length);
+	copy_out(ctx, VERDICT_FORWARD, ctx->ingress_ifindex, length);
+	return XDP_TX;
+}
+
 #define TC_NEXT (-1) /* the next programme, in the end the stack */
 #define TC_DROP 2
 
-SEC("tcx/ingress")
-int fairlead_tc(struct __sk_buff *skb)
+static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 {
-	__u32 flow, iface = skb->ifindex;
-	struct packet p = {};
-
-	/* headers may lie in a fragment of a large frame */
-	if (skb->data_end - skb->data < RESET_LENGTH && skb->len >= RESET_LENGTH)
-		bpf_skb_pull_data(skb, RESET_LENGTH);
-
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct choice *choice = common(data, end, &flow);
-	enum verdict verdict;
-	struct outcome o;
+	__u32 iface = skb->ifindex;
+	struct packet p = {};
+	struct outcome o = direct(&p, data, end, iface);
+	enum verdict verdict = finish(&o, &p, data, end, iface, skb->len);
 
-	if (likely(choice)) {
-		set_macs(data, choice->mac0, choice->mac1);
-		count(flow, server_column(choice->server), skb->len);
-		copy_out(skb, VERDICT_FORWARD, iface, skb->len);
-		return bpf_redirect(iface, 0);
-	}
-	o = direct(&p, data, end, iface);
-	verdict = finish(&o, &p, data, end, iface, skb->len);
-	if (unlikely(verdict == VERDICT_RESET)) {
+	if (verdict == VERDICT_RESET) {
 		if (bpf_skb_change_tail(skb, RESET_LENGTH, 0))
 			return TC_DROP;
 		data = (void *)(long)skb->data;
@@ -374,6 +365,26 @@ int fairlead_tc(struct __sk_buff *skb)
 	if (verdict == VERDICT_PASS)
 		return TC_NEXT;
 	return verdict >= VERDICT_DROP_NO_SERVER ? TC_DROP : bpf_redirect(iface, 0);
+}
+
+SEC("tcx/ingress")
+int fairlead_tc(struct __sk_buff *skb)
+{
+	__u32 flow, iface = skb->ifindex;
+
+	/* headers may lie in a fragment of a large frame */
+	if (skb->data_end - skb->data < RESET_LENGTH && skb->len >= RESET_LENGTH)
+		bpf_skb_pull_data(skb, RESET_LENGTH);
+
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct choice *choice = common(data, end, &flow);
+
+	if (unlikely(!choice))
+		return careful_tc(skb);
+	set_macs(data, choice->mac0, choice->mac1);
+	count(flow, server_column(choice->server), skb->len);
+	copy_out(skb, VERDICT_FORWARD, iface, skb->len);
+	return bpf_redirect(iface, 0);
 }
 
 /* For the far end of a veth, which must have a programme for XDP_TX to arrive. */

@@ -183,7 +183,6 @@ struct {
 
 struct table {
 	__u64 seed;    /* of the hash; lives as long as the connections */
-	__u64 sampled; /* jiffy in which a packet was last looked at */
 	__u64 refused; /* connections that found no room */
 	__u32 mask;    /* buckets - 1 */
 	__u32 pad;
@@ -240,10 +239,11 @@ struct {
  */
 struct state {
 	__u32 current; /* which of the settings, 0 or 1 */
-	__u32 pad[15];
+	__u32 pad;
+	__u64 sampled; /* jiffy in which a packet was last looked at */
+	__u64 pad1[6];
 	struct settings settings[2];
 	struct table table;
-	__u64 pad1[3];
 	struct watch watch;
 };
 

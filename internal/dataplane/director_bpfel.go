@@ -173,7 +173,9 @@ const (
 type directorState struct {
 	_        structs.HostLayout
 	Current  uint32
-	Pad      [15]uint32
+	Pad      uint32
+	Sampled  uint64
+	Pad1     [6]uint64
 	Settings [2]struct {
 		_       structs.HostLayout
 		Choices [64]struct {
@@ -241,12 +243,10 @@ type directorState struct {
 	Table struct {
 		_       structs.HostLayout
 		Seed    uint64
-		Sampled uint64
 		Refused uint64
 		Mask    uint32
 		Pad     uint32
 	}
-	Pad1  [3]uint64
 	Watch struct {
 		_         structs.HostLayout
 		AliveNs   uint64

@@ -212,7 +212,7 @@ func (h hook) run(t testing.TB, p *Plane, frame []byte) (result uint32, out []by
 // asked.
 func (h hook) runLookedAt(t testing.TB, p *Plane, frame []byte) (result uint32, out []byte) {
 	t.Helper()
-	p.maps.state.Table.Sampled = 0
+	p.maps.state.Sampled = 0
 	return h.run(t, p, frame)
 }
 
