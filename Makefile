@@ -4,8 +4,9 @@
 # make test       all tests, as root; `sh scripts/test` installs what they need
 # make bench      what the data plane costs; as root
 # make lab        the whole diagram on this machine; as root
+# make lab-all    every fault, with the note's own check; as root
 
-.PHONY: build generate check test bench lab
+.PHONY: build generate check test bench lab lab-all
 .PHONY: check-format check-vet check-lint check-generated check-modules check-layout
 .PHONY: test-fuzz test-race test-kernel
 
@@ -64,3 +65,14 @@ bench:
 
 lab:
 	go run ./cmd/fairlead lab
+
+# All runs are done, also after one that did not pass.
+FAULTS = kill link blackhole hang planned failback double flap crash gone
+
+lab-all: build
+	@failed=; run() { echo "== fairlead lab $$*"; ./fairlead lab "$$@" || failed="$$failed, $$*"; }; \
+	for fault in $(FAULTS); do run --fault $$fault; done; \
+	for fault in kill link blackhole planned failback double; do run --fault $$fault --nfs ganesha; done; \
+	for xdp in generic tcx; do run --fault link --xdp $$xdp; run --fault failback --xdp $$xdp; done; \
+	run --fault planned --xdp generic --crowd 100000; \
+	[ -z "$$failed" ] || { echo "did not pass: $${failed#, }"; exit 1; }

@@ -51,6 +51,7 @@ type commands struct {
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	LabServer labServerCommand `cmd:"" hidden:""`
+	LabCrowd  labCrowdCommand  `cmd:"" hidden:""`
 }
 
 const description = `A layer-4 director with Direct Server Return, made for NFS that outlives its server.

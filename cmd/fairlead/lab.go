@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 
 	"fairlead/examples"
 	"fairlead/internal/dataplane"
 	"fairlead/internal/lab"
+	"fairlead/internal/lab/crowd"
 	"fairlead/internal/lab/outcome"
 	"fairlead/internal/nfsd"
 )
@@ -21,6 +24,7 @@ type labCommand struct {
 	XDP   string          `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`
 	JSON  bool            `name:"json" help:"Print the result as one JSON object."`
 	Keep  bool            `help:"Stay up until Ctrl-C, and print how to look around."`
+	Crowd int             `placeholder:"N" help:"Hold so many idle connections, too, and see that each is reset by the switch."`
 	Split bool            `help:"Send some of the clients' data to both servers, on purpose: the lab must notice and fail."`
 }
 
@@ -32,7 +36,7 @@ func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
 		return err
 	}
 	options := lab.Options{
-		Fault: c.Fault, NFS: c.NFS, Check: c.Check, JSON: c.JSON, Keep: c.Keep, Split: c.Split,
+		Fault: c.Fault, NFS: c.NFS, Check: c.Check, JSON: c.JSON, Keep: c.Keep, Split: c.Split, Crowd: c.Crowd,
 		AttachPass: dataplane.AttachPass,
 	}
 	if err := options.XDP.UnmarshalText([]byte(c.XDP)); err != nil {
@@ -84,4 +88,16 @@ type labServerCommand struct {
 func (c *labServerCommand) Run(ctx context.Context, env *surroundings) error {
 	log := slog.New(slog.NewTextHandler(env.err, nil))
 	return nfsd.Serve(ctx, nfsd.Options{Root: c.Root, Export: c.Export, Listen: c.Listen, Portmap: c.Portmap}, log)
+}
+
+// labCrowdCommand is a process of the lab, not a command for people.
+type labCrowdCommand struct {
+	Service     netip.AddrPort `required:"" help:"Whom to connect to."`
+	Local       netip.Addr     `required:"" help:"Where to connect from."`
+	Connections int            `required:"" help:"How many connections to hold."`
+}
+
+func (c *labCrowdCommand) Run(ctx context.Context, env *surroundings) error {
+	out := json.NewEncoder(env.out)
+	return crowd.Run(ctx, c.Service, c.Local, c.Connections, func(s crowd.Seen) error { return out.Encode(s) })
 }

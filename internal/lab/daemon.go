@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"strconv"
 	"time"
 
 	"fairlead/internal/control"
@@ -21,8 +22,12 @@ func (s *site) startDirector(ctx context.Context) error { return s.launch(ctx, f
 // status is objected to.
 func (s *site) launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) (err error) {
 	s.control = control.NewClient(s.socket())
-	s.daemon, err = s.start(s.director, exec.Command(s.opts.Program, "run", "-f", s.config(),
-		"--socket", s.socket(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String()))
+	cmd := exec.Command(s.opts.Program, "run", "-f", s.config(),
+		"--socket", s.socket(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String())
+	if s.opts.Crowd > 0 {
+		cmd.Args = append(cmd.Args, "--connections", strconv.Itoa(s.opts.Crowd+crowdMore))
+	}
+	s.daemon, err = s.start(s.director, cmd)
 	if err != nil {
 		return err
 	}
@@ -94,6 +99,9 @@ func (s *site) await(ctx context.Context, limit time.Duration, objection func(mo
 		}
 	}
 }
+
+// crowdMore is the room in the director's table beside a crowd.
+const crowdMore = 10_000
 
 func directorOf(st model.Status) (model.DirectorStatus, error) {
 	for _, d := range st.Directors {

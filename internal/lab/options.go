@@ -28,6 +28,8 @@ type Options struct {
 	// Split sends copies of some clients' data to the other server, too: the
 	// witness must see that, and the run must not pass.
 	Split bool
+	// Crowd is the number of idle connections beside the client's work.
+	Crowd int
 
 	// Config is the director's configuration: file name to text.
 	Config map[string]string

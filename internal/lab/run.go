@@ -68,6 +68,8 @@ type run struct {
 	load   *workload.Load
 	cables *cables
 	mirror *mirror
+	throng *throng // nil: there is none
+	used   use     // by the director before the fault
 	m      outcome.Measured
 	turns  []witness.Turn
 	first  uint64 // epoch of the director before the first fault
@@ -133,6 +135,12 @@ func (r *run) experiment(ctx context.Context) (err error) {
 		return err
 	}
 	defer r.cables.end() // of a run that failed
+	if r.opts.Crowd > 0 {
+		if err := r.gatherCrowd(ctx); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, r.throng.close()) }()
+	}
 	if r.load, err = r.site.load(ctx, vip); err != nil {
 		return err
 	}
@@ -167,7 +175,11 @@ func (r *run) phases(ctx context.Context) error {
 	}
 	did := r.load.Between(r.m.Begun, clock.Now())
 	r.line("%d operations, %s so far", did.Operations, outcome.Mebibytes(did.Bytes))
-	err := scripts[r.opts.Fault](r, ctx)
+	var err error
+	if r.used, err = useOf(r.site.daemon.PID()); err != nil {
+		return err
+	}
+	err = scripts[r.opts.Fault](r, ctx)
 	if errors.Is(err, errStuck) {
 		return nil // the verdict finds out what is missing
 	}

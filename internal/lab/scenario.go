@@ -197,6 +197,11 @@ func (r *run) switched(ctx context.Context, t outcome.Turn, limit time.Duration)
 	if sw.AppliedMono == 0 {
 		return errStuck
 	}
+	if len(r.m.Turns) == 1 && r.throng != nil {
+		if err := r.crowdReset(ctx, clock.Instant(sw.DecidedMono)); err != nil {
+			return err
+		}
+	}
 	return r.goOn(ctx, clock.Instant(sw.AppliedMono))
 }
 

@@ -137,14 +137,18 @@ func (s *site) makeHosts(context.Context) (err error) {
 	return err
 }
 
-// start starts a programme on a host; what it prints goes to a file.
-func (s *site) start(h *topology.Host, cmd *exec.Cmd) (*topology.Process, error) {
+// start starts a programme on a host; what it prints goes to a file, or what it
+// prints on its standard output to another one.
+func (s *site) start(h *topology.Host, cmd *exec.Cmd, stdout ...*os.File) (*topology.Process, error) {
 	out, err := os.OpenFile(s.log(h), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", h.Name, err)
 	}
 	defer out.Close() // the process has its own descriptor
 	cmd.Stdout, cmd.Stderr = out, out
+	if len(stdout) > 0 {
+		cmd.Stdout = stdout[0]
+	}
 	cmd.Env = append(os.Environ(), insideVar+"=1")
 	return h.Start(cmd)
 }

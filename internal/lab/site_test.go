@@ -3,10 +3,12 @@ package lab
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -21,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/crowd"
 	"fairlead/internal/lab/outcome"
 	"fairlead/internal/model"
 	"fairlead/internal/nfs"
@@ -38,6 +41,8 @@ func TestMain(m *testing.M) {
 	switch role {
 	case "lab-server":
 		err = labServer(os.Args[2:])
+	case "lab-crowd":
+		err = labCrowd(os.Args[2:])
 	case "run":
 		err = runFake(os.Args[2:])
 	case "lab-leftover":
@@ -92,6 +97,21 @@ func labServer(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	return nfsd.Serve(ctx, o, slog.Default())
+}
+
+func labCrowd(args []string) error {
+	f := flag.NewFlagSet("lab-crowd", flag.ContinueOnError)
+	var service netip.AddrPort
+	var local netip.Addr
+	f.TextVar(&service, "service", netip.AddrPort{}, "")
+	f.TextVar(&local, "local", netip.Addr{}, "")
+	connections := f.Int("connections", 0, "")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	return crowd.Run(ctx, service, local, *connections, func(s crowd.Seen) error { return json.NewEncoder(os.Stdout).Encode(s) })
 }
 
 // TestSite builds the diagram without a director, works on nfs-01's own address,

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/vishvananda/netlink"
 
@@ -21,6 +22,11 @@ type Host struct {
 // nothing else. What f starts does not run there, except for processes; but a
 // socket that f opens stays in the namespace for ever.
 func (h *Host) Do(f func() error) error { return h.do(f) }
+
+// Address gives the host's interface one more address.
+func (h *Host) Address(p netip.Prefix) error {
+	return h.Do(func() error { return address(HostIface, p) })
+}
 
 // Cut breaks the cable: the host loses its carrier.
 func (h *Host) Cut() error {

@@ -13,6 +13,7 @@ const (
 	slack     = 250 * time.Millisecond
 	idleGoal  = 50 * time.Millisecond
 	stallGoal = 50 * time.Millisecond
+	crowdGoal = time.Second
 )
 
 // reasons collects what is not as it should be.
@@ -42,6 +43,7 @@ func (m Measured) judge(r Result) (bad reasons) {
 	bad.when(!workload.Volume{Operations: r.OperationsAfter, Bytes: r.BytesAfter}.Reaches(Required), "too little was done after it")
 	m.judgeCables(&bad, r)
 	m.judgeSwitches(&bad, r)
+	m.judgeCrowd(&bad)
 	bad.wrong = append(bad.wrong, m.Wrong...)
 	return bad
 }
@@ -59,6 +61,18 @@ func (m Measured) judgeCables(bad *reasons, r Result) {
 		seen := i < len(r.CapturedData) && r.CapturedData[i] > 0
 		bad.when(used[name] && !seen, "the witness saw no clients' data on %s", name)
 	}
+}
+
+// judgeCrowd is about the idle connections.
+func (m Measured) judgeCrowd(bad *reasons) {
+	c := m.Crowd
+	if c == nil {
+		return
+	}
+	bad.when(c.Before != c.Asked, "the crowd had %d connections, not %d", c.Before, c.Asked)
+	bad.when(c.Reset != c.Asked, "%d of the crowd's connections were reset, not %d", c.Reset, c.Asked)
+	bad.when(c.After > 0, "%d of the crowd's connections still stand", c.After)
+	bad.whenLate(c.Last != nil && c.Last.duration() > crowdGoal, "the last of the crowd was reset later than %v after the decision", crowdGoal)
 }
 
 // judgeSwitches is about the switches that the scenario wants.
@@ -93,10 +107,19 @@ func (m Measured) judgeSwitch(bad *reasons, f Figures) {
 	if *f.Backoff > 0 || f.To == Second && m.ownEnd() {
 		return // the dead server's kernel ended the connections, and refused clients
 	}
+	limit := m.patience()
 	bad.when(f.IdleReset == nil || f.IdleEnd != "reset", "the idle connection was not reset by the switch: %s", f.IdleEnd)
-	bad.whenLate(f.IdleReset != nil && f.IdleReset.duration() > slack, "the idle connection was reset later than %v after the decision", slack)
+	bad.whenLate(f.IdleReset != nil && f.IdleReset.duration() > limit, "the idle connection was reset later than %v after the decision", limit)
 	bad.when(*f.SwitchStall == 0, "the clients did nothing before or after the switch")
-	bad.whenLate(f.StallAfter.duration() > slack, "a client stalled longer than the detection and %v", slack)
+	bad.whenLate(f.StallAfter.duration() > limit, "a client stalled longer than the detection and %v", limit)
+}
+
+// patience is how long after the decision a client may wait for its reset.
+func (m Measured) patience() time.Duration {
+	if m.Crowd != nil { // it waits with the others
+		return crowdGoal
+	}
+	return slack
 }
 
 // ownEnd tells whether the kernel of the first server ended the connections,

@@ -43,4 +43,18 @@ type Measured struct {
 
 	Witness witness.Report
 	Drops   int // packets that the witness missed
+
+	Crowd *Crowd // nil: there was none
+}
+
+// Crowd is what was seen of many idle connections.
+type Crowd struct {
+	Asked     int     `json:"asked"`
+	Before    int     `json:"before"` // stood before the switch, as the client's kernel counts
+	Reset     int     `json:"reset"`
+	Otherwise int     `json:"ended_otherwise"`
+	After     int     `json:"after"`           // stand still, as the kernel counts
+	Last      *Millis `json:"last_reset_ms"`   // from the decision until the last client saw its reset
+	CPU       Millis  `json:"director_cpu_ms"` // of the director's programme, from the fault on
+	Memory    int64   `json:"director_memory"` // bytes at most
 }

@@ -60,6 +60,8 @@ type Result struct {
 	BytesCompared  int64    `json:"bytes_compared"`
 	BytesDifferent int64    `json:"bytes_different"`
 
+	Crowd *Crowd `json:"crowd"` // null: there was none
+
 	// What was on the servers' cables.
 	Captured       []int    `json:"packets_captured"` // of each server
 	CapturedData   []int    `json:"packets_with_clients_data"`
@@ -91,7 +93,7 @@ func (m Millis) duration() time.Duration {
 // Result computes the figures and the verdict.
 func (m Measured) Result() Result {
 	r := Result{
-		Fault: m.Fault, NFS: m.NFS, Check: m.Check, XDP: m.Attached, SwitchCount: m.Switches, Errors: []string{}, Switches: []Figures{},
+		Fault: m.Fault, NFS: m.NFS, Check: m.Check, XDP: m.Attached, SwitchCount: m.Switches, Crowd: m.Crowd, Errors: []string{}, Switches: []Figures{},
 		BytesCompared: m.Totals.Compared, BytesDifferent: m.Totals.Different,
 		Repeated: m.Totals.Repeated, Rewritten: m.Totals.Rewritten, ClientErrors: len(m.Errors),
 		Captured: m.Witness.Packets, CapturedData: m.Witness.Data, CaptureDrops: m.Drops, ConnsCaptured: m.Witness.Connections,

@@ -127,6 +127,15 @@ func TestVerdicts(t *testing.T) {
 		{"crash: no switch is wanted", func(m *Measured) { m.Fault, m.Turns, m.Switches = Crash, nil, 4 }, ""},
 		{"gone: none", func(m *Measured) { m.Fault, m.Turns, m.Switches = Gone, nil, 0 }, ""},
 		{"gone: switched", func(m *Measured) { m.Fault = Gone }, "although no server was left"},
+		{"a crowd", crowded(func(*Crowd) {}), ""},
+		{"a crowd that was not there", crowded(func(c *Crowd) { c.Before = 7 }), "had 7 connections, not 9"},
+		{"a crowd that was not reset", crowded(func(c *Crowd) { c.Reset = 8 }), "8 of the crowd's connections were reset, not 9"},
+		{"a crowd that stands still", crowded(func(c *Crowd) { c.After = 1 }), "1 of the crowd's connections still stand"},
+		{"a crowd that waits", crowded(func(c *Crowd) { *c.Last = 1001 }), "later than 1s after the decision"},
+		{"with a crowd a client waits, too", func(m *Measured) {
+			m.Idle[0].At += clock.Instant(900 * ms)
+			crowded(func(*Crowd) {})(m)
+		}, ""},
 		{"hang: undetected", func(m *Measured) {
 			m.Fault, m.Turns, m.Switches, m.Idle, m.Resumed = Hang, nil, 0, nil, clock.Instant(13_000*ms)
 		}, ""},
@@ -142,6 +151,15 @@ func TestVerdicts(t *testing.T) {
 				t.Errorf("passed %v, reasons %q; want %q", r.Passed, all, tt.reason)
 			}
 		})
+	}
+}
+
+// crowded adds a crowd to a run.
+func crowded(change func(*Crowd)) func(*Measured) {
+	return func(m *Measured) {
+		last := Millis(900)
+		m.Crowd = &Crowd{Asked: 9, Before: 9, Reset: 9, Last: &last}
+		change(m.Crowd)
 	}
 }
 
@@ -178,6 +196,7 @@ func TestTableFitsEightyColumns(t *testing.T) {
 	all = append(all, m.Result())
 	m.Turns, m.Totals.Different, m.Idle = nil, 77, nil
 	all = append(all, m.Result())
+	all[0].Crowd = &Crowd{Asked: 100000, Before: 100000, Reset: 100000, Otherwise: 0, CPU: 12345, Memory: 999 << 20}
 	for _, r := range all {
 		r.OperationsBefore, r.OperationsAfter, r.Operations = 12345, 12345, 99999
 		var out bytes.Buffer

@@ -46,6 +46,7 @@ func (t table) print(x Result) {
 	t.row("client errors", fmt.Sprint(x.ClientErrors), fmt.Sprintf("%d reconnects, %d calls found their work done", x.Reconnects, x.Repeated))
 	t.list(x.Errors)
 	t.cables(x)
+	t.crowd(x.Crowd)
 	fmt.Fprintln(t.out)
 	if x.Passed {
 		t.row("verdict", t.paint(Green, "PASSED"), "")
@@ -90,6 +91,18 @@ func (t table) one(f Figures) {
 	if *f.Backoff > 0 {
 		t.row("  back-off", Show(f.Backoff), "the client's own wait after it was refused")
 	}
+}
+
+// crowd is about the idle connections.
+func (t table) crowd(c *Crowd) {
+	if c == nil {
+		return
+	}
+	t.row("crowd", fmt.Sprint(c.Before), "idle connections before the switch")
+	t.row("  reset", fmt.Sprint(c.Reset), fmt.Sprintf("%d still stand; %d ended otherwise", c.After, c.Otherwise))
+	t.row("  the last", Show(c.Last), "from the decision until its client saw it")
+	t.row("director's CPU", Show(&c.CPU), "of its programme, from the fault on")
+	t.row("  memory", Mebibytes(c.Memory), "of its programme, at most")
 }
 
 // cables are about what the witness saw.
