@@ -3,8 +3,8 @@
 // say what is wrong, where, and what was expected.
 //
 // Parse gives the raw form of the text (File), Check gives its meaning, Format
-// and Print give its canonical form, and CheckHost compares the meaning with
-// the interfaces of a machine. The language knows more than the data plane can
+// and Print give its canonical form, Notes say what nobody wrote but holds, and
+// CheckHost and CheckHooks compare the meaning with facts of a machine. The language knows more than the data plane can
 // do; Check answers that part with "not supported yet", never with silence.
 //
 // It is longer than other packages since the form and the meaning of the text
