@@ -42,6 +42,7 @@ func (c *checkCommand) Run(env *surroundings) error {
 			return err
 		}
 		found = append(found, config.CheckHost(cfg, file, links)...)
+		found = append(found, config.CheckHooks(file, hookTrouble(config.Hooks(cfg)))...)
 	}
 	result := judge(control.Diagnostics(sources, found))
 	if result.OK {

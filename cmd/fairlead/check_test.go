@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"strings"
 	"testing"
 )
@@ -35,5 +36,45 @@ func TestCheckWarnsOfMissingFence(t *testing.T) {
 	got := shell{in: unfenced}.run(t.Context(), "check", "-f", "-")
 	if got.code != exitDone || !strings.Contains(got.out, "no errors, 1 warning\n") || !strings.Contains(got.err, "nothing fences the servers of director nfs") {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestCheckLooksAtHooks: a hook that run and reload would refuse is an error of
+// check --host, and of nothing less.
+func TestCheckLooksAtHooks(t *testing.T) {
+	for path, want := range map[string]string{
+		"/usr/bin/true":       "",
+		"/nonexistent/fence":  "stdin:8:14: error: hook fence cannot be run: /nonexistent",
+		"/etc/passwd":         "error: hook fence cannot be run: /etc/passwd is not executable",
+		"/usr/bin/../bin/env": "is not the shortest form",
+	} {
+		text := strings.Replace(good, "/usr/bin/true", path, 1)
+		got := shell{in: text}.run(t.Context(), "check", "--host", "-f", "-")
+		want = strings.Replace(want, "stdin", "standard input", 1)
+		if !strings.Contains(got.err, want) || (want == "") != (got.code == exitDone) {
+			t.Errorf("%s: got %+v", path, got)
+		}
+	}
+	text := strings.Replace(good, "/usr/bin/true", "/nonexistent/fence", 1)
+	if got := (shell{in: text}).run(t.Context(), "check", "-f", "-"); got.code != exitDone {
+		t.Errorf("without --host: got %+v", got)
+	}
+}
+
+// TestOnlyRoot: who can change what leads to a hook is root.
+func TestOnlyRoot(t *testing.T) {
+	for _, tt := range []struct {
+		mode  fs.FileMode
+		owner uint32
+		ok    bool
+	}{
+		{0o755, 0, true}, {0o4755, 0, true}, {0o700, 0, true}, {0o775, 0, false}, {0o757, 0, false}, {0o755, 1000, false},
+		{fs.ModeDir | 0o755, 0, true}, {fs.ModeDir | 0o777, 0, false}, {fs.ModeDir | fs.ModeSticky | 0o777, 0, true},
+		{fs.ModeDir | fs.ModeSticky | 0o777, 1000, false}, {fs.ModeSymlink | 0o777, 0, true}, {fs.ModeSymlink | 0o777, 1000, false},
+		{fs.ModeSticky | 0o757, 0, false}, // it means nothing on a file
+	} {
+		if err := onlyRoot("/x", tt.mode, tt.owner); (err == nil) != tt.ok {
+			t.Errorf("%v of user %d: got %v", tt.mode, tt.owner, err)
+		}
 	}
 }

@@ -40,6 +40,7 @@ func (c *runCommand) Run(ctx context.Context, env *surroundings) error {
 	loader := agent.Loader{
 		Read:  func() ([]config.Source, error) { return readSources(c.File, env.in) },
 		Links: hostLinks,
+		Hooks: hookTrouble,
 	}
 	first, err := loader.Load()
 	if err != nil {

@@ -12,6 +12,9 @@ import (
 type Loader struct {
 	Read  func() ([]config.Source, error)
 	Links func() ([]model.Link, error) // of this machine, at the moment
+	// Hooks says which programmes this machine cannot run as hooks, and why;
+	// nil: they are not looked at.
+	Hooks func(paths []string) map[string]string
 }
 
 // Loaded is a configuration that may be used.
@@ -37,6 +40,9 @@ func (l Loader) Load() (Loaded, error) {
 	found = append(found, more...)
 	if !config.Failed(found) {
 		found = append(found, config.CheckHost(checked, file, links)...)
+	}
+	if l.Hooks != nil && !config.Failed(found) {
+		found = append(found, config.CheckHooks(file, l.Hooks(config.Hooks(checked)))...)
 	}
 	diagnostics := control.Diagnostics(sources, found)
 	if config.Failed(found) {
