@@ -42,6 +42,7 @@ check-layout:
 # Packages that test against the kernel: namespaces, BPF, real traffic. They
 # measure time, so they run without the race detector and one after the other.
 KERNEL = fairlead/bench fairlead/internal/announce fairlead/internal/dataplane fairlead/internal/lab \
+	fairlead/internal/lab/site fairlead/internal/lab/witness \
 	fairlead/internal/netstate fairlead/internal/reset fairlead/internal/topology
 
 # The order is the order of time: what fails fast comes first. Nothing is printed

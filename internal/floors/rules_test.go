@@ -46,6 +46,7 @@ var floor = map[string]int{
 	"internal/lab/workload": 35,
 	"internal/lab/crowd":    35,
 	"internal/lab/outcome":  37,
+	"internal/lab/site":     38,
 	"internal/agent":        40,
 	"internal/lab":          40,
 	"cmd/fairlead":          50,

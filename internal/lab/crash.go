@@ -8,6 +8,7 @@ import (
 
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/site"
 	"fairlead/internal/lab/witness"
 	"fairlead/internal/model"
 )
@@ -28,31 +29,31 @@ func (r *run) crash(ctx context.Context) error {
 }
 
 func (r *run) crashOnce(ctx context.Context, after time.Duration) error {
-	before, err := r.site.status(ctx)
+	before, err := r.site.Status(ctx)
 	if err != nil {
 		return err
 	}
-	to := 1 - serverIndex(before.Applied)
-	ref := model.ServerRef{Director: director, Server: serverSpecs[to].Name}
+	to := 1 - site.Index(before.Applied)
+	ref := model.ServerRef{Director: site.DirectorName, Server: site.ServerSpecs[to].Name}
 	from := r.injected("an operator orders: fairlead switch %s/%s; %v later the programme is killed", ref.Director, ref.Server, after)
 	answered := make(chan error, 1)
 	go func() {
-		_, err := r.site.control.Switch(ctx, ref) // it may never be answered
+		_, err := r.site.Control.Switch(ctx, ref) // it may never be answered
 		answered <- err
 	}()
 	if err := pause(ctx, after); err != nil {
 		return err
 	}
-	if err := r.site.daemon.Signal(syscall.SIGKILL); err != nil {
+	if err := r.site.Daemon.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
-	<-r.site.daemon.Done()
+	<-r.site.Daemon.Done()
 	acknowledged := <-answered == nil
-	if err := r.site.launch(ctx, settled); err != nil {
+	if err := r.site.Launch(ctx, settled); err != nil {
 		return err
 	}
 	back := clock.Now()
-	now, err := r.site.status(ctx)
+	now, err := r.site.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,10 +90,10 @@ func (r *run) wrong(format string, args ...any) {
 	r.m.Wrong = append(r.m.Wrong, fmt.Sprintf(format, args...))
 }
 
-// settled objects until a director that came back forwards what it wants to.
+// settled objects until a director that came back site.forwards what it wants to.
 func settled(_ model.Status, d model.DirectorStatus) error {
 	if d.Applied == "" || d.Applied != d.Desired {
-		return fmt.Errorf("the director forwards to %q and wants %q: %s", d.Applied, d.Desired, d.Why)
+		return fmt.Errorf("the director site.forwards to %q and wants %q: %s", d.Applied, d.Desired, d.Why)
 	}
 	return nil
 }

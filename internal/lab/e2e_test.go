@@ -19,6 +19,7 @@ import (
 	"fairlead/internal/dataplane"
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/site"
 	"fairlead/internal/lab/workload"
 	"fairlead/internal/model"
 	"fairlead/internal/nfs"
@@ -120,7 +121,7 @@ func once(t *testing.T, o Options) outcome.Result {
 		t.Fatal(err)
 	}
 	if r.XDP != o.XDP.String() {
-		t.Errorf("the programme is attached as %q, want %v", r.XDP, o.XDP)
+		t.Errorf("the programme is site.Attached as %q, want %v", r.XDP, o.XDP)
 	}
 	wantNothingOf(t, os.Getpid())
 	return r
@@ -148,11 +149,11 @@ func TestARealSplitIsCaught(t *testing.T) {
 	}
 }
 
-// TestCapture reads what the data plane forwards and answers: frames that a
+// TestCapture reads what the data plane site.forwards and answers: frames that a
 // capture on the director's interface cannot see.
 func TestCapture(t *testing.T) {
 	s := built(t, realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note))
-	l, err := s.load(t.Context(), vip)
+	l, err := s.Load(t.Context(), site.VIP)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func TestCapture(t *testing.T) {
 	defer stop()
 	l.Start(ctx)
 	whole := 0
-	err = s.control.Capture(ctx, 0, func(p control.Packet) error {
+	err = s.Control.Capture(ctx, 0, func(p control.Packet) error {
 		if p.Iface != "eth0" || p.Verdict != "forward" || len(p.Data) != p.Length {
 			t.Errorf("captured %q of %d bytes on %q, %d of them kept", p.Verdict, p.Length, p.Iface, len(p.Data))
 		}
@@ -179,14 +180,17 @@ func TestCapture(t *testing.T) {
 }
 
 // built is the whole diagram with the real director.
-func built(t *testing.T, o Options) *site {
+func built(t *testing.T, o Options) *site.Site {
 	t.Helper()
-	s, err := build(t.Context(), o)
+	if err := o.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := site.Build(t.Context(), o.site())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.close(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 		wantNothingOf(t, os.Getpid())
@@ -198,20 +202,20 @@ func built(t *testing.T, o Options) *site {
 func TestLibnfs(t *testing.T) {
 	s := built(t, realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note))
 	want := strings.Repeat("fairlead\n", 50_000)
-	if err := os.WriteFile(filepath.Join(s.share(), "large"), []byte(want), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Share(), "large"), []byte(want), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	url := "nfs://" + vip.String() + nfsd.ExportPath
-	if got := s.output(t, "nfs-ls", url); !strings.Contains(got, "large") {
+	url := "nfs://" + site.VIP.String() + nfsd.ExportPath
+	if got := output(t, s, "nfs-ls", url); !strings.Contains(got, "large") {
 		t.Errorf("nfs-ls lists %q", got)
 	}
-	if got := s.output(t, "nfs-cat", url+"/large"); got != want {
+	if got := output(t, s, "nfs-cat", url+"/large"); got != want {
 		t.Errorf("nfs-cat prints %d bytes, want %d", len(got), len(want))
 	}
 }
 
 // output is what a programme prints on the client's host.
-func (s *site) output(t *testing.T, name string, args ...string) string {
+func output(t *testing.T, s *site.Site, name string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -220,7 +224,7 @@ func (s *site) output(t *testing.T, name string, args ...string) string {
 	var out bytes.Buffer
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
-	p, err := s.client.Start(cmd)
+	p, err := s.Client.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +239,7 @@ func (s *site) output(t *testing.T, name string, args ...string) string {
 	return out.String()
 }
 
-// withoutDaemon is how long the data plane forwards alone in TestDaemonDies.
+// withoutDaemon is how long the data plane site.forwards alone in TestDaemonDies.
 const withoutDaemon = 60 * time.Second
 
 // TestDaemonDies kills the director's programme under load. Nothing may be
@@ -243,7 +247,7 @@ const withoutDaemon = 60 * time.Second
 // switch right after its start must reset them all.
 func TestDaemonDies(t *testing.T) {
 	s, ctx := built(t, realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note)), t.Context()
-	l, err := s.load(ctx, vip)
+	l, err := s.Load(ctx, site.VIP)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,11 +258,11 @@ func TestDaemonDies(t *testing.T) {
 	if err := r.work(ctx, clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.daemon.Signal(syscall.SIGKILL); err != nil {
+	if err := s.Daemon.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-s.daemon.Done()
-	idle := s.connect(t, 20)
+	<-s.Daemon.Done()
+	idle := connect(t, s, 20)
 	alone := clock.Now()
 	<-time.After(withoutDaemon)
 	did := l.Between(alone, clock.Now())
@@ -268,7 +272,7 @@ func TestDaemonDies(t *testing.T) {
 			t.Errorf("worker %d: stall %v, events %v", i+1, g.Length(), seen.Events)
 		}
 	}
-	if err := s.startDirector(ctx); err != nil {
+	if err := s.StartDirector(ctx); err != nil {
 		t.Fatal(err)
 	}
 	after := directorStatus(t, s)
@@ -279,18 +283,18 @@ func TestDaemonDies(t *testing.T) {
 	wantAllReset(t, s, l, idle)
 }
 
-func directorStatus(t *testing.T, s *site) model.DirectorStatus {
+func directorStatus(t *testing.T, s *site.Site) model.DirectorStatus {
 	t.Helper()
-	st := must[model.Status](t)(s.control.Status(t.Context()))
-	return must[model.DirectorStatus](t)(directorOf(st))
+	st := must[model.Status](t)(s.Control.Status(t.Context()))
+	return must[model.DirectorStatus](t)(site.DirectorOf(st))
 }
 
 // connect opens idle connections to the virtual IP.
-func (s *site) connect(t *testing.T, n int) []*nfs.Client {
+func connect(t *testing.T, s *site.Site, n int) []*nfs.Client {
 	t.Helper()
 	var all []*nfs.Client
 	for range n {
-		c := s.nfsClient(netip.AddrPortFrom(vip, nfs.PortNFS), nil)
+		c := s.NFSClient(netip.AddrPortFrom(site.VIP, nfs.PortNFS), nil)
 		t.Cleanup(func() { c.Close() })
 		if err := c.Null(t.Context()); err != nil {
 			t.Fatal(err)
@@ -302,7 +306,7 @@ func (s *site) connect(t *testing.T, n int) []*nfs.Client {
 
 // wantAllReset switches, and wants every idle connection reset at once and the
 // load to go on.
-func wantAllReset(t *testing.T, s *site, l *workload.Load, idle []*nfs.Client) {
+func wantAllReset(t *testing.T, s *site.Site, l *workload.Load, idle []*nfs.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -315,7 +319,7 @@ func wantAllReset(t *testing.T, s *site, l *workload.Load, idle []*nfs.Client) {
 			}
 		})
 	}
-	sw := must[model.Switch](t)(s.control.Switch(ctx, model.ServerRef{Director: director, Server: serverSpecs[1].Name}))
+	sw := must[model.Switch](t)(s.Control.Switch(ctx, model.ServerRef{Director: site.DirectorName, Server: site.ServerSpecs[1].Name}))
 	all.Wait()
 	decided := clock.Instant(sw.DecidedMono)
 	for i, e := range ends {
@@ -331,7 +335,7 @@ func wantAllReset(t *testing.T, s *site, l *workload.Load, idle []*nfs.Client) {
 	for _, err := range l.Errors() {
 		t.Error(err)
 	}
-	if err := l.Verify(ctx, s.share()); err != nil || l.Totals().Different > 0 {
+	if err := l.Verify(ctx, s.Share()); err != nil || l.Totals().Different > 0 {
 		t.Errorf("%d bytes differ, %v", l.Totals().Different, err)
 	}
 }

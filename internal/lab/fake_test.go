@@ -19,19 +19,20 @@ import (
 
 	"fairlead/internal/control"
 	"fairlead/internal/lab/clock"
+	"fairlead/internal/lab/site"
 	"fairlead/internal/model"
 	"fairlead/internal/topology"
 )
 
 // fakeDirector stands in for the director's programme in tests of the lab
-// itself: it forwards in user space, with one check of nfs-01, and keeps no
+// itself: it site.forwards in user space, with one check of nfs-01, and keeps no
 // promise but those that the lab looks at.
 type fakeDirector struct {
 	raw int // packet socket on eth0
 	mac model.MAC
 
 	mu     sync.Mutex // guards the following
-	active int        // index of serverSpecs
+	active int        // index of site.ServerSpecs
 	epoch  uint64
 	conns  map[tuple]fakeConn
 	last   *model.Switch
@@ -99,7 +100,7 @@ func openFake() (*fakeDirector, error) {
 
 // serverMAC follows from the address: see package topology.
 func serverMAC(i int) model.MAC {
-	ip := serverSpecs[i].Addr.Addr().As4()
+	ip := site.ServerSpecs[i].Addr.Addr().As4()
 	return model.MAC{0x02, 0x46, ip[0], ip[1], ip[2], ip[3]}
 }
 
@@ -121,7 +122,7 @@ func (d *fakeDirector) handle(f []byte) []byte {
 	if len(f) < 42 || model.MAC(f[6:12]) == d.mac {
 		return nil
 	}
-	ip := vip.As4()
+	ip := site.VIP.As4()
 	switch binary.BigEndian.Uint16(f[12:]) {
 	case unix.ETH_P_ARP:
 		if f[21] != 1 || [4]byte(f[38:42]) != ip { // a request for the virtual IP
@@ -173,7 +174,7 @@ func (d *fakeDirector) reset(key tuple, c fakeConn) []byte {
 	copy(f, c.client[:])
 	copy(f[6:], d.mac[:])
 	copy(f[12:], []byte{8, 0, 0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, unix.IPPROTO_TCP})
-	from, to := vip.As4(), key.client.As4()
+	from, to := site.VIP.As4(), key.client.As4()
 	copy(f[26:], from[:])
 	copy(f[30:], to[:])
 	binary.BigEndian.PutUint16(f[24:], checksum(f[14:34], 0))
@@ -205,7 +206,7 @@ func (d *fakeDirector) check(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		addr := netip.AddrPortFrom(serverSpecs[0].Addr.Addr(), 2049).String()
+		addr := netip.AddrPortFrom(site.ServerSpecs[0].Addr.Addr(), 2049).String()
 		c, err := net.DialTimeout("tcp4", addr, time.Second)
 		if err == nil {
 			c.Close()
@@ -221,7 +222,7 @@ func (d *fakeDirector) change(to int, why model.Reason) model.Switch {
 	if d.active == to {
 		return model.Switch{}
 	}
-	s := model.Switch{From: serverSpecs[d.active].Name, To: serverSpecs[to].Name, Reason: why, Epoch: d.epoch + 1, DecidedMono: int64(clock.Now())}
+	s := model.Switch{From: site.ServerSpecs[d.active].Name, To: site.ServerSpecs[to].Name, Reason: why, Epoch: d.epoch + 1, DecidedMono: int64(clock.Now())}
 	d.active = to
 	d.epoch++
 	s.AppliedMono = int64(clock.Now())
@@ -238,8 +239,8 @@ func (d *fakeDirector) change(to int, why model.Reason) model.Switch {
 func (d *fakeDirector) Status() model.Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	st := model.DirectorStatus{Name: director, Applied: serverSpecs[d.active].Name, Epoch: d.epoch, LastSwitch: d.last}
-	for i, s := range serverSpecs {
+	st := model.DirectorStatus{Name: site.DirectorName, Applied: site.ServerSpecs[d.active].Name, Epoch: d.epoch, LastSwitch: d.last}
+	for i, s := range site.ServerSpecs {
 		st.Servers = append(st.Servers, model.ServerStatus{Name: s.Name, MAC: serverMAC(i), Health: model.HealthUp})
 	}
 	return model.Status{Directors: []model.DirectorStatus{st},
@@ -247,7 +248,7 @@ func (d *fakeDirector) Status() model.Status {
 }
 
 func (d *fakeDirector) Order(_ context.Context, _ model.Verb, ref model.ServerRef, _ bool) (control.Ordered, error) {
-	for i, s := range serverSpecs {
+	for i, s := range site.ServerSpecs {
 		if s.Name == ref.Server {
 			done := d.change(i, model.ReasonOperator)
 			return control.Ordered{Switch: &done}, nil

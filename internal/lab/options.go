@@ -11,6 +11,7 @@ import (
 
 	"fairlead/internal/config"
 	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/site"
 	"fairlead/internal/model"
 )
 
@@ -39,9 +40,6 @@ type Options struct {
 	// interface of the calling thread's network namespace.
 	AttachPass func(ifindex int) (io.Closer, error)
 }
-
-// director is the name of the one director of the note's configuration.
-const director = "nfs"
 
 // edit is a change of the note's configuration.
 type edit struct{ from, to, why string }
@@ -78,6 +76,11 @@ func (o Options) configured() (map[string]string, error) {
 	return files, nil
 }
 
+// site are the options of the diagram.
+func (o Options) site() site.Options {
+	return site.Options{NFS: o.NFS, XDP: o.XDP, Config: o.Config, Crowd: o.Crowd, Program: o.Program, AttachPass: o.AttachPass}
+}
+
 // checkOf is the check of the configuration's director.
 func checkOf(files map[string]string) (model.Check, error) {
 	var sources []config.Source
@@ -89,11 +92,11 @@ func checkOf(files map[string]string) (model.Check, error) {
 		return model.Check{}, fmt.Errorf("read the director's configuration: %v", found[0])
 	}
 	for _, d := range cfg.Directors {
-		if d.Name == director {
+		if d.Name == site.DirectorName {
 			return d.Check, nil
 		}
 	}
-	return model.Check{}, fmt.Errorf("read the director's configuration: no director %q", director)
+	return model.Check{}, fmt.Errorf("read the director's configuration: no director %q", site.DirectorName)
 }
 
 // detectionLimit is the longest time from a fault to the decision that the

@@ -11,6 +11,7 @@ import (
 
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/site"
 	"fairlead/internal/lab/witness"
 	"fairlead/internal/lab/workload"
 )
@@ -19,7 +20,9 @@ import (
 const (
 	workTime  = 2 * time.Minute  // for the work on one side of the switch; a client's back-off included
 	orderTime = 10 * time.Second // for a switch that an operator orders
-	watchTime = 2 * time.Second  // beyond the detection limit: what must not happen is watched for so long
+	pollTime  = 50 * time.Millisecond
+	tellTime  = 2 * time.Second // between lines while nothing else happens
+	watchTime = 2 * time.Second // beyond the detection limit: what must not happen is watched for so long
 )
 
 // Run builds the diagram, works on it, breaks it, and tells what the client saw:
@@ -43,8 +46,8 @@ func (o *Options) prepare() (err error) {
 	if os.Geteuid() != 0 {
 		return ErrNeedsRoot
 	}
-	if os.Getenv(insideVar) != "" {
-		return fmt.Errorf("this process belongs to a lab already (%s is set): start the lab elsewhere", insideVar)
+	if os.Getenv(site.InsideVar) != "" {
+		return fmt.Errorf("this process belongs to a lab already (%s is set): start the lab elsewhere", site.InsideVar)
 	}
 	if o.Program == "" {
 		if o.Program, err = os.Executable(); err != nil {
@@ -52,7 +55,7 @@ func (o *Options) prepare() (err error) {
 		}
 	}
 	if o.NFS == outcome.Ganesha {
-		if _, err := findGanesha(); err != nil {
+		if _, err := site.FindGanesha(); err != nil {
 			return err
 		}
 	}
@@ -64,12 +67,12 @@ func (o *Options) prepare() (err error) {
 type run struct {
 	*reporter
 	opts   Options
-	site   *site
+	site   *site.Site
 	load   *workload.Load
-	cables *cables
-	mirror *mirror
-	throng *throng // nil: there is none
-	used   use     // by the director before the fault
+	cables *site.Cables
+	mirror *site.Mirror
+	throng *site.Throng // nil: there is none
+	used   site.Use     // by the director before the fault
 	m      outcome.Measured
 	turns  []witness.Turn
 	first  uint64 // epoch of the director before the first fault
@@ -78,17 +81,17 @@ type run struct {
 
 // whole is the run from the first to the last line.
 func (r *run) whole(ctx context.Context) (result outcome.Result, err error) {
-	swept, err := sweep()
+	swept, err := site.Sweep()
 	if err != nil {
 		return result, err
 	}
 	if swept > 0 {
 		r.line("cleaned up after an earlier run that was killed")
 	}
-	if r.site, err = build(ctx, r.opts); err != nil {
+	if r.site, err = site.Build(ctx, r.opts.site()); err != nil {
 		return result, fmt.Errorf("build the lab: %w", err)
 	}
-	defer func() { err = errors.Join(err, r.site.close()) }()
+	defer func() { err = errors.Join(err, r.site.Close()) }()
 	if err := r.describe(ctx); err != nil {
 		return result, err
 	}
@@ -108,20 +111,20 @@ func (r *run) whole(ctx context.Context) (result outcome.Result, err error) {
 
 // describe tells what stands.
 func (r *run) describe(ctx context.Context) error {
-	st, err := r.site.control.Status(ctx)
+	st, err := r.site.Control.Status(ctx)
 	if err != nil {
 		return fmt.Errorf("ask the director: %w", err)
 	}
-	d, err := directorOf(st)
+	d, err := site.DirectorOf(st)
 	if err != nil {
 		return err
 	}
-	r.first, r.epoch, r.m.Attached = d.Epoch, d.Epoch, attached(st)
-	r.line("client %v, director %v, virtual IP %v", clientSpec.Addr.Addr(), switchSpec.Addr.Addr(), vip)
-	for _, spec := range serverSpecs {
+	r.first, r.epoch, r.m.Attached = d.Epoch, d.Epoch, site.Attached(st)
+	r.line("client %v, director %v, virtual IP %v", site.ClientSpec.Addr.Addr(), site.DirectorSpec.Addr.Addr(), site.VIP)
+	for _, spec := range site.ServerSpecs {
 		r.line("%s %v, %v NFS server on one shared directory", spec.Name, spec.Addr.Addr(), r.opts.NFS)
 	}
-	r.line("the director forwards %v to %s (XDP %s)", vip, d.Applied, r.m.Attached)
+	r.line("the director site.forwards %v to %s (XDP %s)", site.VIP, d.Applied, r.m.Attached)
 	for _, e := range r.opts.edits() {
 		r.line("%s: %s", e.why, e.to)
 	}
@@ -131,28 +134,28 @@ func (r *run) describe(ctx context.Context) error {
 // experiment mounts the virtual IP, works, breaks the service, works on, and
 // verifies. All the while the servers' cables are watched.
 func (r *run) experiment(ctx context.Context) (err error) {
-	if r.cables, err = r.site.watchCables(ctx); err != nil {
+	if r.cables, err = r.site.WatchCables(ctx); err != nil {
 		return err
 	}
-	defer r.cables.end() // of a run that failed
+	defer r.cables.End() // of a run that failed
 	if r.opts.Crowd > 0 {
 		if err := r.gatherCrowd(ctx); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, r.throng.close()) }()
+		defer func() { err = errors.Join(err, r.throng.Close()) }()
 	}
-	if r.load, err = r.site.load(ctx, vip); err != nil {
+	if r.load, err = r.site.Load(ctx, site.VIP); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.load.Close()) }()
 	if r.opts.Split {
-		if r.mirror, err = r.site.startMirror(); err != nil {
+		if r.mirror, err = r.site.StartMirror(); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, r.mirror.close()) }()
+		defer func() { err = errors.Join(err, r.mirror.Close()) }()
 		r.line("some of the clients' data goes to both servers, on purpose")
 	}
-	r.line("the client has mounted %v: %d workers and an idle connection", vip, workload.Workers)
+	r.line("the client has mounted %v: %d workers and an idle connection", site.VIP, workload.Workers)
 	r.m.Begun = clock.Now()
 	r.load.Start(ctx)
 	err = r.phases(ctx)
@@ -176,7 +179,7 @@ func (r *run) phases(ctx context.Context) error {
 	did := r.load.Between(r.m.Begun, clock.Now())
 	r.line("%d operations, %s so far", did.Operations, outcome.Mebibytes(did.Bytes))
 	var err error
-	if r.used, err = useOf(r.site.daemon.PID()); err != nil {
+	if r.used, err = site.UsedBy(r.site.Daemon.PID()); err != nil {
 		return err
 	}
 	err = scripts[r.opts.Fault](r, ctx)
@@ -245,11 +248,11 @@ func (r *run) waiting() {
 // conclude verifies every file and collects what was seen.
 func (r *run) conclude(ctx context.Context) error {
 	r.m.Ended = clock.Now() // what the verification does is no longer measured
-	packets, drops, err := r.cables.end()
+	packets, drops, err := r.cables.End()
 	if err != nil {
 		return err
 	}
-	st, err := r.site.status(ctx)
+	st, err := r.site.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -257,7 +260,7 @@ func (r *run) conclude(ctx context.Context) error {
 	if sw := st.LastSwitch; sw != nil && sw.Epoch == r.epoch+1 { // one that nobody waited for
 		r.follow(outcome.Turn{Done: r.m.Injected, Limit: r.m.Limit}, sw)
 	}
-	r.m.Witness, r.m.Drops = witness.Judge(packets, serverNames(), 0, r.turns), drops
+	r.m.Witness, r.m.Drops = witness.Judge(packets, site.Names(), 0, r.turns), drops
 	r.m.Errors = r.load.Errors()
 	r.m.Idle = r.load.IdleEnds()
 	r.m.Clients = r.load.Seen()
@@ -265,7 +268,7 @@ func (r *run) conclude(ctx context.Context) error {
 		r.line("verifying every file, over NFS and in the shared directory")
 		ctx, cancel := context.WithTimeout(ctx, workTime)
 		defer cancel()
-		if err := r.load.Verify(ctx, r.site.share()); err != nil {
+		if err := r.load.Verify(ctx, r.site.Share()); err != nil {
 			r.m.Errors = append(r.m.Errors, err)
 		}
 	}
@@ -293,8 +296,8 @@ func (r *run) hints() {
 		return
 	}
 	fmt.Fprintf(r.out, "\n  The lab stays up until Ctrl-C. To look around, in another terminal:\n\n")
-	fmt.Fprintf(r.out, "    %s status --socket %s\n", r.opts.Program, r.site.socket())
-	fmt.Fprintf(r.out, "    nsenter --net=%s\n", r.site.client.Path())
-	fmt.Fprintf(r.out, "    nsenter --net=%s\n", r.site.director.Path())
-	fmt.Fprintf(r.out, "    ls %s\n", r.site.dir)
+	fmt.Fprintf(r.out, "    %s status --socket %s\n", r.opts.Program, r.site.Socket())
+	fmt.Fprintf(r.out, "    nsenter --net=%s\n", r.site.Client.Path())
+	fmt.Fprintf(r.out, "    nsenter --net=%s\n", r.site.Director.Path())
+	fmt.Fprintf(r.out, "    ls %s\n", r.site.Dir())
 }

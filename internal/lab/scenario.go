@@ -11,6 +11,7 @@ import (
 
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/site"
 	"fairlead/internal/lab/witness"
 	"fairlead/internal/model"
 )
@@ -34,15 +35,15 @@ var scripts = map[outcome.Fault]func(*run, context.Context) error{
 }
 
 func (r *run) kill(ctx context.Context) error {
-	return r.fails(ctx, "nfs-01: its NFS server is killed", func() error { return r.site.serving[0].Signal(syscall.SIGKILL) })
+	return r.fails(ctx, "nfs-01: its NFS server is killed", func() error { return r.site.Serving[0].Signal(syscall.SIGKILL) })
 }
 
 func (r *run) link(ctx context.Context) error {
-	return r.fails(ctx, "nfs-01: its cable is cut", r.site.servers[0].Cut)
+	return r.fails(ctx, "nfs-01: its cable is cut", r.site.Servers[0].Cut)
 }
 
 func (r *run) blackHole(ctx context.Context) error {
-	return r.fails(ctx, "nfs-01: the switch swallows its frames", r.site.servers[0].Isolate)
+	return r.fails(ctx, "nfs-01: the switch swallows its frames", r.site.Servers[0].Isolate)
 }
 
 func (r *run) planned(ctx context.Context) error { return r.order(ctx, 1) }
@@ -54,7 +55,7 @@ func (r *run) failback(ctx context.Context) error {
 	if r.opts.NFS == outcome.Ganesha {
 		// It keeps what it read before, and knows nothing of nfs-02's changes.
 		r.line("nfs-01: its NFS server is started anew, as its cache is old")
-		if err := r.site.restart(ctx, 0); err != nil {
+		if err := r.site.Restart(ctx, 0); err != nil {
 			return err
 		}
 	}
@@ -66,7 +67,7 @@ func (r *run) double(ctx context.Context) error {
 		return err
 	}
 	r.line("nfs-01: its NFS server is started again")
-	if err := r.site.restart(ctx, 0); err != nil {
+	if err := r.site.Restart(ctx, 0); err != nil {
 		return err
 	}
 	if err := r.up(ctx, 0); err != nil {
@@ -75,7 +76,7 @@ func (r *run) double(ctx context.Context) error {
 	if err := r.goOn(ctx, clock.Now()); err != nil { // it must not switch back by itself
 		return err
 	}
-	return r.fails(ctx, "nfs-02: its cable is cut", r.site.servers[1].Cut)
+	return r.fails(ctx, "nfs-02: its cable is cut", r.site.Servers[1].Cut)
 }
 
 // The loose contact of flap.
@@ -88,7 +89,7 @@ func (r *run) flap(ctx context.Context) error {
 	if err := r.link(ctx); err != nil {
 		return err
 	}
-	h := r.site.servers[0]
+	h := r.site.Servers[0]
 	r.lineAt(clock.Now(), outcome.Yellow, "nfs-01: its cable has contact, and loses it, %d times", flaps)
 	since := clock.Now()
 	for range flaps {
@@ -114,7 +115,7 @@ func (r *run) flap(ctx context.Context) error {
 // hang stops the server for as long as a check could take to notice.
 func (r *run) hang(ctx context.Context) error {
 	r.injected("nfs-01: its NFS server hangs (SIGSTOP)")
-	if err := r.site.serving[0].Signal(syscall.SIGSTOP); err != nil {
+	if err := r.site.Serving[0].Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	r.line("a TCP check cannot see that: watching for %s", seconds(r.m.Limit+watchTime))
@@ -123,7 +124,7 @@ func (r *run) hang(ctx context.Context) error {
 	}
 	now := clock.Now()
 	r.lineAt(now, outcome.Yellow, "nfs-01: its NFS server goes on (SIGCONT)")
-	if err := r.site.serving[0].Signal(syscall.SIGCONT); err != nil {
+	if err := r.site.Serving[0].Signal(syscall.SIGCONT); err != nil {
 		return err
 	}
 	return r.goOn(ctx, now)
@@ -132,7 +133,7 @@ func (r *run) hang(ctx context.Context) error {
 // gone takes both servers away for longer than the detection of both takes.
 func (r *run) gone(ctx context.Context) error {
 	r.injected("both servers: their cables are cut")
-	for _, h := range r.site.servers {
+	for _, h := range r.site.Servers {
 		if err := h.Cut(); err != nil {
 			return err
 		}
@@ -142,7 +143,7 @@ func (r *run) gone(ctx context.Context) error {
 	}
 	now := clock.Now()
 	r.lineAt(now, outcome.Yellow, "both servers: their cables are plugged in again, that of nfs-02 first")
-	for _, h := range slices.Backward(r.site.servers) {
+	for _, h := range slices.Backward(r.site.Servers) {
 		if err := h.Restore(); err != nil {
 			return err
 		}
@@ -162,9 +163,9 @@ func (r *run) fails(ctx context.Context, what string, do func() error) error {
 
 // order gives an operator's order to use a server, and waits for the switch.
 func (r *run) order(ctx context.Context, to int) error {
-	ref := model.ServerRef{Director: director, Server: serverSpecs[to].Name}
+	ref := model.ServerRef{Director: site.DirectorName, Server: site.ServerSpecs[to].Name}
 	t := outcome.Turn{Done: r.injected("an operator orders: fairlead switch %s/%s", ref.Director, ref.Server)}
-	if _, err := r.site.control.Switch(ctx, ref); err != nil {
+	if _, err := r.site.Control.Switch(ctx, ref); err != nil {
 		return err
 	}
 	return r.switched(ctx, t, orderTime)
@@ -182,7 +183,7 @@ func (r *run) injected(format string, args ...any) clock.Instant {
 
 // switched waits for a switch and until the clients go on, and tells about it.
 func (r *run) switched(ctx context.Context, t outcome.Turn, limit time.Duration) error {
-	sw, err := r.site.awaitSwitch(ctx, r.epoch, limit, r.waiting, r.decided)
+	sw, err := r.site.AwaitSwitch(ctx, r.epoch, limit, r.waiting, r.decided)
 	if err != nil {
 		return err
 	}
@@ -209,7 +210,7 @@ func (r *run) switched(ctx context.Context, t outcome.Turn, limit time.Duration)
 func (r *run) follow(t outcome.Turn, sw *model.Switch) {
 	t.Switch, r.epoch = sw, sw.Epoch
 	r.m.Turns = append(r.m.Turns, t)
-	turn := witness.Turn{From: clock.Instant(sw.DecidedMono), By: clock.Instant(sw.AppliedMono), To: serverIndex(sw.To)}
+	turn := witness.Turn{From: clock.Instant(sw.DecidedMono), By: clock.Instant(sw.AppliedMono), To: site.Index(sw.To)}
 	if turn.By == 0 {
 		turn.By = math.MaxInt64
 	}
@@ -224,7 +225,7 @@ func (r *run) decided(s model.Switch) {
 // nothing watches for switches that must not come.
 func (r *run) nothing(ctx context.Context, limit time.Duration) error {
 	for end := time.Now().Add(limit); ; {
-		sw, err := r.site.awaitSwitch(ctx, r.epoch, time.Until(end), r.waiting, r.decided)
+		sw, err := r.site.AwaitSwitch(ctx, r.epoch, time.Until(end), r.waiting, r.decided)
 		if err != nil {
 			return err
 		}
@@ -237,8 +238,8 @@ func (r *run) nothing(ctx context.Context, limit time.Duration) error {
 
 // up waits until the director's check says that a server is up.
 func (r *run) up(ctx context.Context, i int) error {
-	name := serverSpecs[i].Name
-	err := r.site.await(ctx, r.m.Limit+orderTime, func(d model.DirectorStatus) error {
+	name := site.ServerSpecs[i].Name
+	err := r.site.Await(ctx, r.m.Limit+orderTime, func(d model.DirectorStatus) error {
 		for _, s := range d.Servers {
 			if s.Name == name && s.Health != model.HealthUp {
 				return fmt.Errorf("%s is %s: %s", name, s.Health, s.Why)

@@ -1,4 +1,4 @@
-package lab
+package site
 
 import (
 	"context"
@@ -14,29 +14,29 @@ import (
 	"fairlead/internal/topology"
 )
 
-// startDirector starts the director's programme and waits until it forwards the
+// StartDirector starts the director's programme and waits until it forwards the
 // virtual IP to the first server.
-func (s *site) startDirector(ctx context.Context) error { return s.launch(ctx, forwards) }
+func (s *Site) StartDirector(ctx context.Context) error { return s.Launch(ctx, forwards) }
 
-// launch starts the director's programme and waits until nothing about its
-// status is objected to.
-func (s *site) launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) (err error) {
-	s.control = control.NewClient(s.socket())
+// Launch starts the director's programme and waits until nothing about its
+// Status is objected to.
+func (s *Site) Launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) (err error) {
+	s.Control = control.NewClient(s.Socket())
 	cmd := exec.Command(s.opts.Program, "run", "-f", s.config(),
-		"--socket", s.socket(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String())
+		"--socket", s.Socket(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String())
 	if s.opts.Crowd > 0 {
 		cmd.Args = append(cmd.Args, "--connections", strconv.Itoa(s.opts.Crowd+crowdMore))
 	}
-	s.daemon, err = s.start(s.director, cmd)
+	s.Daemon, err = s.start(s.Director, cmd)
 	if err != nil {
 		return err
 	}
-	return s.ready(ctx, s.director, s.daemon, func(ctx context.Context) error {
-		st, err := s.control.Status(ctx)
+	return s.ready(ctx, s.Director, s.Daemon, func(ctx context.Context) error {
+		st, err := s.Control.Status(ctx)
 		if err != nil {
 			return err
 		}
-		d, err := directorOf(st)
+		d, err := DirectorOf(st)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (s *site) launch(ctx context.Context, objection func(model.Status, model.Di
 
 // forwards tells, as an objection, why the director does not forward yet.
 func forwards(st model.Status, d model.DirectorStatus) error {
-	if first := serverSpecs[0].Name; d.Applied != first {
+	if first := ServerSpecs[0].Name; d.Applied != first {
 		return fmt.Errorf("the director forwards to %q, not to %s: %s", d.Applied, first, d.Why)
 	}
 	// The second server's address must be known too, or the switch has to wait
@@ -69,23 +69,23 @@ func forwards(st model.Status, d model.DirectorStatus) error {
 	return nil
 }
 
-// status is the director's.
-func (s *site) status(ctx context.Context) (model.DirectorStatus, error) {
-	st, err := s.control.Status(ctx)
+// Status is the director's.
+func (s *Site) Status(ctx context.Context) (model.DirectorStatus, error) {
+	st, err := s.Control.Status(ctx)
 	if err != nil {
 		return model.DirectorStatus{}, fmt.Errorf("ask the director: %w", err)
 	}
-	return directorOf(st)
+	return DirectorOf(st)
 }
 
-// await waits until nothing about the director's status is objected to.
-func (s *site) await(ctx context.Context, limit time.Duration, objection func(model.DirectorStatus) error) error {
+// Await waits until nothing about the director's status is objected to.
+func (s *Site) Await(ctx context.Context, limit time.Duration, objection func(model.DirectorStatus) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(pollTime)
 	defer tick.Stop()
 	for {
-		d, err := s.status(ctx)
+		d, err := s.Status(ctx)
 		if err == nil {
 			err = objection(d)
 		}
@@ -100,20 +100,23 @@ func (s *site) await(ctx context.Context, limit time.Duration, objection func(mo
 	}
 }
 
+// DirectorName is the name of the one director of the note's configuration.
+const DirectorName = "nfs"
+
 // crowdMore is the room in the director's table beside a crowd.
 const crowdMore = 10_000
 
-func directorOf(st model.Status) (model.DirectorStatus, error) {
+func DirectorOf(st model.Status) (model.DirectorStatus, error) {
 	for _, d := range st.Directors {
-		if d.Name == director {
+		if d.Name == DirectorName {
 			return d, nil
 		}
 	}
-	return model.DirectorStatus{}, fmt.Errorf("the status has no director %q", director)
+	return model.DirectorStatus{}, fmt.Errorf("the status has no director %q", DirectorName)
 }
 
-// attached is where the director's programme hangs.
-func attached(st model.Status) string {
+// Attached is where the director's programme hangs.
+func Attached(st model.Status) string {
 	for _, i := range st.Interfaces {
 		if i.Name == topology.HostIface {
 			return i.Applied
@@ -124,18 +127,18 @@ func attached(st model.Status) string {
 
 // lastSwitch is the director's last switch, nil when there was none beyond an
 // epoch.
-func (s *site) lastSwitch(ctx context.Context, beyond uint64) (*model.Switch, error) {
-	d, err := s.status(ctx)
+func (s *Site) lastSwitch(ctx context.Context, beyond uint64) (*model.Switch, error) {
+	d, err := s.Status(ctx)
 	if err != nil || d.LastSwitch == nil || d.LastSwitch.Epoch <= beyond {
 		return nil, err
 	}
 	return d.LastSwitch, nil
 }
 
-// awaitSwitch waits for a switch beyond an epoch, and until its resets are sent.
+// AwaitSwitch waits for a switch beyond an epoch, and until its resets are sent.
 // It returns what is known of it when time is up: nil means that there was none.
 // Meanwhile it calls waiting now and then, and decided once.
-func (s *site) awaitSwitch(ctx context.Context, beyond uint64, limit time.Duration, waiting func(), decided func(model.Switch)) (*model.Switch, error) {
+func (s *Site) AwaitSwitch(ctx context.Context, beyond uint64, limit time.Duration, waiting func(), decided func(model.Switch)) (*model.Switch, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick, slow := time.NewTicker(pollTime), time.NewTicker(tellTime)
@@ -162,8 +165,8 @@ func (s *site) awaitSwitch(ctx context.Context, beyond uint64, limit time.Durati
 				return last, ctx.Err()
 			}
 			return last, nil
-		case <-s.daemon.Done():
-			return last, fmt.Errorf("the director's programme ended: %w; it printed:\n%s", s.daemon.Err(), s.tail(s.director))
+		case <-s.Daemon.Done():
+			return last, fmt.Errorf("the director's programme ended: %w; it printed:\n%s", s.Daemon.Err(), s.tail(s.Director))
 		case <-slow.C:
 			waiting()
 		case <-tick.C:

@@ -1,21 +1,17 @@
-package lab
+package site
 
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,15 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/lab/clock"
-	"fairlead/internal/lab/crowd"
 	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/workload"
 	"fairlead/internal/model"
 	"fairlead/internal/nfs"
 	"fairlead/internal/nfsd"
 	"fairlead/internal/topology"
 )
 
-// TestMain lets the test programme start itself as the lab's NFS server.
+// TestMain lets the test programme start itself as an NFS server.
 func TestMain(m *testing.M) {
 	var role string
 	if len(os.Args) > 1 {
@@ -41,17 +37,10 @@ func TestMain(m *testing.M) {
 	switch role {
 	case "lab-server":
 		err = labServer(os.Args[2:])
-	case "lab-crowd":
-		err = labCrowd(os.Args[2:])
-	case "run":
-		err = runFake(os.Args[2:])
 	case "lab-leftover":
 		err = leftover()
 	default:
-		code := m.Run()
-		if err = os.RemoveAll(programDir()); err == nil {
-			os.Exit(code)
-		}
+		os.Exit(m.Run())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,7 +51,7 @@ func TestMain(m *testing.M) {
 // leftover builds a site, mounts something where the director mounts its BPF
 // file system, and waits to be killed.
 func leftover() error {
-	s := &site{opts: testOptions(Options{}), dir: labDir()}
+	s := New(testOptions(Options{}))
 	for _, step := range []func(context.Context) error{s.makeDirs, s.makeHosts, s.startServers} {
 		if err := step(context.Background()); err != nil {
 			return err
@@ -79,7 +68,7 @@ func leftover() error {
 }
 
 func testOptions(o Options) Options {
-	o.Program, o.XDP, o.Config = os.Args[0], model.AttachGeneric, note
+	o.Program, o.XDP = os.Args[0], model.AttachGeneric
 	return o
 }
 
@@ -99,21 +88,6 @@ func labServer(args []string) error {
 	return nfsd.Serve(ctx, o, slog.Default())
 }
 
-func labCrowd(args []string) error {
-	f := flag.NewFlagSet("lab-crowd", flag.ContinueOnError)
-	var service netip.AddrPort
-	var local netip.Addr
-	f.TextVar(&service, "service", netip.AddrPort{}, "")
-	f.TextVar(&local, "local", netip.Addr{}, "")
-	connections := f.Int("connections", 0, "")
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	return crowd.Run(ctx, service, local, *connections, func(s crowd.Seen) error { return json.NewEncoder(os.Stdout).Encode(s) })
-}
-
 // TestSite builds the diagram without a director, works on nfs-01's own address,
 // and kills and replaces the server meanwhile.
 func TestSite(t *testing.T) {
@@ -123,14 +97,14 @@ func TestSite(t *testing.T) {
 }
 
 // standing is a site without a director.
-func standing(t *testing.T, o Options) *site {
+func standing(t *testing.T, o Options) *Site {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces: run it as root")
 	}
-	s := &site{opts: testOptions(o), dir: labDir()}
+	s := New(testOptions(o))
 	t.Cleanup(func() {
-		if err := s.close(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 		wantNothingOf(t, os.Getpid())
@@ -184,44 +158,39 @@ func TestSweep(t *testing.T) {
 	}
 	// Five namespaces and one directory, at least: an earlier test may have been
 	// killed as well.
-	if n := must[int](t)(sweep()); n < 6 {
+	if n := must[int](t)(Sweep()); n < 6 {
 		t.Errorf("swept %d things, want 6", n)
 	}
 	wantNothingOf(t, cmd.Process.Pid)
-	if err := s.answers(t.Context(), s.servers[1]); err != nil {
+	if err := s.answers(t.Context(), s.Servers[1]); err != nil {
 		t.Errorf("the living lab suffers: %v", err)
 	}
 }
 
 func testSite(t *testing.T, backend outcome.Backend) {
 	s, ctx := standing(t, Options{NFS: backend}), t.Context()
-	l, err := s.load(ctx, serverSpecs[0].Addr.Addr())
+	l, err := s.Load(ctx, ServerSpecs[0].Addr.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	r := &run{load: l, site: s, reporter: newReporter(t.Output(), Options{})}
 	begun := clock.Now()
 	l.Start(ctx)
-	if err := r.work(ctx, begun); err != nil {
-		t.Fatal(err)
-	}
+	wantWork(t, l, begun)
 	killed := clock.Now()
-	if err := s.serving[0].Signal(syscall.SIGKILL); err != nil {
+	if err := s.Serving[0].Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-s.serving[0].Done()
+	<-s.Serving[0].Done()
 	if err := s.serve(0); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.work(ctx, killed); err != nil {
-		t.Fatal(err)
-	}
+	wantWork(t, l, killed)
 	l.Finish(ctx)
 	if errs := l.Errors(); len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	if err := l.Verify(ctx, s.share()); err != nil {
+	if err := l.Verify(ctx, s.Share()); err != nil {
 		t.Error(err)
 	}
 	if ends := l.IdleEnds(); len(ends) != 1 || ends[0].At < killed || ends[0].At.Since(killed) > time.Second {
@@ -238,32 +207,25 @@ func testSite(t *testing.T, backend outcome.Backend) {
 	}
 }
 
-func TestNoLabInsideALab(t *testing.T) {
-	t.Setenv(insideVar, "1")
-	if _, err := Run(t.Context(), Options{}, os.Stderr); err == nil || !strings.Contains(err.Error(), insideVar) {
-		t.Errorf("got %v, want a refusal that names %s", err, insideVar)
-	}
-	s := &site{dir: t.TempDir()}
-	cmd := exec.Command("/nonexistent")
-	s.start(&topology.Host{Spec: topology.Spec{Name: "x"}}, cmd) // only the preparation counts
-	if !slices.Contains(cmd.Env, insideVar+"=1") {
-		t.Errorf("the lab's processes are not marked: %q", cmd.Env)
+// wantWork waits until so much was done since an instant.
+func wantWork(t *testing.T, l *workload.Load, since clock.Instant) {
+	t.Helper()
+	end, poll := time.After(time.Minute), time.NewTicker(pollTime)
+	defer poll.Stop()
+	for !l.Between(since, clock.Now()).Reaches(workload.Volume{Operations: 500, Bytes: 32 << 20}) {
+		select {
+		case <-poll.C:
+		case <-end:
+			t.Fatalf("after a minute %+v was done; errors %v", l.Between(since, clock.Now()), l.Errors())
+		}
 	}
 }
 
-func TestRunNeedsRoot(t *testing.T) {
-	got := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // the thread keeps its user, and dies
-		const keep = ^uintptr(0)
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, keep, 65534, keep); errno != 0 && os.Geteuid() == 0 {
-			got <- errno
-			return
-		}
-		_, err := Run(context.Background(), Options{}, os.Stderr)
-		got <- err
-	}()
-	if err := <-got; err != ErrNeedsRoot {
-		t.Errorf("got %v, want ErrNeedsRoot", err)
+func TestProcessesAreMarked(t *testing.T) {
+	s := &Site{dir: t.TempDir()}
+	cmd := exec.Command("/nonexistent")
+	s.start(&topology.Host{Spec: topology.Spec{Name: "x"}}, cmd) // only the preparation counts
+	if !slices.Contains(cmd.Env, InsideVar+"=1") {
+		t.Errorf("the lab's processes are not marked: %q", cmd.Env)
 	}
 }

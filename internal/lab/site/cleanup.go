@@ -1,4 +1,4 @@
-package lab
+package site
 
 import (
 	"bufio"
@@ -19,9 +19,9 @@ import (
 // contSignal wakes a stopped process.
 const contSignal = syscall.SIGCONT
 
-// sweep removes what labs left behind that were killed. It returns how many
+// Sweep removes what labs left behind that were killed. It returns how many
 // namespaces and directories those were.
-func sweep() (int, error) {
+func Sweep() (int, error) {
 	names, err := topology.Sweep(prefix)
 	n := len(names)
 	dirs, e := os.ReadDir(os.TempDir())

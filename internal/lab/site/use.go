@@ -1,4 +1,4 @@
-package lab
+package site
 
 import (
 	"fmt"
@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// use is what a process has used so far.
-type use struct {
-	cpu    time.Duration
-	memory int64 // bytes at most
+// Use is what a process has used so far.
+type Use struct {
+	CPU    time.Duration
+	Memory int64 // bytes at most
 }
 
 // tick is the unit of CPU times (USER_HZ of proc_pid_stat(5)).
 const tick = 10 * time.Millisecond
 
-// useOf reads what a process has used.
-func useOf(pid int) (u use, err error) {
+// UsedBy reads what a process has used.
+func UsedBy(pid int) (u Use, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return u, fmt.Errorf("read what process %d uses: %w", pid, err)
@@ -36,13 +36,13 @@ func useOf(pid int) (u use, err error) {
 			if err != nil {
 				return u, fmt.Errorf("read what process %d uses: %w", pid, err)
 			}
-			u.cpu += time.Duration(n) * tick
+			u.CPU += time.Duration(n) * tick
 		}
 	}
 	_, rest, _ = strings.Cut(string(status), "VmHWM:")
-	if _, err := fmt.Sscan(rest, &u.memory); err != nil {
+	if _, err := fmt.Sscan(rest, &u.Memory); err != nil {
 		return u, fmt.Errorf("read what process %d uses: %w", pid, err)
 	}
-	u.memory <<= 10 // it is told in KiB
+	u.Memory <<= 10 // it is told in KiB
 	return u, nil
 }

@@ -1,4 +1,4 @@
-package lab
+package site
 
 import (
 	"context"
@@ -25,14 +25,14 @@ const exportID = "77"
 
 // startServers starts an NFS server on both hosts, over one directory, and
 // waits until they answer.
-func (s *site) startServers(ctx context.Context) error {
-	s.serving = make([]*topology.Process, len(s.servers))
-	for i := range s.servers {
+func (s *Site) startServers(ctx context.Context) error {
+	s.Serving = make([]*topology.Process, len(s.Servers))
+	for i := range s.Servers {
 		if err := s.serve(i); err != nil {
 			return err
 		}
 	}
-	for i := range s.servers {
+	for i := range s.Servers {
 		if err := s.served(ctx, i); err != nil {
 			return err
 		}
@@ -41,14 +41,14 @@ func (s *site) startServers(ctx context.Context) error {
 }
 
 // served waits until a host's NFS server answers.
-func (s *site) served(ctx context.Context, i int) error {
-	h := s.servers[i]
-	return s.ready(ctx, h, s.serving[i], func(ctx context.Context) error { return s.answers(ctx, h) })
+func (s *Site) served(ctx context.Context, i int) error {
+	h := s.Servers[i]
+	return s.ready(ctx, h, s.Serving[i], func(ctx context.Context) error { return s.answers(ctx, h) })
 }
 
-// restart ends a host's NFS server, if it runs, and starts another one.
-func (s *site) restart(ctx context.Context, i int) error {
-	if err := s.serving[i].Stop(stopTime); err != nil {
+// Restart ends a host's NFS server, if it runs, and starts another one.
+func (s *Site) Restart(ctx context.Context, i int) error {
+	if err := s.Serving[i].Stop(stopTime); err != nil {
 		return err
 	}
 	if err := s.serve(i); err != nil {
@@ -58,25 +58,25 @@ func (s *site) restart(ctx context.Context, i int) error {
 }
 
 // serve starts a host's NFS server.
-func (s *site) serve(i int) (err error) {
-	h, cmd := s.servers[i], s.embedded()
+func (s *Site) serve(i int) (err error) {
+	h, cmd := s.Servers[i], s.embedded()
 	if s.opts.NFS == outcome.Ganesha {
 		if cmd, err = s.ganesha(h); err != nil {
 			return err
 		}
 	}
-	s.serving[i], err = s.start(h, cmd)
+	s.Serving[i], err = s.start(h, cmd)
 	return err
 }
 
 // embedded is this programme as an NFS server.
-func (s *site) embedded() *exec.Cmd {
-	return exec.Command(s.opts.Program, "lab-server", "--root", s.share(), "--export", exportID,
+func (s *Site) embedded() *exec.Cmd {
+	return exec.Command(s.opts.Program, "lab-server", "--root", s.Share(), "--export", exportID,
 		"--listen", fmt.Sprintf(":%d", nfs.PortNFS), "--portmap", fmt.Sprintf(":%d", nfs.PortPortmap))
 }
 
 // answers mounts a server's export, from the client, without the director.
-func (s *site) answers(ctx context.Context, h *topology.Host) error {
+func (s *Site) answers(ctx context.Context, h *topology.Host) error {
 	server := netip.AddrPortFrom(h.Addr.Addr(), nfs.PortPortmap)
 	c, err := s.dial(ctx, netip.AddrPort{}, server)
 	if err != nil { // ask again soon, not after a client's back-off
@@ -88,8 +88,8 @@ func (s *site) answers(ctx context.Context, h *topology.Host) error {
 }
 
 // dial connects from the client's host.
-func (s *site) dial(ctx context.Context, local, server netip.AddrPort) (c net.Conn, err error) {
-	err = s.client.Do(func() (err error) {
+func (s *Site) dial(ctx context.Context, local, server netip.AddrPort) (c net.Conn, err error) {
+	err = s.Client.Do(func() (err error) {
 		c, err = nfs.Dial(ctx, local, server)
 		return err
 	})
@@ -97,40 +97,40 @@ func (s *site) dial(ctx context.Context, local, server netip.AddrPort) (c net.Co
 }
 
 // mount asks a server's portmapper for MOUNT and mounts the export.
-func (s *site) mount(ctx context.Context, server netip.Addr) (nfs.Handle, error) {
-	portmap := s.nfsClient(netip.AddrPortFrom(server, nfs.PortPortmap), nil)
+func (s *Site) mount(ctx context.Context, server netip.Addr) (nfs.Handle, error) {
+	portmap := s.NFSClient(netip.AddrPortFrom(server, nfs.PortPortmap), nil)
 	defer portmap.Close()
 	port, err := portmap.Port(ctx, nfs.ProgramMount, 3)
 	if err != nil {
 		return "", err
 	}
-	mount := s.nfsClient(netip.AddrPortFrom(server, port), nil)
+	mount := s.NFSClient(netip.AddrPortFrom(server, port), nil)
 	defer mount.Close()
 	return mount.Mount(ctx, s.exportPath())
 }
 
-// load mounts a server, or the virtual IP, and connects the client's work to it.
-func (s *site) load(ctx context.Context, server netip.Addr) (*workload.Load, error) {
+// Load mounts a server, or the virtual IP, and connects the client's work to it.
+func (s *Site) Load(ctx context.Context, server netip.Addr) (*workload.Load, error) {
 	root, err := s.mount(ctx, server)
 	if err != nil {
 		return nil, fmt.Errorf("mount %v: %w", server, err)
 	}
 	return workload.New(ctx, root, func(event func(nfs.Event)) *nfs.Client {
-		return s.nfsClient(netip.AddrPortFrom(server, nfs.PortNFS), event)
+		return s.NFSClient(netip.AddrPortFrom(server, nfs.PortNFS), event)
 	})
 }
 
 // exportPath is what clients mount: ganesha exports NFSv3 under the real path.
-func (s *site) exportPath() string {
+func (s *Site) exportPath() string {
 	if s.opts.NFS == outcome.Ganesha {
-		return s.share()
+		return s.Share()
 	}
 	return nfsd.ExportPath
 }
 
-// nfsClient is a client on the client's host.
-func (s *site) nfsClient(server netip.AddrPort, event func(nfs.Event)) *nfs.Client {
-	return nfs.New(nfs.Options{Server: server, Dial: s.dial, Event: event, Machine: s.client.Name})
+// NFSClient is a client on the client's host.
+func (s *Site) NFSClient(server netip.AddrPort, event func(nfs.Event)) *nfs.Client {
+	return nfs.New(nfs.Options{Server: server, Dial: s.dial, Event: event, Machine: s.Client.Name})
 }
 
 // ganeshaConfig is the configuration of one nfs-ganesha; the arguments are the
@@ -157,8 +157,8 @@ exec "$2" -F -f "$3/ganesha.conf" -p "$3/pid" -L "$3/log" -C
 `
 
 // ganesha is nfs-ganesha for one host, in a mount namespace of its own.
-func (s *site) ganesha(h *topology.Host) (*exec.Cmd, error) {
-	programs, err := findGanesha()
+func (s *Site) ganesha(h *topology.Host) (*exec.Cmd, error) {
+	programs, err := FindGanesha()
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (s *site) ganesha(h *topology.Host) (*exec.Cmd, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "recovery"), 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of %s: %w", h.Name, err)
 	}
-	conf := fmt.Sprintf(ganeshaConfig, filepath.Join(dir, "recovery"), s.share())
+	conf := fmt.Sprintf(ganeshaConfig, filepath.Join(dir, "recovery"), s.Share())
 	if err := os.WriteFile(filepath.Join(dir, "ganesha.conf"), []byte(conf), 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration of %s: %w", h.Name, err)
 	}
@@ -175,8 +175,8 @@ func (s *site) ganesha(h *topology.Host) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// findGanesha finds rpcbind and ganesha.nfsd, which an administrator's path has.
-func findGanesha() (paths []string, err error) {
+// FindGanesha finds rpcbind and ganesha.nfsd, which an administrator's path has.
+func FindGanesha() (paths []string, err error) {
 	for _, name := range []string{"rpcbind", "ganesha.nfsd"} {
 		path, err := lookAdmin(name)
 		if err != nil {

@@ -1,4 +1,4 @@
-package lab
+package site
 
 import (
 	"errors"
@@ -13,9 +13,9 @@ import (
 	"fairlead/internal/model"
 )
 
-// mirror breaks the promise on purpose: it sends copies of a few frames with
+// Mirror breaks the promise on purpose: it sends copies of a few frames with
 // clients' data that go to nfs-01 to nfs-02, too.
-type mirror struct {
+type Mirror struct {
 	from, to *packet.Conn
 	mac      model.MAC // of nfs-02
 	closing  atomic.Bool
@@ -28,9 +28,9 @@ const (
 	mirrorLeast = 1000 // bytes of a frame with much data
 )
 
-// startMirror begins to copy.
-func (s *site) startMirror() (*mirror, error) {
-	m := &mirror{mac: s.servers[1].MAC}
+// StartMirror begins to copy.
+func (s *Site) StartMirror() (*Mirror, error) {
+	m := &Mirror{mac: s.Servers[1].MAC}
 	open := func(conn **packet.Conn) func(int) error {
 		return func(ifindex int) error {
 			port, err := net.InterfaceByIndex(ifindex)
@@ -40,20 +40,20 @@ func (s *site) startMirror() (*mirror, error) {
 			return err
 		}
 	}
-	err := s.servers[0].Port(open(&m.from))
+	err := s.Servers[0].Port(open(&m.from))
 	if err == nil {
-		err = s.servers[1].Port(open(&m.to))
+		err = s.Servers[1].Port(open(&m.to))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("split the clients' data: %w", err), m.close())
+		return nil, errors.Join(fmt.Errorf("split the clients' data: %w", err), m.Close())
 	}
-	first := s.servers[0].MAC
+	first := s.Servers[0].MAC
 	m.group.Go(func() error { return m.copy(first) })
 	return m, nil
 }
 
 // copy copies frames until the mirror is closed.
-func (m *mirror) copy(first model.MAC) error {
+func (m *Mirror) copy(first model.MAC) error {
 	frame := make([]byte, 1<<16)
 	for n := 0; ; {
 		length, _, err := m.from.ReadFrom(frame)
@@ -76,8 +76,8 @@ func (m *mirror) copy(first model.MAC) error {
 	}
 }
 
-// close ends the copying.
-func (m *mirror) close() error {
+// Close ends the copying.
+func (m *Mirror) Close() error {
 	m.closing.Store(true)
 	var errs []error
 	for _, c := range []*packet.Conn{m.from, m.to} {

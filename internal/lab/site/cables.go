@@ -1,4 +1,4 @@
-package lab
+package site
 
 import (
 	"context"
@@ -10,21 +10,21 @@ import (
 	"fairlead/internal/lab/witness"
 )
 
-// cables are the taps on the servers' cables, at the switch's end.
-type cables struct {
+// Cables are the taps on the servers' cables, at the switch's end.
+type Cables struct {
 	taps  []*witness.Tap
 	seen  [][]witness.Packet // by tap; each belongs to its tap's goroutine until end
 	group *errgroup.Group
 	stop  context.CancelFunc
 }
 
-// watchCables begins to capture what is on the servers' cables.
-func (s *site) watchCables(ctx context.Context) (*cables, error) {
-	c := &cables{seen: make([][]witness.Packet, len(s.servers))}
+// WatchCables begins to capture what is on the servers' cables.
+func (s *Site) WatchCables(ctx context.Context) (*Cables, error) {
+	c := &Cables{seen: make([][]witness.Packet, len(s.Servers))}
 	ctx, c.stop = context.WithCancel(ctx)
-	for i, h := range s.servers {
+	for i, h := range s.Servers {
 		err := h.Port(func(ifindex int) error {
-			tap, err := witness.OpenTap(ifindex, i, h.MAC, vip)
+			tap, err := witness.OpenTap(ifindex, i, h.MAC, VIP)
 			if err == nil {
 				c.taps = append(c.taps, tap)
 			}
@@ -44,8 +44,8 @@ func (s *site) watchCables(ctx context.Context) (*cables, error) {
 	return c, nil
 }
 
-// end ends the capture. It returns every packet, and how many were missed.
-func (c *cables) end() (packets []witness.Packet, drops int, err error) {
+// End ends the capture. It returns every packet, and how many were missed.
+func (c *Cables) End() (packets []witness.Packet, drops int, err error) {
 	c.stop()
 	err = c.group.Wait()
 	for i, tap := range c.taps {
@@ -58,7 +58,7 @@ func (c *cables) end() (packets []witness.Packet, drops int, err error) {
 	return packets, drops, nil
 }
 
-func (c *cables) close() error {
+func (c *Cables) close() error {
 	var errs []error
 	for _, t := range c.taps {
 		errs = append(errs, t.Close())

@@ -1,0 +1,233 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"fairlead/internal/control"
+	"fairlead/internal/lab/outcome"
+	"fairlead/internal/model"
+	"fairlead/internal/topology"
+)
+
+// prefix begins the names of the lab's namespaces and directories.
+const prefix = "fairlead-lab"
+
+// InsideVar marks the environment of the lab's processes. The lab refuses to run in
+// one: a programme that takes "lab-server" for something else could otherwise
+// build labs without end.
+const InsideVar = "FAIRLEAD_LAB"
+
+// The note's diagram.
+var (
+	VIP          = netip.MustParseAddr("192.168.10.50")
+	ClientSpec   = topology.Spec{Name: "client", Addr: netip.MustParsePrefix("192.168.10.10/24")}
+	DirectorSpec = topology.Spec{Name: "director", Addr: netip.MustParsePrefix("192.168.10.2/24")}
+	ServerSpecs  = [...]topology.Spec{
+		{Name: outcome.First, Addr: netip.MustParsePrefix("192.168.10.100/24"), VIP: VIP},
+		{Name: outcome.Second, Addr: netip.MustParsePrefix("192.168.10.101/24"), VIP: VIP},
+	}
+)
+
+// Names are the servers' names, by index.
+func Names() []string {
+	var names []string
+	for _, s := range ServerSpecs {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// Index is the index of a server, -1 when there is none of that name.
+func Index(name string) int { return slices.Index(Names(), name) }
+
+// Time limits of what should take moments.
+const (
+	startTime = 20 * time.Second
+	stopTime  = 8 * time.Second
+	pollTime  = 50 * time.Millisecond
+	tellTime  = 2 * time.Second // between calls that tell that nothing else happens
+)
+
+// Options say what stands where.
+type Options struct {
+	NFS outcome.Backend
+	XDP model.AttachMode
+	// Config is the director's configuration: file name to text.
+	Config map[string]string
+	// Crowd is the number of connections that the director must have room for
+	// beside the client's work.
+	Crowd int
+	// Program is the fairlead programme.
+	Program string
+	// AttachPass attaches an XDP programme that lets everything pass to an
+	// interface of the calling thread's network namespace.
+	AttachPass func(ifindex int) (io.Closer, error)
+}
+
+// Site is the diagram, standing.
+type Site struct {
+	Client   *topology.Host
+	Director *topology.Host
+	Daemon   *topology.Process // the director's programme
+	Control  *control.Client
+	Servers  []*topology.Host
+	Serving  []*topology.Process // one for each server
+
+	opts    Options
+	dir     string // of everything that the site writes
+	segment *topology.Segment
+	pass    io.Closer // the XDP programme at the director's port; nil: none
+}
+
+// Build makes the diagram and starts the servers, then the director. After an
+// error it leaves nothing behind.
+func Build(ctx context.Context, o Options) (s *Site, err error) {
+	s = New(o)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, step := range []func(context.Context) error{s.makeDirs, s.makeHosts, s.startServers, s.StartDirector} {
+		if err := step(ctx); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// New is a site on which nothing stands yet.
+func New(o Options) *Site { return &Site{opts: o, dir: labDir()} }
+
+// labDir is the directory of this process's lab; see Sweep for its name.
+func labDir() string { return filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", prefix, os.Getpid())) }
+
+// Share is the directory that both servers export.
+func (s *Site) Share() string  { return filepath.Join(s.dir, "share") }
+func (s *Site) config() string { return filepath.Join(s.dir, "config") }
+
+// Socket is the director's control socket.
+func (s *Site) Socket() string { return filepath.Join(s.dir, "control.sock") }
+func (s *Site) pins() string   { return filepath.Join(s.dir, "bpf") }
+
+func (s *Site) makeDirs(context.Context) error {
+	for _, d := range []string{s.dir, s.Share(), s.config()} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return fmt.Errorf("make the lab's directory: %w", err)
+		}
+	}
+	for name, text := range s.opts.Config {
+		if err := os.WriteFile(filepath.Join(s.config(), name), []byte(text), 0o600); err != nil {
+			return fmt.Errorf("write the director's configuration: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Site) makeHosts(context.Context) (err error) {
+	if s.segment, err = topology.Build(prefix); err != nil {
+		return err
+	}
+	if s.Client, err = s.segment.Add(ClientSpec); err != nil {
+		return err
+	}
+	if s.Director, err = s.segment.Add(DirectorSpec); err != nil {
+		return err
+	}
+	for _, spec := range ServerSpecs {
+		h, err := s.segment.Add(spec)
+		if err != nil {
+			return err
+		}
+		s.Servers = append(s.Servers, h)
+	}
+	if m := s.opts.XDP; m != model.AttachNative && m != model.AttachAuto {
+		return nil
+	}
+	s.pass, err = s.segment.PrepareNative(s.Director, s.opts.AttachPass)
+	return err
+}
+
+// Dir is where the site keeps its logs and everything else.
+func (s *Site) Dir() string { return s.dir }
+
+// start starts a programme on a host; what it prints goes to a file, or what it
+// prints on its standard output to another one.
+func (s *Site) start(h *topology.Host, cmd *exec.Cmd, stdout ...*os.File) (*topology.Process, error) {
+	out, err := os.OpenFile(s.log(h), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %s: %w", h.Name, err)
+	}
+	defer out.Close() // the process has its own descriptor
+	cmd.Stdout, cmd.Stderr = out, out
+	if len(stdout) > 0 {
+		cmd.Stdout = stdout[0]
+	}
+	cmd.Env = append(os.Environ(), InsideVar+"=1")
+	return h.Start(cmd)
+}
+
+func (s *Site) log(h *topology.Host) string { return filepath.Join(s.dir, h.Name+".log") }
+
+// tail is the end of what a host's programme printed.
+func (s *Site) tail(h *topology.Host) string {
+	b, err := os.ReadFile(s.log(h))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
+}
+
+// ready polls until check is content, and fails when the host's process ends,
+// or with check's last objection after startTime.
+func (s *Site) ready(ctx context.Context, h *topology.Host, p *topology.Process, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	tick := time.NewTicker(pollTime)
+	defer tick.Stop()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.Done():
+			return fmt.Errorf("%s ended before it was ready: %w; it printed:\n%s", h.Name, p.Err(), s.tail(h))
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
+			return fmt.Errorf("%s is not ready after %v: %w; it printed:\n%s", h.Name, startTime, err, s.tail(h))
+		case <-tick.C:
+		}
+	}
+}
+
+// Close takes everything down: first those who use, then what they use.
+func (s *Site) Close() error {
+	var errs []error
+	for _, p := range append([]*topology.Process{s.Daemon}, s.Serving...) {
+		if p != nil {
+			p.Signal(contSignal) // a stopped process does not end
+			errs = append(errs, p.Stop(stopTime))
+		}
+	}
+	if s.pass != nil {
+		errs = append(errs, s.pass.Close())
+	}
+	if s.segment != nil {
+		errs = append(errs, s.segment.Close())
+	}
+	return errors.Join(append(errs, removeDir(s.dir))...)
+}
