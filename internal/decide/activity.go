@@ -2,7 +2,9 @@ package decide
 
 import (
 	"fmt"
+	"time"
 
+	"fairlead/internal/health"
 	"fairlead/internal/model"
 	"fairlead/internal/schedule"
 )
@@ -10,42 +12,151 @@ import (
 // verdict is what a director should do with its active server. Without a move
 // the reason still matters while no server was ever chosen.
 type verdict struct {
-	move   bool
-	to     string // "": to none
-	reason model.Reason
-	why    string // the reason in words
+	move    bool
+	to      string // "": to none
+	reason  model.Reason
+	why     string    // the reason in words
+	stay    stay      // a switch would be due, but is held back
+	waiting bool      // a switch would be due; a probe's result is awaited first
+	until   time.Time // judge again then
+	order   uint64    // of an order: to answer it
+	force   bool      // of an order
 }
+
+// stay says why a director stays with a server that it should leave.
+type stay struct {
+	kind  stayKind
+	to    string    // the server that would be taken; "": there is none
+	until time.Time // zero: until something changes
+}
+
+type stayKind uint8
+
+const (
+	stayNone       stayKind = iota
+	stayLonely              // no other server can be used
+	stayNobody              // all servers fell silent together
+	stayLastActive          // all servers were gone: the last one is waited for
+	stayHoldDown            // it switched by itself not long ago
+)
 
 // judge decides whether the director changes its active server. It looks at
 // levels only, so an event that comes twice changes nothing.
-func (d *director) judge(reloaded bool) verdict {
+func (d *director) judge(at time.Time, reloaded bool) verdict {
 	if d.choice.active == "" {
 		return d.start()
 	}
-	best, ok := d.best()
 	now := d.active()
+	if now != nil && now.health.Usable() {
+		d.gone, d.choice.forced = time.Time{}, false
+	}
 	switch {
 	case now == nil:
-		return verdict{true, best, model.ReasonRemoved, d.removal()}
-	case !ok:
-		return verdict{} // nobody could do better: stay
-	case now.health == model.HealthDown:
-		return verdict{true, best, model.ReasonFailed, "check failed: " + now.why}
-	case now.Weight == 0:
-		return verdict{true, best, model.ReasonQuiescent, now.Name + " has weight 0"}
-	case best == now.Name || d.held():
-		return verdict{}
-	case reloaded:
-		return verdict{true, best, model.ReasonPreferred, "the configuration prefers " + best}
+		best, _ := d.choose(server.usable)
+		return verdict{move: true, to: best, reason: model.ReasonRemoved, why: d.removal()}
+	case now.health.Failed() && !d.choice.forced:
+		return d.failed(now, at)
+	case !now.candidate():
+		return d.leave(now)
 	}
-	return verdict{true, best, model.ReasonFailback, fmt.Sprintf("%s is %s and preferred", best, d.server(best).state())}
+	return d.preferred(now, at, reloaded)
 }
 
-// held tells whether the active server stays although a better one is usable:
-// a server that returns may hold old data where NFS is served, and what an
-// operator ordered lasts while it works.
-func (d *director) held() bool {
-	return d.ServesNFS() || d.choice.reason == model.ReasonOperator
+// failed is the verdict on an active server that is down. Another is taken only
+// when it is known to answer: when nobody does, it is probably the director's
+// own network, and to go back and forth would only cost the connections.
+func (d *director) failed(now *server, at time.Time) verdict {
+	v := verdict{move: true, reason: model.ReasonFailed, why: "check failed: " + now.health.Why}
+	doubt := now.health.Doubt()
+	var ok bool
+	v.to, ok = d.choose(func(s server) bool {
+		return s.Name != now.Name && s.candidate() && s.health.Answers(doubt, at, d.Check)
+	})
+	if better, _ := d.choose(func(s server) bool { return s.Name != now.Name && s.sound() }); ok && better != v.to {
+		return verdict{waiting: true} // it was asked; to take two servers in a row costs the connections twice
+	}
+	if ok {
+		return d.patient(now, v, d.server(v.to).health.SoundSince(), at)
+	}
+	if _, coming := d.choose(func(s server) bool { return s.Name != now.Name && s.health.Level != model.HealthDown && s.candidate() }); coming {
+		return verdict{waiting: true}
+	}
+	if d.Promote.Command != "" { // a check can pass only after the promotion
+		v.to, ok = d.choose(func(s server) bool { return s.Name != now.Name && s.candidate() && !d.together(*now, s) })
+		if ok {
+			return d.patient(now, v, d.gone, at)
+		}
+	}
+	if d.gone.IsZero() {
+		d.gone = at
+	}
+	for _, s := range d.servers {
+		if s.Name != now.Name && s.candidate() && d.together(*now, s) {
+			return verdict{stay: stay{kind: stayNobody}}
+		}
+	}
+	return verdict{stay: stay{kind: stayLonely}}
+}
+
+// together tells whether two servers that are down fell silent at about the
+// same time.
+func (d *director) together(a, b server) bool {
+	gap := a.health.Failing.Sub(b.health.Failing).Abs()
+	return b.health.Level == model.HealthDown && gap <= health.Interval(d.Check)+health.Timeout(d.Check)
+}
+
+// patient holds back the switch to a server that was usable only since then,
+// when all were gone before: the one that was active last may hold newer data.
+// And it must have failed to answer after the other one answered again.
+func (d *director) patient(now *server, v verdict, since, at time.Time) verdict {
+	if d.gone.IsZero() {
+		return d.paced(v, at)
+	}
+	if end := since.Add(d.LastActive); at.Before(end) {
+		return verdict{stay: stay{stayLastActive, v.to, end}, until: end}
+	}
+	if now.health.Began.Before(d.server(v.to).health.Passing) {
+		return verdict{waiting: true}
+	}
+	return d.paced(v, at)
+}
+
+// paced holds back a switch by itself too soon after another one.
+func (d *director) paced(v verdict, at time.Time) verdict {
+	if end := d.choice.auto.Add(d.HoldDown); !d.choice.auto.IsZero() && at.Before(end) {
+		return verdict{stay: stay{stayHoldDown, v.to, end}, until: end}
+	}
+	return v
+}
+
+// leave is the verdict on an active server that is not to be used any more.
+func (d *director) leave(now *server) verdict {
+	best, ok := d.choose(func(s server) bool { return s.Name != now.Name && s.sound() })
+	switch {
+	case !ok:
+		return verdict{} // nobody could do better: stay
+	case now.mark != model.MarkNone:
+		return verdict{move: true, to: best, reason: model.ReasonOperator, why: now.Name + " is " + now.mark.String()}
+	}
+	return verdict{move: true, to: best, reason: model.ReasonQuiescent, why: now.Name + " has weight 0"}
+}
+
+// preferred is the verdict on an active server that works. What an operator
+// ordered lasts, and a director that fails back by order only stays.
+func (d *director) preferred(now *server, at time.Time, reloaded bool) verdict {
+	best, ok := d.best()
+	if !ok || best == now.Name || d.Failback == model.FailbackManual || d.choice.reason == model.ReasonOperator || d.choice.forced {
+		return verdict{}
+	}
+	to := d.server(best)
+	v := verdict{move: true, to: best, reason: model.ReasonFailback, why: best + " is " + to.health.Text() + " and preferred"}
+	if reloaded {
+		v.reason, v.why = model.ReasonPreferred, "the configuration prefers "+best
+	}
+	if end := to.health.SoundSince().Add(d.FailbackDelay); d.Failback == model.FailbackDelay && at.Before(end) {
+		return verdict{until: end}
+	}
+	return d.paced(v, at)
 }
 
 // start makes a choice where there is none. It waits while a server that would
@@ -53,22 +164,24 @@ func (d *director) held() bool {
 // ones, and a regular one for those before it.
 func (d *director) start() verdict {
 	first := d.choice.reason != model.ReasonRemoved
-	name, ok := d.choose(func(s server) bool { return s.health != model.HealthDown })
+	name, ok := d.choose(func(s server) bool { return s.health.Level != model.HealthDown && s.candidate() })
 	switch {
 	case !ok:
 		if first {
 			d.choice.reason = model.ReasonNoServer
 		}
 		return verdict{}
-	case d.server(name).health == model.HealthUnknown:
+	case d.server(name).health.Level == model.HealthUnknown:
 		if first {
 			d.choice.reason = model.ReasonWaiting
 		}
 		return verdict{}
-	case first:
-		return verdict{true, name, model.ReasonFirst, name + " is " + d.server(name).state()}
 	}
-	return verdict{true, name, model.ReasonRemoved, fmt.Sprintf("%s is %s, the server before was removed", name, d.server(name).state())}
+	state := name + " is " + d.server(name).health.Text()
+	if first {
+		return verdict{move: true, to: name, reason: model.ReasonFirst, why: state}
+	}
+	return verdict{move: true, to: name, reason: model.ReasonRemoved, why: state + ", the server before was removed"}
 }
 
 // best is the server that the director should use. The active server counts
@@ -76,7 +189,7 @@ func (d *director) start() verdict {
 func (d *director) best() (string, bool) {
 	active := d.active()
 	return d.choose(func(s server) bool {
-		return s.usable() || active != nil && s.Name == active.Name && s.health != model.HealthDown
+		return s.sound() || active != nil && s.Name == active.Name && s.candidate() && !s.health.Failed()
 	})
 }
 
@@ -97,17 +210,19 @@ func (d *director) removal() string {
 	return "the configuration no longer has " + d.choice.active
 }
 
-// state says a server's health, as a predicate.
-func (s server) state() string {
-	switch s.health {
-	case model.HealthUnknown:
-		return "not known yet: no check has ended"
-	case model.HealthUp:
-		return "up"
-	case model.HealthDown:
-		return "down: " + s.why
-	case model.HealthUnchecked:
-		return "not checked"
+// text says in words why a director stays.
+func (d *director) stayText(s stay) string {
+	switch s.kind {
+	case stayNobody:
+		return fmt.Sprintf("no server answers; staying with %s: it is probably the director's own network", d.choice.active)
+	case stayLonely:
+		return "no other server is up; staying with " + d.choice.active
+	case stayLastActive:
+		return fmt.Sprintf("waiting for %s, which was active last, until %s; %s may hold older data", d.choice.active, clock(s.until), s.to)
+	case stayHoldDown:
+		return fmt.Sprintf("left alone until %s: it switched by itself at %s", clock(s.until), clock(d.choice.auto))
 	}
-	return s.health.String()
+	return ""
 }
+
+func clock(t time.Time) string { return t.Format("15:04:05") }

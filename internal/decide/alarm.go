@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"fairlead/internal/health"
 	"fairlead/internal/model"
 )
 
@@ -19,6 +20,13 @@ func (s State) Alarms() []model.Alarm {
 		all = append(all, d.serverAlarms()...)
 		all = append(all, s.networkAlarms(d)...)
 	}
+	if s.lost != "" {
+		all = append(all, model.Alarm{
+			What: "the memory of the switches was lost",
+			Why:  s.lost,
+			Do:   "see that the right servers are active: fairlead status; the memory is written anew",
+		})
+	}
 	if s.configured && s.silent() {
 		all = append(all, model.Alarm{
 			What: "after a switch, old connections will be met with silence",
@@ -30,7 +38,7 @@ func (s State) Alarms() []model.Alarm {
 }
 
 func (s State) vipAlarms(v model.VIP) []model.Alarm {
-	if iface, own := s.owner(v.Addr); own {
+	if iface, own := s.net.Owner(v.Addr); own {
 		return []model.Alarm{{
 			What: fmt.Sprintf("flow %s is not applied to %s", v.Rules[0].Flow, v.Addr),
 			Why:  fmt.Sprintf("%s is an address of this machine, on %s; forwarding it away could lock you out", v.Addr, iface),
@@ -57,13 +65,11 @@ func (s State) vipAlarms(v model.VIP) []model.Alarm {
 // rival is the real server that a conflict tells of, when it is one: the usual
 // cause, and one that has a remedy of its own.
 func (s State) rival(conflict model.VIPStatus) (server string, ok bool) {
-	for _, n := range s.neighbours {
-		if !strings.Contains(conflict.Why, n.MAC.String()) {
-			continue
-		}
+	holders := s.net.Holders(func(m model.MAC) bool { return strings.Contains(conflict.Why, m.String()) })
+	for _, a := range holders {
 		for _, d := range s.directors {
 			for _, srv := range d.servers {
-				if srv.Addr == n.Addr {
+				if srv.Addr == a {
 					return srv.Name, true
 				}
 			}
@@ -72,29 +78,89 @@ func (s State) rival(conflict model.VIPStatus) (server string, ok bool) {
 	return "", false
 }
 
+// serverAlarms tell of the servers of a director and of its choice.
 func (d *director) serverAlarms() []model.Alarm {
-	_, usable := d.choose(server.usable)
 	now := d.active()
 	switch {
-	case now != nil && now.advisory != "" && now.advisory != advisoryPass:
+	case d.turn.step != model.StepNone:
+		return d.turnAlarms()
+	case now != nil && now.health.Advisory != "" && now.health.Advisory != health.AdvisoryPass:
 		return []model.Alarm{{
 			What: fmt.Sprintf("%s, the active server of %s, does not answer probes", now.Name, d.Name),
-			Why:  now.advisory + "; it is not checked, so this decides nothing",
+			Why:  now.health.Advisory + "; it is not checked, so this decides nothing",
 			Do:   fmt.Sprintf("look at %s; to use another server: fairlead switch %s/SERVER", now.Name, d.Name),
 		}}
-	case usable:
-		return nil
-	case now != nil && now.health == model.HealthDown:
-		return []model.Alarm{{
-			What: fmt.Sprintf("director %s: no other server is up; staying with %s", d.Name, now.Name),
-			Why:  fmt.Sprintf("%s is %s", now.Name, now.state()),
-			Do:   fmt.Sprintf("bring a server of %s back; it is used as soon as its check passes", d.Name),
-		}}
+	case d.stay.kind != stayNone:
+		return []model.Alarm{d.stayAlarm(now)}
 	case now == nil && d.choice.reason != model.ReasonWaiting:
 		return []model.Alarm{{
 			What: fmt.Sprintf("director %s has no server; packets to it are dropped", d.Name),
 			Why:  d.vacancy(),
 			Do:   fmt.Sprintf("bring a server of %s back; it is used as soon as its check passes", d.Name),
+		}}
+	}
+	return nil
+}
+
+// stayAlarm says why a director stays with a server that does not work, or is
+// not the preferred one.
+func (d *director) stayAlarm(now *server) model.Alarm {
+	to := d.ref(d.stay.to)
+	switch d.stay.kind {
+	case stayNobody:
+		return model.Alarm{
+			What: fmt.Sprintf("director %s: no server answers; staying with %s", d.Name, now.Name),
+			Why:  fmt.Sprintf("%s is %s; the others fell silent with it, so it is probably the director's own network", now.Name, now.health.Text()),
+			Do:   "look at the director's interface, its cable and the switch; the service goes on as soon as a server answers",
+		}
+	case stayLastActive:
+		return model.Alarm{
+			What: fmt.Sprintf("director %s waits for %s until %s", d.Name, now.Name, clock(d.stay.until)),
+			Why:  fmt.Sprintf("all servers were gone; %s was active last, and %s may hold older data", now.Name, d.stay.to),
+			Do:   fmt.Sprintf("bring %s back; to take %s now: fairlead switch %s", now.Name, d.stay.to, to),
+		}
+	case stayHoldDown:
+		return model.Alarm{
+			What: fmt.Sprintf("director %s is left alone with %s until %s", d.Name, now.Name, clock(d.stay.until)),
+			Why:  fmt.Sprintf("it switched by itself at %s, and holddown allows that once in %s", clock(d.choice.auto), d.HoldDown),
+			Do:   fmt.Sprintf("see why the servers come and go; to switch now: fairlead switch %s", to),
+		}
+	case stayLonely, stayNone:
+	}
+	return model.Alarm{
+		What: fmt.Sprintf("director %s: no other server is up; staying with %s", d.Name, now.Name),
+		Why:  fmt.Sprintf("%s is %s", now.Name, now.health.Text()),
+		Do:   fmt.Sprintf("bring a server of %s back; it is used as soon as its check passes", d.Name),
+	}
+}
+
+// turnAlarms tell of a switch that does not get on.
+func (d *director) turnAlarms() []model.Alarm {
+	t := d.turn
+	again := "fairlead switch " + d.ref(t.to.Name).String()
+	switch {
+	case t.step == model.StepOrder:
+		var ways []string
+		for _, s := range d.servers {
+			ways = append(ways, d.ref(s.Name).String())
+		}
+		return []model.Alarm{{
+			What: fmt.Sprintf("director %s is on hold: no packet is forwarded", d.Name),
+			Why:  t.why,
+			Do:   "say which server has the newest data: fairlead switch " + strings.Join(ways, " or "),
+		}}
+	case t.failed != "":
+		_, of := t.hook()
+		return []model.Alarm{{
+			What: fmt.Sprintf("director %s is on hold: the %s hook of %s failed", d.Name, t.step, of),
+			Why:  t.failed,
+			Do:   fmt.Sprintf("mend it, then try again: %s; or go on without it: %s --force", again, again),
+		}}
+	case t.late:
+		return []model.Alarm{{
+			What: fmt.Sprintf("director %s is on hold: %s was promoted, but its check does not pass", d.Name, t.to.Name),
+			Why:  fmt.Sprintf("%s is %s", t.to.Name, d.server(t.to.Name).health.Text()),
+			Do:   fmt.Sprintf("look at %s; the switch goes on as soon as its check passes; to go on at once: %s --force", t.to.Name, again),
 		}}
 	}
 	return nil
@@ -112,7 +178,7 @@ func (s State) networkAlarms(d *director) []model.Alarm {
 			Do:   "name the interface in the flow: match iface eth0 dst …",
 		}}
 	}
-	l, ok := s.link(iface)
+	l, ok := s.net.Link(iface)
 	switch {
 	case !ok:
 		return []model.Alarm{{
@@ -135,7 +201,7 @@ func (s State) networkAlarms(d *director) []model.Alarm {
 			Do:   fmt.Sprintf("give %s its address back", iface),
 		}}
 	}
-	if now == nil || s.mac(now.Addr, iface).Known() {
+	if now == nil || s.net.MAC(now.Addr, iface).Known() {
 		return nil
 	}
 	return []model.Alarm{{

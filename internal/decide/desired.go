@@ -24,10 +24,10 @@ func (s State) Desired() model.Desired {
 	slices.Sort(want.Rules.Ifaces)
 	want.Rules.Ifaces = slices.Compact(want.Rules.Ifaces)
 	for _, v := range s.rules.VIPs {
-		if _, own := s.owner(v.Addr); own {
+		if _, own := s.net.Owner(v.Addr); own {
 			continue
 		}
-		v.Announce = s.taken(v.Addr)
+		v.Announce = s.net.Taken(v.Addr)
 		want.Rules.VIPs = append(want.Rules.VIPs, v)
 	}
 	return want
@@ -35,7 +35,7 @@ func (s State) Desired() model.Desired {
 
 func (s State) desired(d *director) model.DesiredDirector {
 	iface := s.way(d)
-	l, _ := s.link(iface)
+	l, _ := s.net.Link(iface)
 	want := model.DesiredDirector{
 		Name:   d.Name,
 		Active: d.choice.active,
@@ -45,15 +45,25 @@ func (s State) desired(d *director) model.DesiredDirector {
 		Reason: d.choice.reason,
 		Since:  unixNano(d.choice.since),
 		Silent: s.silent(),
+		Hold:   d.turn.step != model.StepNone,
+		Watch:  d.watched(),
 	}
 	for _, srv := range d.servers {
-		mac := s.mac(srv.Addr, iface)
+		mac := s.net.MAC(srv.Addr, iface)
 		want.Servers = append(want.Servers, model.DesiredServer{Name: srv.Name, MAC: mac})
 		if srv.Name == d.choice.active {
 			want.MAC = mac
 		}
 	}
 	return want
+}
+
+// watched tells whether hints from the traffic lead anywhere: a probe can tell
+// whether the active server is gone, and another one may take its place.
+func (d *director) watched() bool {
+	now := d.active()
+	return now != nil && now.health.Level != model.HealthUnchecked && d.turn.step == model.StepNone &&
+		slices.ContainsFunc(d.servers, func(s server) bool { return s.Name != now.Name && s.candidate() })
 }
 
 // unixNano is the Unix time in ns, 0 for the zero time.
@@ -76,7 +86,7 @@ type Announcement struct {
 func (s State) Announcements() []Announcement {
 	var all []Announcement
 	for _, v := range s.rules.VIPs {
-		if _, own := s.owner(v.Addr); own {
+		if _, own := s.net.Owner(v.Addr); own {
 			continue
 		}
 		d := s.director(v.Rules[0].Director)
@@ -84,7 +94,7 @@ func (s State) Announcements() []Announcement {
 			continue
 		}
 		iface, _ := s.iface(d)
-		if l, ok := s.link(iface); ok {
+		if l, ok := s.net.Link(iface); ok {
 			all = append(all, Announcement{Addr: v.Addr, Iface: l.Name, MAC: l.MAC})
 		}
 	}
@@ -93,18 +103,12 @@ func (s State) Announcements() []Announcement {
 
 // vip is the state of a virtual IP's announcement.
 func (s State) vip(a netip.Addr) model.VIPStatus {
-	if iface, own := s.owner(a); own {
+	if iface, own := s.net.Owner(a); own {
 		return model.VIPStatus{Addr: a, State: model.VIPNotApplied,
 			Why: a.String() + " is an address of this machine, on " + iface}
 	}
-	for _, v := range s.vips {
-		if v.Addr == a {
-			return v.VIPStatus
-		}
+	if v, ok := s.net.VIP(a); ok {
+		return v
 	}
 	return model.VIPStatus{Addr: a, State: model.VIPNotApplied, Why: "its announcement has not begun"}
-}
-
-func (s State) taken(a netip.Addr) bool {
-	return slices.ContainsFunc(s.vips, func(v sighting) bool { return v.Addr == a && v.taken })
 }

@@ -20,36 +20,7 @@ func (s State) claims(vip netip.Addr) bool {
 }
 
 // used tells whether a rule leads to the director.
-func (s State) used(d *director) bool {
-	for _, v := range s.rules.VIPs {
-		if slices.ContainsFunc(v.Rules, func(r model.VIPRule) bool { return r.Director == d.Name }) {
-			return true
-		}
-	}
-	return false
-}
-
-// owner is the interface that holds the address itself.
-func (s State) owner(a netip.Addr) (iface string, ok bool) {
-	for _, l := range s.links {
-		for _, p := range l.Addrs {
-			if p.Addr() == a {
-				return l.Name, true
-			}
-		}
-	}
-	return "", false
-}
-
-// link returns the interface of that name.
-func (s State) link(name string) (model.Link, bool) {
-	for _, l := range s.links {
-		if l.Name == name {
-			return l, true
-		}
-	}
-	return model.Link{}, false
-}
+func (s State) used(d *director) bool { return len(s.vipsOf(d)) > 0 }
 
 // iface is the interface of a director: the one that its flows name, else the
 // one in whose network its virtual IP is, else that of its server. A director
@@ -70,7 +41,7 @@ func (s State) iface(d *director) (name string, ok bool) {
 		}
 	}
 	for _, vip := range vips {
-		if name, ok := s.towards(vip); ok {
+		if name, ok := s.net.Towards(vip); ok {
 			return name, true
 		}
 	}
@@ -101,74 +72,13 @@ func (s State) towardsServer(d *director) (name string, ok bool) {
 	if srv == nil {
 		return "", false
 	}
-	return s.towards(srv.Addr)
+	return s.net.Towards(srv.Addr)
 }
 
-// severed tells whether the director itself is cut off from a server: its own
-// interface is down, gone, or without any IPv4 address as while the network is
-// being set up. A failed check says nothing about the server then. No other one
-// could be reached either, and to switch would only cost the connections.
+// severed tells whether the director itself is cut off from a server. A failed
+// check says nothing about the server then. No other one could be reached
+// either, and to switch would only cost the connections.
 func (s State) severed(d *director, server netip.Addr) bool {
 	name, ok := s.iface(d)
-	if !ok || len(s.links) == 0 { // nothing was told of the interfaces yet
-		return false
-	}
-	l, ok := s.link(name)
-	if !ok || !l.Up {
-		return true
-	}
-	// The port of a bridge has no address: the bridge leads to the server then.
-	_, leads := s.towards(server)
-	return !leads && !hasIPv4(l)
-}
-
-func hasIPv4(l model.Link) bool {
-	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
-}
-
-// towards is the interface with the most specific network that holds the address.
-func (s State) towards(a netip.Addr) (name string, ok bool) {
-	bits := -1
-	for _, l := range s.links {
-		for _, p := range l.Addrs {
-			if p.Contains(a) && p.Bits() > bits {
-				name, bits = l.Name, p.Bits()
-			}
-		}
-	}
-	return name, bits >= 0
-}
-
-// mac is the MAC of a server as seen from an interface. The entry must be of
-// that interface, because packets leave by it; an interface without addresses
-// is part of a bridge or bond, whose entries are taken.
-func (s State) mac(server netip.Addr, iface string) model.MAC {
-	l, _ := s.link(iface)
-	var found model.MAC
-	for _, n := range s.neighbours {
-		if n.Addr != server {
-			continue
-		}
-		if n.Iface == iface {
-			return n.MAC
-		}
-		if len(l.Addrs) == 0 && !found.Known() {
-			found = n.MAC
-		}
-	}
-	return found
-}
-
-// neighboursOf are the neighbours that are servers of a configuration.
-func (s State) neighboursOf(cfg model.Config) []model.Neighbour {
-	return slices.DeleteFunc(slices.Clone(s.neighbours), func(n model.Neighbour) bool {
-		for _, d := range cfg.Directors {
-			for _, srv := range d.Servers {
-				if srv.Addr == n.Addr {
-					return false
-				}
-			}
-		}
-		return true
-	})
+	return ok && s.net.Severed(name, server)
 }

@@ -3,36 +3,92 @@ package decide
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"fairlead/internal/model"
 )
 
 // director judges the choice of one director after an event.
-func (w *witness) director(d model.Director, after view, switches []model.Switch, e Event, reloaded bool) error {
-	before, had := w.views[d.Name]
-	if !had {
-		before = view{epoch: w.epochs[d.Name]}
-		if after.epoch > 0 && after.epoch < before.epoch {
-			return fmt.Errorf("returned with epoch %d, below its old %d", after.epoch, before.epoch)
-		}
+func (w *witness) director(d model.Director, before view, after *view, switches []model.Switch, e Event, reloaded bool) error {
+	if after.epoch > 0 && after.epoch < before.epoch {
+		return fmt.Errorf("epoch %d after %d", after.epoch, before.epoch)
 	}
-	if !w.started || !reloaded && isConfigured(e) {
-		// The kernel does not know the address under which it was chosen.
-		before.server, _ = d.Server(before.active)
-	}
-	if err := w.edge(before, after, switches, e.When()); err != nil {
+	if err := w.adopted(d, before, *after, e, reloaded); err != nil {
 		return err
 	}
-	if len(switches) == 1 {
+	began := after.step != model.StepNone && after.step != model.StepOrder && (before.step == model.StepNone || before.to != after.to)
+	direct := len(switches) == 1 && before.step == model.StepNone
+	replayed := len(switches) == 1 && isStart(e, reloaded) && slices.ContainsFunc(w.memory.Directors, func(m model.Remembered) bool {
+		return m.Name == d.Name && m.Epoch == switches[0].Epoch // decided before the restart, not applied then
+	})
+	if err := w.edge(before, *after, switches, e.When()); err != nil && !replayed {
+		return err
+	}
+	switch {
+	case replayed:
+	case began && !isStart(e, reloaded):
+		if err := w.move(d, before, model.Switch{To: after.to, Reason: after.why}, e, reloaded); err != nil {
+			return fmt.Errorf("hold for %q → %q by %v: %w", before.active, after.to, after.why, err)
+		}
+	case direct:
 		if err := w.move(d, before, switches[0], e, reloaded); err != nil {
 			return fmt.Errorf("switch %q → %q by %v: %w", before.active, after.active, switches[0].Reason, err)
 		}
 	}
-	return w.level(d, after)
+	if err := w.held(d, before, *after, switches, e, reloaded); err != nil {
+		return err
+	}
+	if len(switches) == 1 && !replayed {
+		if auto(switches[0].Reason) {
+			after.auto = e.When()
+		}
+		o, _ := e.(Ordered)
+		after.forced = after.active != "" && (before.force || o.Force) && !w.opinion(d.Name, after.active).usable()
+		w.gone[d.Name] = false
+	}
+	if before.step != model.StepNone && after.step == model.StepNone {
+		if _, reload := e.(Configured); len(switches) == 0 && !reload { // it was called off
+			after.forced = !w.opinion(d.Name, after.active).usable()
+		}
+		return nil // it is judged anew in an instant
+	}
+	if replayed {
+		return nil
+	}
+	return w.level(d, after, e.When())
 }
 
-func isConfigured(e Event) bool { _, ok := e.(Configured); return ok }
+// adopted: a new daemon goes on with what the kernel and the memory hold.
+func (w *witness) adopted(d model.Director, before, after view, e Event, reloaded bool) error {
+	if !isStart(e, reloaded) {
+		return nil
+	}
+	for _, m := range w.memory.Directors {
+		if m.Name == d.Name && after.epoch < m.Epoch {
+			return fmt.Errorf("epoch %d, but %d is remembered", after.epoch, m.Epoch)
+		}
+	}
+	_, pinned := w.kernel[d.Name]
+	lost := e.(Configured).Lost != "" && !pinned && len(d.Servers) > 1
+	switch {
+	case (lost || before.step == model.StepOrder) && after.step != model.StepOrder:
+		return errors.New("nobody knows which server holds the truth, but it is not on hold")
+	case before.step != model.StepNone && before.step != model.StepOrder && after.step == model.StepOrder:
+		return errors.New("the switch under way was forgotten")
+	}
+	return nil
+}
+
+// isStart tells whether the event is the first of a daemon.
+func isStart(e Event, reloaded bool) bool {
+	_, ok := e.(Configured)
+	return ok && !reloaded
+}
+
+func auto(r model.Reason) bool {
+	return r == model.ReasonFailed || r == model.ReasonFailback || r == model.ReasonPreferred
+}
 
 // edge: the active server changes when the epoch grows by one, and exactly one
 // action says so.
@@ -64,20 +120,31 @@ func (w *witness) edge(before, after view, switches []model.Switch, at time.Time
 	return nil
 }
 
-// move: the server that was taken may be taken, and the reason is true.
+// move: the server that is to be taken may be taken, and the reason is true.
 func (w *witness) move(d model.Director, before view, sw model.Switch, e Event, reloaded bool) error {
+	at := e.When()
 	to, ok := d.Server(sw.To)
-	if ok && !w.usable(d, to) {
-		return fmt.Errorf("%s is %v with weight %d", sw.To, w.health(d, to), to.Weight)
+	if ok && !w.allowed(d, to) && sw.To != before.active {
+		return fmt.Errorf("%s has weight %d and is %v", sw.To, to.Weight, w.record(d.Name, to.Name).mark)
+	}
+	o, ordered := e.(Ordered)
+	ordered = ordered && o.Ref.Director == d.Name && o.Verb != model.VerbEnable
+	if ok && !w.usable(d, to) && d.Promote.Command == "" && !o.Force && sw.To != before.active {
+		return fmt.Errorf("%s is %v", sw.To, w.opinion(d.Name, to.Name).health)
 	}
 	from, kept := d.Server(before.active)
 	kept = kept && from.Addr == before.server.Addr
-	_, ordered := e.(Ordered)
-	if ordered != (sw.Reason == model.ReasonOperator) {
-		return errors.New("the operator's reason is for orders, and only for them")
+	if auto(sw.Reason) && !before.auto.IsZero() && at.Before(before.auto.Add(d.HoldDown)) {
+		return fmt.Errorf("it is the second switch by itself within %v, after %v", d.HoldDown, at.Sub(before.auto))
+	}
+	if ordered && o.Verb == model.VerbSwitch && o.Ref.Server == sw.To && sw.Reason != model.ReasonOperator {
+		return errors.New("an order has another reason")
 	}
 	switch sw.Reason {
 	case model.ReasonOperator:
+		if marked := kept && w.record(d.Name, from.Name).mark != model.MarkNone; !ordered && !marked {
+			return errors.New("no operator ordered it")
+		}
 	case model.ReasonFirst:
 		return w.first(d, before, sw)
 	case model.ReasonRemoved:
@@ -85,30 +152,64 @@ func (w *witness) move(d model.Director, before view, sw model.Switch, e Event, 
 			return errors.New("the active server was not removed, or another could be used")
 		}
 	case model.ReasonFailed:
-		if !kept || w.health(d, from) != model.HealthDown {
-			return errors.New("the active server is not down")
-		}
-		if first := w.servers[model.ServerRef{Director: d.Name, Server: from.Name}].failing(); sw.FirstAttempt != first {
-			return fmt.Errorf("first attempt %v, want %v", sw.FirstAttempt, first)
-		}
+		return w.failover(d, before, from, to, kept, at, sw)
 	case model.ReasonQuiescent:
 		if !kept || from.Weight != 0 {
 			return errors.New("the active server is not quiescent")
 		}
 	case model.ReasonFailback, model.ReasonPreferred:
-		if d.ServesNFS() || before.reason == model.ReasonOperator {
+		if d.Failback == model.FailbackManual || before.reason == model.ReasonOperator {
 			return errors.New("the active server should have been kept")
 		}
 		if !kept || (sw.Reason == model.ReasonPreferred) != reloaded {
 			return errors.New("it is the wrong reason")
 		}
-		if !preferred(d, sw.To, from.Name) {
+		if !preferred(d, sw.To, from.Name) || !w.sound(d, to) {
 			return errors.New("the active server was the better one")
+		}
+		if up := w.opinion(d.Name, to.Name).soundSince(); d.Failback == model.FailbackDelay && at.Before(up.Add(d.FailbackDelay)) {
+			return fmt.Errorf("it has been up for %v only", at.Sub(up))
 		}
 	default:
 		return errors.New("it is no reason for a switch")
 	}
 	return nil
+}
+
+// failover: the active server is down, the other one is known to answer, and
+// when all were gone the one that was active last had its time to return.
+func (w *witness) failover(d model.Director, before view, from, to model.Server, kept bool, at time.Time, sw model.Switch) error {
+	if !kept {
+		return errors.New("the active server is not there")
+	}
+	o, other := w.opinion(d.Name, from.Name), w.opinion(d.Name, to.Name)
+	switch {
+	case !o.failed():
+		return errors.New("the active server is not down")
+	case before.forced:
+		return errors.New("an operator chose the server although its check did not pass")
+	case len(sw.From) > 0 && sw.FirstAttempt != o.failing:
+		return fmt.Errorf("first attempt %v, want %v", sw.FirstAttempt, o.failing)
+	case d.Promote.Command != "" && !w.answers(d, to, doubt(o), at):
+		if other.health != model.HealthDown {
+			return fmt.Errorf("%s may still answer", to.Name)
+		}
+	case !w.answers(d, to, doubt(o), at):
+		return fmt.Errorf("nobody knows whether %s answers", to.Name)
+	case w.gone[d.Name] && at.Before(other.soundSince().Add(d.LastActive)):
+		return fmt.Errorf("all servers were gone, and %s is usable for %v only", to.Name, at.Sub(other.soundSince()))
+	case w.gone[d.Name] && o.began.Before(other.passing):
+		return fmt.Errorf("all servers were gone; %s answers again, and %s was not asked since", to.Name, from.Name)
+	}
+	return nil
+}
+
+// doubt is the first failure or hint.
+func doubt(o opinion) time.Time {
+	if o.suspected.IsZero() || !o.failing.IsZero() && o.failing.Before(o.suspected) {
+		return o.failing
+	}
+	return o.suspected
 }
 
 // preferred tells whether the configuration prefers a server to another.
@@ -130,7 +231,7 @@ func (w *witness) first(d model.Director, before view, sw model.Switch) error {
 		if s.Name == sw.To {
 			return nil
 		}
-		if h := w.health(d, s); s.Weight > 0 && h != model.HealthDown {
+		if h := w.opinion(d.Name, s.Name).health; w.allowed(d, s) && h != model.HealthDown {
 			return fmt.Errorf("%s was preferred and is %v", s.Name, h)
 		}
 	}
@@ -138,40 +239,51 @@ func (w *witness) first(d model.Director, before view, sw model.Switch) error {
 }
 
 func (w *witness) anyUsable(d model.Director) bool {
-	for _, s := range d.Servers {
-		if w.usable(d, s) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.Servers, func(s model.Server) bool { return w.usable(d, s) })
 }
 
 // level: what must hold after every event, whatever happened before.
-func (w *witness) level(d model.Director, v view) error {
-	if v.active == "" {
-		return w.vacant(d, v)
-	}
-	if v.epoch == 0 {
+func (w *witness) level(d model.Director, v *view, at time.Time) error {
+	switch {
+	case v.step != model.StepNone:
+		return nil
+	case v.active == "":
+		return w.vacant(d, *v)
+	case v.epoch == 0:
 		return errors.New("an active server in epoch 0")
 	}
 	active, ok := d.Server(v.active)
-	if !ok {
+	if !ok || active.Addr != v.server.Addr {
 		return fmt.Errorf("the active server %s is not in the configuration", v.active)
 	}
-	h := w.health(d, active)
+	o := w.opinion(d.Name, active.Name)
+	if o.usable() {
+		v.forced, w.gone[d.Name] = false, false
+	}
+	paced := !v.auto.IsZero() && at.Before(v.auto.Add(d.HoldDown))
+	left, anybody, asked := false, false, false // the active one stands before; another one may be usable; a better one is asked
 	for _, s := range rank(d.Servers) {
-		if s.Name == active.Name || !w.usable(d, s) {
-			if s.Name == active.Name && h != model.HealthDown && s.Weight > 0 {
-				return nil // no better one is usable
-			}
+		if s.Name == active.Name {
+			left = true
 			continue
 		}
-		if h == model.HealthDown || active.Weight == 0 {
-			return fmt.Errorf("stays with %s, which is %v with weight %d, although %s can be used", active.Name, h, active.Weight, s.Name)
-		}
-		if !d.ServesNFS() && v.reason != model.ReasonOperator {
+		other := w.opinion(d.Name, s.Name)
+		together := o.failing.Sub(other.failing).Abs() <= d.Check.Interval+d.Check.Timeout
+		anybody = anybody || w.allowed(d, s) && (other.health != model.HealthDown || d.Promote.Command != "" && !together)
+		settled := d.Failback == model.FailbackManual || d.Failback == model.FailbackDelay || v.reason == model.ReasonOperator || paced || v.forced
+		switch {
+		case o.failed() && w.sound(d, s) && !w.answers(d, s, doubt(o), at):
+			asked = true
+		case o.failed() && !asked && !v.forced && !paced && !w.gone[d.Name] && w.answers(d, s, doubt(o), at):
+			return fmt.Errorf("stays with %s, which is down, although %s answers", active.Name, s.Name)
+		case !o.failed() && !w.allowed(d, active) && w.sound(d, s):
+			return fmt.Errorf("stays with %s, which is not to be used, although %s can be used", active.Name, s.Name)
+		case !left && !settled && !o.failed() && w.sound(d, s):
 			return fmt.Errorf("stays with %s although %s is better", active.Name, s.Name)
 		}
+	}
+	if o.failed() && !v.forced && !anybody {
+		w.gone[d.Name] = true
 	}
 	return nil
 }
@@ -180,8 +292,8 @@ func (w *witness) level(d model.Director, v view) error {
 func (w *witness) vacant(d model.Director, v view) error {
 	want := model.ReasonNoServer
 	for _, s := range rank(d.Servers) {
-		h := w.health(d, s)
-		if s.Weight == 0 || h == model.HealthDown {
+		h := w.opinion(d.Name, s.Name).health
+		if !w.allowed(d, s) || h == model.HealthDown {
 			continue
 		}
 		if h != model.HealthUnknown {

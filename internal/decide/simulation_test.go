@@ -3,6 +3,7 @@ package decide
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"reflect"
 	"runtime"
 	"runtime/debug"
@@ -38,10 +39,45 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	for _, r := range model.Reasons() {
-		if r != model.ReasonNone && !reached[r] {
+		if r != model.ReasonNone && !reached.reasons[r] {
 			t.Errorf("reason %v was never reached", r)
 		}
 	}
+	for _, k := range []model.EventKind{model.EventSuspect, model.EventHealth, model.EventHold, model.EventFence,
+		model.EventPromote, model.EventVerify, model.EventFlip, model.EventStay} {
+		if !reached.kinds[k] {
+			t.Errorf("no entry of kind %v was ever told", k)
+		}
+	}
+	for step := model.StepNone; step <= model.StepOrder; step++ {
+		if !reached.steps[step] {
+			t.Errorf("step %v was never reached", step)
+		}
+	}
+	for kind := stayNone; kind <= stayHoldDown; kind++ {
+		if !reached.stays[kind] {
+			t.Errorf("stay %v was never reached", kind)
+		}
+	}
+}
+
+// reached is what the traces came to.
+type reached struct {
+	reasons map[model.Reason]bool
+	kinds   map[model.EventKind]bool
+	steps   map[model.Step]bool
+	stays   map[stayKind]bool
+}
+
+func nothing() reached {
+	return reached{map[model.Reason]bool{}, map[model.EventKind]bool{}, map[model.Step]bool{}, map[stayKind]bool{}}
+}
+
+func (r reached) add(o reached) {
+	maps.Copy(r.reasons, o.reasons)
+	maps.Copy(r.kinds, o.kinds)
+	maps.Copy(r.steps, o.steps)
+	maps.Copy(r.stays, o.stays)
 }
 
 type failure struct {
@@ -49,42 +85,40 @@ type failure struct {
 	err  error
 }
 
-// playAll plays the traces on all processors. It returns the reasons that were
-// reached and, for each processor, the first trace that failed.
-func playAll(traces uint64) (map[model.Reason]bool, []failure) {
+// playAll plays the traces on all processors. It returns what they came to
+// and, for each processor, the first trace that failed.
+func playAll(traces uint64) (reached, []failure) {
 	var (
-		mu      sync.Mutex // guards the following
-		reached = map[model.Reason]bool{}
-		failed  []failure
-		group   sync.WaitGroup
+		mu     sync.Mutex // guards the following
+		all    = nothing()
+		failed []failure
+		group  sync.WaitGroup
 	)
 	// States are short-lived: a larger heap than the usual few MB saves a third of the time.
 	defer debug.SetGCPercent(debug.SetGCPercent(1000))
 	workers := uint64(runtime.GOMAXPROCS(0))
 	for first := range workers {
 		group.Go(func() {
-			reasons := map[model.Reason]bool{}
+			mine := nothing()
 			var failure *failure
 			for seed := first + 1; seed <= traces && failure == nil; seed += workers {
-				failure = playOne(seed, reasons)
+				failure = playOne(seed, mine)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for r := range reasons {
-				reached[r] = true
-			}
+			all.add(mine)
 			if failure != nil {
 				failed = append(failed, *failure)
 			}
 		})
 	}
 	group.Wait()
-	return reached, failed
+	return all, failed
 }
 
-func playOne(seed uint64, reasons map[model.Reason]bool) *failure {
+func playOne(seed uint64, all reached) *failure {
 	w := newWitness()
-	w.reasons = reasons
+	w.reached = all
 	if err := play(seed, w, seed%256 == 1); err != nil {
 		return &failure{seed, err}
 	}
@@ -108,16 +142,16 @@ func play(seed uint64, w *witness, thorough bool) error {
 		history []moment
 	)
 	var event Event = Configured{At: At{world.now}, Config: world.config}
+	restart := false
 	for n := range eventsPerTrace {
-		restart := false
-		if n > 0 {
+		if restart {
+			world.pass(state)
+			event = Configured{At: At{world.now}, Config: world.config}
+		} else if n > 0 {
 			event, restart = world.next(state)
 		}
 		if restart {
-			c := event.(Configured)
-			c.Adopted = w.kernel()
-			w.restart()
-			state, event = State{}, c
+			state, event, restart = State{}, w.restart(event.(Configured), world), false
 		}
 		if thorough {
 			history = append(history, moment{state: state, looked: look(state), event: event})
@@ -128,7 +162,7 @@ func play(seed uint64, w *witness, thorough bool) error {
 			history[n].actions = actions
 		}
 		if err := w.judge(next, event, actions); err != nil {
-			return fmt.Errorf("event %d, %T %+v: %w", n, event, event, err)
+			return fmt.Errorf("event %d: %w, after %s", n, err, said(event))
 		}
 		if n%16 == 0 {
 			if err := shown(next); err != nil {
@@ -136,8 +170,20 @@ func play(seed uint64, w *witness, thorough bool) error {
 			}
 		}
 		state = next
+		world.learn(only[RunHook](actions))
+		if restart = w.settle(state, world); !restart {
+			w.performed(only[RunHook](actions))
+		}
 	}
 	return replay(history)
+}
+
+// said is an event as text; a configuration is too long to be read.
+func said(e Event) string {
+	if _, ok := e.(Configured); ok {
+		return "a configuration"
+	}
+	return fmt.Sprintf("%T %+v", e, e)
 }
 
 // look is everything in a state, as text.
@@ -172,7 +218,7 @@ func shown(s State) error {
 		}
 	}
 	for _, v := range want.Rules.VIPs {
-		if iface, own := s.owner(v.Addr); own {
+		if iface, own := s.net.Owner(v.Addr); own {
 			return fmt.Errorf("claims %s, which is an address of %s", v.Addr, iface)
 		}
 		state := s.vip(v.Addr).State

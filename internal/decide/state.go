@@ -1,13 +1,13 @@
 package decide
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
-	"fairlead/internal/flow"
+	"fairlead/internal/health"
 	"fairlead/internal/model"
+	"fairlead/internal/network"
 )
 
 // State is everything that is known and decided. The zero State is that of a
@@ -16,12 +16,12 @@ import (
 type State struct {
 	configured bool
 	config     model.Config
-	rules      model.RuleSet     // compiled from config
-	directors  []director        // in the order of the configuration
-	epochs     map[string]uint64 // of directors that the configuration no longer has
-	links      []model.Link      // sorted by name
-	neighbours []model.Neighbour // sorted by address and interface; resolved ones only
-	vips       []sighting        // sorted by address; the virtual IPs that were reported
+	rules      model.RuleSet               // compiled from config
+	directors  []director                  // in the order of the configuration
+	absent     map[string]model.Remembered // directors that the configuration no longer has
+	net        network.Network
+	calls      uint64 // the ID of the last hook that was asked for
+	lost       string // why the memory on disk could not be read at the start
 }
 
 // director is a director's configuration with what was learnt and decided.
@@ -29,41 +29,51 @@ type director struct {
 	model.Director
 	servers []server // parallel to Director.Servers
 	choice  choice
+	turn    turn
+	held    time.Time // the first client that waits for Release; zero: none
+	gone    time.Time // since when all servers are gone; zero: they are not
+	stay    stay      // why a switch that would be due is held back
+	waiting bool      // a switch would be due; a probe's result is awaited first
+	until   time.Time // when time alone may change the judgement; zero: never
+	again   time.Time // judge then: the event ended a switch, and there is one in an event
 }
 
 // server is a real server with its health.
 type server struct {
 	model.Server
-	health model.Health
-	since  time.Time // of the health
-	why    string    // the error of the last result, "" after a pass
-
-	passes, failures int       // consecutive results
-	failing          time.Time // first of the failures
-	confirm          time.Time // when to ask for the next confirmation; zero: none is due
-
-	probed   time.Time // the last result that counted
-	heard    time.Time // results up to here are old or were of another check
-	latency  time.Duration
-	advisory string // the last result of an unchecked server while it was active
+	health health.Health
+	mark   model.Mark
 }
 
 // choice is the active server of a director.
 type choice struct {
-	active  string     // "": none
-	addr    netip.Addr // of the active server when it was chosen
-	epoch   uint64
-	reason  model.Reason // why it was chosen, even if that was before a restart
-	adopted bool         // it was found in the kernel and kept
-	since   time.Time    // zero: there never was a choice
-	last    model.Switch // the switch that led here; its epoch is 0 when there was none
+	active string     // "": none
+	addr   netip.Addr // of the active server when it was chosen
+	epoch  uint64
+	reason model.Reason // why it was chosen, even if that was before a restart
+	source source       // where it was found at the start
+	since  time.Time    // zero: there never was a choice
+	last   model.Switch // the switch that led here; its epoch is 0 when there was none
+	auto   time.Time    // the last switch by itself; zero: none
+	forced bool         // ordered although its check does not pass: it stays until it has passed
+	was    model.Server // active before there was none
 }
+
+// source is where a choice was found at the start.
+type source uint8
+
+const (
+	decided    source = iota // here, or all of it is known
+	fromKernel               // in the kernel only
+	fromMemory               // on disk only
+)
 
 // clone returns a state whose directors and servers may be written.
 func (s State) clone() State {
 	s.directors = slices.Clone(s.directors)
 	for i := range s.directors {
 		s.directors[i].servers = slices.Clone(s.directors[i].servers)
+		s.directors[i].again = time.Time{}
 	}
 	return s
 }
@@ -99,72 +109,25 @@ func (d director) active() *server {
 	return s
 }
 
-// configure returns the state under a new configuration. What did not change
-// keeps its state.
-func (s State) configure(e Configured) State {
-	old := s
-	s.config, s.rules = e.Config, flow.Compile(e.Config)
-	s.directors = make([]director, 0, len(e.Config.Directors))
-	s.epochs = maps.Clone(old.epochs)
-	if s.epochs == nil {
-		s.epochs = map[string]uint64{}
+// former is the server that a switch leaves, also when the configuration no
+// longer has it; its Name is "" when there is none.
+func (d director) former() model.Server {
+	switch now := d.active(); {
+	case now != nil:
+		return now.Server
+	case d.choice.active == "":
+		return d.choice.was
 	}
-	for _, d := range old.directors {
-		s.epochs[d.Name] = d.choice.epoch
-	}
-	if !old.configured {
-		for name, a := range e.Adopted {
-			s.epochs[name] = a.Epoch
-		}
-	}
-	for _, cfg := range e.Config.Directors {
-		d := newDirector(cfg, old.director(cfg.Name), e.At.At)
-		if a, ok := e.Adopted[cfg.Name]; ok && !old.configured {
-			d.adopt(a)
-		}
-		d.choice.epoch = max(d.choice.epoch, s.epochs[cfg.Name])
-		delete(s.epochs, cfg.Name)
-		s.directors = append(s.directors, d)
-	}
-	s.configured = true
-	s.neighbours = s.neighboursOf(e.Config)
-	s.vips = slices.DeleteFunc(slices.Clone(s.vips), func(v sighting) bool { return !s.claims(v.Addr) })
-	return s
+	return model.Server{Name: d.choice.active, Addr: d.choice.addr}
 }
 
-// newDirector is a director of the configuration, with the state that it had.
-func newDirector(cfg model.Director, old *director, at time.Time) director {
-	d := director{Director: cfg}
-	if old != nil {
-		d.choice = old.choice
-	}
-	for _, c := range cfg.Servers {
-		var was *server
-		if old != nil {
-			was = old.server(c.Name)
-		}
-		if was != nil && asked(old.Director, was.Server) == asked(cfg, c) {
-			kept := *was
-			kept.Server = c
-			d.servers = append(d.servers, kept)
-			continue
-		}
-		d.servers = append(d.servers, newServer(cfg, c, at))
-	}
-	return d
-}
+// candidate tells whether the server may ever be chosen.
+func (s server) candidate() bool { return s.Weight > 0 && s.mark == model.MarkNone }
 
-// adopt takes the choice that was found in the kernel.
-func (d *director) adopt(a model.Adopted) {
-	d.choice = choice{active: a.Active, epoch: a.Epoch, reason: a.Reason, since: a.Since}
-	if a.Active == "" {
-		return
-	}
-	d.choice.adopted = true
-	d.choice.addr = a.Addr
-	if s := d.server(a.Active); s != nil && !a.Addr.IsValid() {
-		d.choice.addr = s.Addr
-	}
-	d.choice.last = model.Switch{To: a.Active, Reason: a.Reason, Epoch: a.Epoch, At: a.Since,
-		Why: "found in the kernel at start"}
+func (s server) usable() bool { return s.candidate() && s.health.Usable() }
+func (s server) sound() bool  { return s.candidate() && s.health.Sound() }
+
+// ref names a server of the director.
+func (d director) ref(server string) model.ServerRef {
+	return model.ServerRef{Director: d.Name, Server: server}
 }

@@ -29,8 +29,13 @@ func (s State) status(d *director) model.DirectorStatus {
 		Reason:  d.choice.reason,
 		Since:   d.choice.since,
 		Note:    d.note(),
+
+		Failback: d.Failback,
 	}
-	if d.choice.adopted {
+	if d.turn.step != model.StepNone {
+		st.Step, st.StepSince, st.To = d.turn.step, d.turn.since, d.turn.to.Name
+	}
+	if d.choice.source == fromKernel {
 		st.Reason = model.ReasonAdopted
 	}
 	if d.choice.last.Epoch > 0 {
@@ -45,13 +50,14 @@ func (s State) status(d *director) model.DirectorStatus {
 			Port:      srv.Port,
 			Weight:    srv.Weight,
 			Sorry:     srv.Sorry,
-			Health:    srv.health,
-			Why:       srv.why,
-			Since:     srv.since,
-			Advisory:  srv.advisory,
-			LastProbe: srv.probed,
-			Latency:   srv.latency,
-			MAC:       s.mac(srv.Addr, iface),
+			Mark:      srv.mark,
+			Health:    srv.health.Level,
+			Why:       srv.health.Why,
+			Since:     srv.health.Since,
+			Advisory:  srv.health.Advisory,
+			LastProbe: srv.health.Probed,
+			Latency:   srv.health.Latency,
+			MAC:       s.net.MAC(srv.Addr, iface),
 		})
 	}
 	return st
@@ -62,25 +68,42 @@ func (d *director) note() string {
 	best, ok := d.best()
 	now := d.active()
 	switch {
+	case d.turn.step != model.StepNone:
+		return d.turn.note()
 	case now == nil:
 		return d.vacancy()
-	case !ok:
+	case d.stay.kind != stayNone:
+		return d.stayText(d.stay)
+	case d.choice.source == fromMemory && now.health.Level == model.HealthUnknown:
+		return now.Name + " is kept from the memory on disk; its check has not passed yet"
+	case !ok || !now.candidate():
 		return d.lonely(now)
 	case best == now.Name:
 		return ""
 	}
-	what := fmt.Sprintf("%s is %s and preferred", best, d.server(best).state())
+	what := fmt.Sprintf("%s is %s and preferred", best, d.server(best).health.Text())
 	if d.choice.last.From == best && d.choice.reason == model.ReasonFailed {
 		what = best + " is up again"
 	}
-	return fmt.Sprintf("%s; to return: fairlead switch %s/%s", what, d.Name, best)
+	return fmt.Sprintf("%s; to return: fairlead switch %s", what, d.ref(best))
+}
+
+// note says what a switch under way waits for.
+func (t turn) note() string {
+	switch {
+	case t.step == model.StepOrder:
+		return t.why
+	case t.failed != "":
+		return fmt.Sprintf("the switch to %s is on hold: its %s hook failed: %s", t.to.Name, t.step, t.failed)
+	}
+	return fmt.Sprintf("switching to %s: %s", t.to.Name, t.step)
 }
 
 // lonely is the note of an active server that nobody could replace.
 func (d *director) lonely(now *server) string {
 	switch {
-	case now.health == model.HealthDown:
-		return "no other server is up; staying with " + now.Name
+	case now.mark != model.MarkNone:
+		return fmt.Sprintf("%s is %s, but no other server is up; staying with it", now.Name, now.mark)
 	case now.Weight == 0:
 		return now.Name + " has weight 0, but no other server is up; staying with it"
 	}
@@ -99,10 +122,13 @@ func (d *director) vacancy() string {
 		case s.Weight == 0:
 			states = append(states, s.Name+" has weight 0")
 			continue
-		case s.health == model.HealthUnknown:
+		case s.mark != model.MarkNone:
+			states = append(states, s.Name+" is "+s.mark.String())
+			continue
+		case s.health.Level == model.HealthUnknown:
 			waiting = "waiting for checks"
 		}
-		states = append(states, s.Name+" is "+s.state())
+		states = append(states, s.Name+" is "+s.health.Text())
 	}
 	return waiting + ": " + strings.Join(states, "; ")
 }

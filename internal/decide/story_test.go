@@ -196,12 +196,16 @@ func one(port uint16, servers ...model.Server) model.Config {
 		servers[i].Port = port
 	}
 	dst := model.Cond[netip.Prefix]{Set: true, Value: netip.MustParsePrefix("192.168.10.50/32")}
+	d := model.Director{Name: "nfs", Mode: model.ModeGateway, Servers: servers,
+		Check: model.Check{Kind: model.CheckTCP, Interval: 10 * time.Second, Timeout: 2 * time.Second, Port: port, Rise: 2, Fall: 2}}
+	if port == model.NFSPort { // as the configuration language has it
+		d.Failback, d.LastActive = model.FailbackManual, time.Minute
+	}
 	return model.Config{
 		Flows: []model.Flow{{Name: "nfs", Policy: model.PolicyDirector, Director: "nfs",
 			Rules: []model.Rule{{Iface: model.Cond[string]{Set: true, Value: "eth0"}, Dst: dst}}}},
-		Directors: []model.Director{{Name: "nfs", Mode: model.ModeGateway, Servers: servers,
-			Check: model.Check{Kind: model.CheckTCP, Interval: 10 * time.Second, Timeout: 2 * time.Second, Port: port, Rise: 2, Fall: 2}}},
-		LVS: model.LVS{ExpireNoDestConn: true},
+		Directors: []model.Director{d},
+		LVS:       model.LVS{ExpireNoDestConn: true},
 	}
 }
 

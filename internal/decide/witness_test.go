@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,16 +17,37 @@ type witness struct {
 	servers map[model.ServerRef]*record
 	views   map[string]view   // what was chosen, by director
 	epochs  map[string]uint64 // the highest of each director that is not in the configuration
+	holds   map[string]*hold  // switches under way
+	calls   map[uint64]RunHook
+	waiting map[uint64]bool // orders that were not answered
+	clients map[string]client
+	gone    map[string]bool // all servers are gone
 	started bool
-	reasons map[model.Reason]bool // that were seen
+	kernel  map[string]model.Adopted // what the data plane holds
+	memory  model.Memory             // what is on disk
+	marks   map[model.ServerRef]model.Mark
+	ended   map[string]*hold // the last switch of each director that ended
+	reached
 }
 
-// view is the choice of a director as the kernel would hold it.
+// view is the choice of a director.
 type view struct {
 	active string
 	server model.Server // the active one, as the configuration had it
 	epoch  uint64
 	reason model.Reason
+	since  time.Time
+	auto   time.Time // its last switch by itself
+	forced bool      // ordered to a server whose check did not pass
+	step   model.Step
+	to     string // of a switch under way
+	force  bool   // of it
+	why    model.Reason
+}
+
+// client waits for an answer or for a switch.
+type client struct {
+	server string
 	since  time.Time
 }
 
@@ -35,76 +57,128 @@ type record struct {
 	results []result
 	heard   time.Time
 	ask     time.Time // when the next confirmation is due
+	extra   time.Time // the last probe that a hint asked for
+	mark    model.Mark
+	since   time.Time // of its check
 }
 
+// result is a probe's outcome, or a hint that the server is gone.
 type result struct {
-	at         time.Time
-	ok         bool
+	at, began  time.Time
+	ok, hint   bool
 	rise, fall int // in force then
 }
 
 func newWitness() *witness {
 	return &witness{links: map[string]model.Link{}, servers: map[model.ServerRef]*record{}, views: map[string]view{},
-		epochs: map[string]uint64{}, reasons: map[model.Reason]bool{}}
+		epochs: map[string]uint64{}, holds: map[string]*hold{}, calls: map[uint64]RunHook{}, waiting: map[uint64]bool{},
+		clients: map[string]client{}, gone: map[string]bool{}, kernel: map[string]model.Adopted{},
+		marks: map[model.ServerRef]model.Mark{}, ended: map[string]*hold{}, reached: nothing()}
 }
 
-// kernel is what a new daemon would find.
-func (w *witness) kernel() map[string]model.Adopted {
-	found := map[string]model.Adopted{}
-	for name, v := range w.views {
-		found[name] = model.Adopted{Active: v.active, Epoch: v.epoch, Reason: v.reason, Since: v.since}
-	}
-	return found
+// opinion is what the results say of a server.
+type opinion struct {
+	health    model.Health
+	failures  int       // in a row
+	passes    int       // in a row
+	passing   time.Time // first of them
+	failing   time.Time // first of the failures
+	changed   time.Time // when the health changed
+	suspected time.Time
+	began     time.Time // of the last probe
+	at        time.Time // its result
 }
 
-// restart forgets what a daemon knows and the kernel does not.
-func (w *witness) restart() {
-	w.servers = map[model.ServerRef]*record{}
-	w.links = map[string]model.Link{}
-	w.epochs = map[string]uint64{}
-	w.started = false
-	for name, v := range w.views {
-		w.epochs[name] = v.epoch
-	}
-}
-
-func (r *record) health() model.Health {
+func (r *record) opinion() opinion {
+	o := opinion{changed: r.since}
 	if r.asked[3] == false {
-		return model.HealthUnchecked
+		o.health = model.HealthUnchecked
+		return o
 	}
-	h, passes, failures := model.HealthUnknown, 0, 0
+	var hinted time.Time
 	for _, x := range r.results {
-		if x.ok {
-			passes, failures = passes+1, 0
-		} else {
-			passes, failures = 0, failures+1
-		}
+		was := o.health
 		switch {
-		case x.ok && (h != model.HealthDown || passes >= x.rise):
-			h = model.HealthUp
-		case !x.ok && failures >= x.fall:
-			h = model.HealthDown
+		case x.hint:
+			hinted = x.at
+			if o.suspected.IsZero() {
+				o.suspected = x.at
+			}
+			continue
+		case x.ok:
+			if o.passes == 0 {
+				o.passing = x.at
+			}
+			o.passes, o.failures, o.failing = o.passes+1, 0, time.Time{}
+			if !x.at.Before(hinted) {
+				o.suspected = time.Time{}
+			}
+			if o.health != model.HealthDown || o.passes >= x.rise {
+				o.health = model.HealthUp
+			}
+		default:
+			if o.failures == 0 {
+				o.failing = x.at
+			}
+			o.passes, o.failures, o.passing = 0, o.failures+1, time.Time{}
+			signs := o.failures
+			if !o.suspected.IsZero() {
+				signs++
+			}
+			if signs >= x.fall {
+				o.health = model.HealthDown
+			}
+		}
+		o.at, o.began = x.at, x.began
+		if o.health != was {
+			o.changed = x.at
 		}
 	}
-	return h
+	return o
 }
 
-// failing is the first of the failures in a row that are the latest results.
-func (r *record) failing() time.Time {
-	var first time.Time
-	for i := len(r.results) - 1; i >= 0 && !r.results[i].ok; i-- {
-		first = r.results[i].at
+// failed: down and not on its way back.
+func (o opinion) failed() bool { return o.health == model.HealthDown && o.passes == 0 }
+
+func (o opinion) usable() bool {
+	return o.health == model.HealthUp || o.health == model.HealthUnchecked
+}
+
+// soundSince is when the server began to be usable without a failure.
+func (o opinion) soundSince() time.Time { return later(o.changed, o.passing) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return first
+	return b
 }
 
-func (w *witness) health(d model.Director, s model.Server) model.Health {
-	return w.servers[model.ServerRef{Director: d.Name, Server: s.Name}].health()
+func (w *witness) record(director, server string) *record {
+	return w.servers[model.ServerRef{Director: director, Server: server}]
+}
+
+func (w *witness) opinion(director, server string) opinion {
+	return w.record(director, server).opinion()
+}
+
+// allowed: the server may be chosen, were it well.
+func (w *witness) allowed(d model.Director, s model.Server) bool {
+	return s.Weight > 0 && w.record(d.Name, s.Name).mark == model.MarkNone
 }
 
 func (w *witness) usable(d model.Director, s model.Server) bool {
-	h := w.health(d, s)
-	return s.Weight > 0 && (h == model.HealthUp || h == model.HealthUnchecked)
+	return w.allowed(d, s) && w.opinion(d.Name, s.Name).usable()
+}
+
+func (w *witness) sound(d model.Director, s model.Server) bool {
+	return w.usable(d, s) && w.opinion(d.Name, s.Name).failures == 0
+}
+
+// answers: the server is known to have answered since the doubt in another.
+func (w *witness) answers(d model.Director, s model.Server, doubt, now time.Time) bool {
+	o := w.opinion(d.Name, s.Name)
+	return w.sound(d, s) && (o.health == model.HealthUnchecked || !o.began.Before(doubt) || now.Sub(o.at) <= d.Check.Interval)
 }
 
 // rank sorts the servers of a director from the most to the least preferred.
@@ -131,11 +205,24 @@ func (w *witness) see(s State, e Event) {
 		w.configured(e)
 	case Probed:
 		w.probed(s, e.Result)
+	case Suspected:
+		w.suspected(s, e)
+	case Neighbours:
+		for _, d := range s.directors {
+			if now := d.active(); e.Neighbour.Failed && now != nil && now.Addr == e.Neighbour.Addr && s.way(&d) == e.Neighbour.Iface {
+				w.suspected(s, Suspected{At: e.At, Ref: d.ref(now.Name)})
+			}
+		}
 	case Linked:
 		w.links[e.Link.Name] = e.Link
 		if e.Gone {
 			delete(w.links, e.Link.Name)
 		}
+	case Ordered:
+		w.waiting[e.ID] = true
+		w.ordered(e)
+	case HookEnded:
+		w.hookEnded(s, e)
 	}
 }
 
@@ -164,6 +251,23 @@ func (w *witness) configured(e Configured) {
 	w.config = e.Config
 	was := w.servers
 	w.servers = map[model.ServerRef]*record{}
+	for _, m := range e.Memory.Directors {
+		for _, mark := range m.Marks {
+			w.marks[model.ServerRef{Director: m.Name, Server: mark.Server}] = mark.Mark
+		}
+	}
+	for name, h := range w.holds { // a switch to a server that is gone is given up
+		d, _ := w.directorOf(name)
+		maps.DeleteFunc(h.begun, func(machine string, _ bool) bool {
+			return !slices.ContainsFunc(d.Servers, func(s model.Server) bool { return who(s) == machine })
+		})
+	}
+	for ref := range w.marks { // of a server that is gone nothing is kept, of a director that is gone everything
+		d, ok := w.directorOf(ref.Director)
+		if _, has := d.Server(ref.Server); ok && !has {
+			delete(w.marks, ref)
+		}
+	}
 	for _, d := range e.Config.Directors {
 		for _, s := range d.Servers {
 			ref := model.ServerRef{Director: d.Name, Server: s.Name}
@@ -171,11 +275,11 @@ func (w *witness) configured(e Configured) {
 			if !s.Check {
 				asked = [4]any{s.Addr, 0, 0, false}
 			}
-			if r := was[ref]; r != nil && r.asked == asked {
-				w.servers[ref] = r
-				continue
+			r := &record{asked: asked, heard: e.At.At, since: e.At.At, mark: w.marks[ref]}
+			if old := was[ref]; old != nil && old.asked == asked {
+				r = old
 			}
-			w.servers[ref] = &record{asked: asked, heard: e.At.At}
+			w.servers[ref] = r
 		}
 	}
 }
@@ -187,11 +291,28 @@ func (w *witness) probed(s State, p model.ProbeResult) {
 	}
 	d, _ := w.directorOf(p.Ref.Director)
 	r.heard = p.At
-	r.results = append(r.results, result{p.At, p.OK, d.Check.Rise, d.Check.Fall})
+	r.results = append(r.results, result{at: p.At, began: p.At.Add(-p.Latency), ok: p.OK, rise: d.Check.Rise, fall: d.Check.Fall})
 	r.ask = time.Time{}
-	if !p.OK && r.health() != model.HealthDown {
+	if o := r.opinion(); !p.OK && o.health != model.HealthDown {
 		r.ask = p.At.Add(50 * time.Millisecond)
 	}
+}
+
+func (w *witness) suspected(s State, e Suspected) {
+	v, r := w.views[e.Ref.Director], w.servers[e.Ref]
+	d, ok := w.directorOf(e.Ref.Director)
+	if !ok {
+		return
+	}
+	if e.Held && w.clients[d.Name].since.IsZero() {
+		w.clients[d.Name] = client{v.active, e.When()}
+	}
+	srv, _ := d.Server(v.active)
+	if r == nil || v.step != model.StepNone || v.active != e.Ref.Server || srv.Addr != v.server.Addr || r.asked[3] == false ||
+		w.severed(s, e.Ref) || r.opinion().health == model.HealthDown {
+		return
+	}
+	r.results = append(r.results, result{at: e.When(), hint: true})
 }
 
 func (w *witness) directorOf(name string) (model.Director, bool) {
@@ -208,41 +329,81 @@ func (w *witness) judge(s State, e Event, actions []Action) error {
 	if len(s.directors) != len(w.config.Directors) {
 		return fmt.Errorf("%d directors, want the %d of the configuration", len(s.directors), len(w.config.Directors))
 	}
-	reloaded := false
-	if _, ok := e.(Configured); ok {
-		reloaded = w.started
-		w.started = true
-	}
-	if err := w.confirmations(s, e.When(), only[ProbeNow](actions)); err != nil {
-		return err
-	}
-	if err := w.reply(e, actions); err != nil {
-		return err
+	_, configured := e.(Configured)
+	reloaded := configured && w.started
+	for _, check := range []func() error{
+		func() error { return w.probes(s, e.When(), only[ProbeNow](actions)) },
+		func() error { return w.told(only[Told](actions)) },
+		func() error { return w.hooks(only[RunHook](actions)) },
+		func() error { return w.replies(s, actions) },
+	} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	views := map[string]view{}
 	for i, cfg := range w.config.Directors {
-		d := s.directors[i]
-		after := view{d.choice.active, model.Server{}, d.choice.epoch, d.choice.reason, d.choice.since}
-		after.server, _ = cfg.Server(after.active)
-		switches := switchesOf(actions, cfg.Name)
-		if err := w.director(cfg, after, switches, e, reloaded); err != nil {
+		after, err := w.one(&s.directors[i], cfg, e, reloaded, actions)
+		if err != nil {
 			return fmt.Errorf("director %s: %w", cfg.Name, err)
 		}
-		for i, srv := range cfg.Servers {
-			if got, want := d.servers[i].health, w.health(cfg, srv); got != want {
-				return fmt.Errorf("health of %s/%s is %v, want %v", cfg.Name, srv.Name, got, want)
-			}
-		}
 		views[cfg.Name] = after
-		w.reasons[d.choice.reason] = true
-		if d.choice.adopted {
-			w.reasons[model.ReasonAdopted] = true
-		}
 	}
 	for name, v := range w.views {
 		w.epochs[name] = max(w.epochs[name], v.epoch)
+		if _, ok := views[name]; !ok {
+			delete(w.holds, name)
+			delete(w.clients, name)
+			delete(w.gone, name)
+		}
 	}
-	w.views = views
+	w.views, w.started = views, true
+	return w.kept(s)
+}
+
+// one judges one director.
+func (w *witness) one(d *director, cfg model.Director, e Event, reloaded bool, actions []Action) (view, error) {
+	before, had := w.views[cfg.Name]
+	if !had {
+		before = view{epoch: w.epochs[cfg.Name]}
+	}
+	c := d.choice
+	after := view{active: c.active, epoch: c.epoch, reason: c.reason, since: c.since, auto: before.auto, forced: before.forced,
+		step: d.turn.step, to: d.turn.to.Name, force: d.turn.force, why: d.turn.reason}
+	after.server = model.Server{Name: c.active, Addr: c.addr}
+	for i, srv := range cfg.Servers {
+		if got, want := d.servers[i].health.Level, w.opinion(cfg.Name, srv.Name).health; got != want {
+			return after, fmt.Errorf("health of %s is %v, want %v", srv.Name, got, want)
+		}
+		if err := w.marked(cfg.Name, d.servers[i], e); err != nil {
+			return after, err
+		}
+	}
+	switches := switchesOf(actions, cfg.Name)
+	if err := w.director(cfg, before, &after, switches, e, reloaded); err != nil {
+		return after, err
+	}
+	if err := w.released(cfg, before, after, e.When(), actions); err != nil {
+		return after, err
+	}
+	w.steps[after.step] = true
+	w.stays[d.stay.kind] = true
+	w.reasons[c.reason] = true
+	if c.source == fromKernel {
+		w.reasons[model.ReasonAdopted] = true
+	}
+	return after, nil
+}
+
+// marked: marks change by order only.
+func (w *witness) marked(director string, srv server, e Event) error {
+	r := w.record(director, srv.Name)
+	o, ok := e.(Ordered)
+	ok = ok && o.Ref == model.ServerRef{Director: director, Server: srv.Name} && o.Verb != model.VerbSwitch
+	if srv.mark != r.mark && !ok {
+		return fmt.Errorf("%s is %v, and was %v", srv.Name, srv.mark, r.mark)
+	}
+	r.mark, w.marks[model.ServerRef{Director: director, Server: srv.Name}] = srv.mark, srv.mark
 	return nil
 }
 
@@ -256,60 +417,39 @@ func switchesOf(actions []Action, director string) []model.Switch {
 	return all
 }
 
-// confirmations: each is asked once, when it is due, and the deadline is that
-// of the next.
-func (w *witness) confirmations(s State, at time.Time, got []ProbeNow) error {
-	var next time.Time
-	asked := 0
+// probes: each confirmation is asked when it is due; hints ask a server at most
+// ten times a second; and the deadline is ahead, not after what is due.
+func (w *witness) probes(s State, at time.Time, got []ProbeNow) error {
+	deadline := s.Deadline()
+	if !deadline.IsZero() && !deadline.After(at) {
+		return fmt.Errorf("deadline %v is not ahead", deadline)
+	}
 	for _, d := range w.config.Directors {
+		verifying := ""
+		if t := s.director(d.Name).turn; t.step == model.StepVerify || w.views[d.Name].step == model.StepVerify {
+			verifying = w.views[d.Name].to + t.to.Name
+		}
 		for _, srv := range d.Servers {
 			ref := model.ServerRef{Director: d.Name, Server: srv.Name}
 			r := w.servers[ref]
+			asked := slices.ContainsFunc(got, func(p ProbeNow) bool { return p.Ref == ref })
 			switch {
-			case r.ask.IsZero():
-			case r.ask.After(at):
-				if next.IsZero() || r.ask.Before(next) {
-					next = r.ask
+			case r.ask.After(at) && (deadline.IsZero() || deadline.After(r.ask)):
+				return fmt.Errorf("deadline %v, but %v is to be asked at %v", deadline, ref, r.ask)
+			case r.ask.After(at) || r.ask.IsZero():
+				gap := at.Sub(r.extra)
+				if asked && verifying == "" && gap >= 0 && gap < 100*time.Millisecond {
+					return fmt.Errorf("%v is asked again after %v", ref, gap)
 				}
+			case !asked:
+				return fmt.Errorf("no confirmation of %v was asked, only %v", ref, got)
 			default:
 				r.ask = time.Time{}
-				asked++
-				if !slices.Contains(got, ProbeNow{ref, min(d.Check.Timeout, time.Second)}) {
-					return fmt.Errorf("no confirmation of %v was asked, only %v", ref, got)
-				}
+			}
+			if asked {
+				r.extra = at
 			}
 		}
-	}
-	if len(got) != asked {
-		return fmt.Errorf("%d confirmations were asked, want %d: %v", len(got), asked, got)
-	}
-	if s.Deadline() != next {
-		return fmt.Errorf("deadline %v, want %v", s.Deadline(), next)
-	}
-	return nil
-}
-
-// reply: an order is answered once, and carried out exactly when it can be.
-func (w *witness) reply(e Event, actions []Action) error {
-	replies := only[Reply](actions)
-	o, ok := e.(Ordered)
-	if !ok {
-		if len(replies) > 0 {
-			return fmt.Errorf("reply %v without an order", replies)
-		}
-		return nil
-	}
-	if len(replies) != 1 || replies[0].ID != o.ID {
-		return fmt.Errorf("replies %v, want one with ID %d", replies, o.ID)
-	}
-	d, _ := w.directorOf(o.Ref.Director)
-	srv, known := d.Server(o.Ref.Server)
-	can := known && w.usable(d, srv) && w.views[d.Name].active != srv.Name
-	if can != (replies[0].Err == "") {
-		return fmt.Errorf("order %v possible: %v, but the reply is %q", o.Ref, can, replies[0].Err)
-	}
-	if can != (len(only[Switched](actions)) == 1) {
-		return fmt.Errorf("order %v possible: %v, but the actions are %v", o.Ref, can, actions)
 	}
 	return nil
 }

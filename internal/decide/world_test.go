@@ -21,6 +21,7 @@ type world struct {
 	focus  model.ServerRef // the server that was probed last: results come in runs
 	last   Event
 	orders uint64
+	calls  []uint64 // the hooks that were asked for
 }
 
 func newWorld(seed uint64) *world {
@@ -36,27 +37,60 @@ func (w *world) chance(percent int) bool { return w.dice.IntN(100) < percent }
 func (w *world) next(s State) (e Event, restart bool) {
 	w.pass(s)
 	switch n := w.dice.IntN(100); {
-	case n < 60:
+	case n < 45:
 		e = w.probe()
-	case n < 68:
+	case n < 53:
 		e = Ticked{At{w.now}}
-	case n < 74:
+	case n < 60:
+		e = w.suspicion(s)
+	case n < 68:
+		e = w.hookEnd()
+	case n < 76:
 		e = w.order()
-	case n < 79:
+	case n < 80:
 		w.config = w.changed(w.config)
 		e = Configured{At: At{w.now}, Config: w.config}
-	case n < 81:
+	case n < 82:
 		if w.chance(30) {
 			w.config = w.changed(w.config)
 		}
 		return Configured{At: At{w.now}, Config: w.config}, true
 	case n < 85 && w.last != nil:
 		e = w.last
+		if o, ok := e.(Ordered); ok {
+			w.orders++
+			o.ID = w.orders
+			e = o
+		}
 	default:
 		e = w.fact()
 	}
 	w.last = e
 	return e, false
+}
+
+// suspicion is a hint, mostly of an active server.
+func (w *world) suspicion(s State) Event {
+	ref := w.ref()
+	if d := s.director(ref.Director); d != nil && w.chance(80) {
+		ref.Server = d.choice.active
+	}
+	if w.chance(60) {
+		w.focus, w.alive[ref] = ref, w.chance(30)
+	}
+	return Suspected{At: At{w.now}, Ref: ref, Why: "a SYN came again", Held: w.chance(50)}
+}
+
+// hookEnd is the end of a hook: mostly of the last one, sometimes too late.
+func (w *world) hookEnd() Event {
+	e := HookEnded{At: At{w.now}, ID: uint64(w.dice.IntN(5))}
+	if n := len(w.calls); n > 0 && w.chance(85) {
+		e.ID = w.calls[n-1-w.dice.IntN(min(n, 2))]
+	}
+	if w.chance(30) {
+		e.Err = "exit status 1"
+	}
+	return e
 }
 
 // pass lets time pass: mostly to the deadline or a little, sometimes not at all
@@ -97,16 +131,28 @@ func (w *world) probe() Event {
 	if w.chance(10) {
 		known = known.Add(-time.Duration(w.dice.IntN(2000)) * time.Millisecond)
 	}
-	result := model.ProbeResult{Ref: r, At: known, OK: w.alive[r] != w.chance(5)}
+	result := model.ProbeResult{Ref: r, At: known, OK: w.alive[r] != w.chance(5),
+		Latency: time.Duration(w.dice.IntN(2000)) * time.Millisecond >> w.dice.IntN(12)}
 	if !result.OK {
 		result.Err = "connection refused"
 	}
 	return Probed{At{w.now}, result}
 }
 
+// learn takes note of the hooks that were asked for.
+func (w *world) learn(runs []RunHook) {
+	for _, r := range runs {
+		w.calls = append(w.calls, r.ID)
+	}
+}
+
 func (w *world) order() Event {
 	w.orders++
-	return Ordered{At: At{w.now}, ID: w.orders, Ref: w.ref()}
+	verb := model.VerbSwitch
+	if w.chance(40) {
+		verb = model.Verb(w.dice.IntN(4))
+	}
+	return Ordered{At: At{w.now}, ID: w.orders, Verb: verb, Ref: w.ref(), Force: w.chance(25)}
 }
 
 func (w *world) fact() Event {
@@ -117,7 +163,7 @@ func (w *world) fact() Event {
 	}
 	switch w.dice.IntN(3) {
 	case 0:
-		return Neighbours{At{w.now}, model.Neighbour{Addr: w.serverAddr(), Iface: iface, MAC: mac}}
+		return Neighbours{At{w.now}, model.Neighbour{Addr: w.serverAddr(), Iface: iface, MAC: mac, Failed: !mac.Known() && w.chance(60)}}
 	case 1:
 		l := model.Link{Name: iface, MAC: mac, Up: w.chance(80)}
 		for range w.dice.IntN(3) {
@@ -167,7 +213,30 @@ func (w *world) newDirector(i int) model.Director {
 	for range w.dice.IntN(6) {
 		d.Servers = w.withServer(d.Servers)
 	}
+	w.failover(&d)
 	return d
+}
+
+// failover draws how a director switches.
+func (w *world) failover(d *model.Director) {
+	d.Failback = model.Failback(w.dice.IntN(3))
+	d.FailbackDelay = time.Duration(w.dice.IntN(20)) * time.Second
+	d.LastActive, d.HoldDown, d.Fence, d.Promote = 0, 0, model.Hook{}, model.Hook{}
+	if w.chance(50) {
+		d.LastActive = time.Duration(w.dice.IntN(30)) * time.Second
+	}
+	if w.chance(30) {
+		d.HoldDown = time.Duration(w.dice.IntN(60)) * time.Second
+	}
+	hook := model.Hook{Command: "/etc/fairlead/hook", Timeout: 30 * time.Second}
+	if w.chance(40) {
+		d.Fence = hook
+		d.Fence.Policy = model.HookPolicy(w.dice.IntN(5) / 4)
+	}
+	if w.chance(30) {
+		d.Promote = hook
+		d.Promote.Policy = model.HookPolicy(w.dice.IntN(5) / 4)
+	}
 }
 
 // withServer adds a server under the first name that is free.
@@ -216,7 +285,7 @@ func (w *world) edited(d model.Director) model.Director {
 		return d
 	}
 	i := w.dice.IntN(len(d.Servers))
-	switch w.dice.IntN(8) {
+	switch w.dice.IntN(9) {
 	case 0:
 		d.Servers[i].Weight = w.dice.IntN(6)
 	case 1:
@@ -234,6 +303,8 @@ func (w *world) edited(d model.Director) model.Director {
 	case 7:
 		d.Check.Rise, d.Check.Fall = 1+w.dice.IntN(3), 1+w.dice.IntN(3)
 		d.Check.Port = [...]uint16{80, model.NFSPort}[w.dice.IntN(2)]
+	case 8:
+		w.failover(&d)
 	}
 	return d
 }

@@ -84,6 +84,7 @@ type Remembered struct {
 // Pending is a switch that was begun and is not decided yet.
 type Pending struct {
 	To     string    `json:"to"`
+	Old    string    `json:"old"` // the server to fence; "": none
 	Step   Step      `json:"step"`
 	Reason Reason    `json:"reason"`
 	Why    string    `json:"why"`
