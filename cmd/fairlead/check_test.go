@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -46,6 +49,7 @@ func TestCheckLooksAtHooks(t *testing.T) {
 		"/usr/bin/true":       "",
 		"/nonexistent/fence":  "stdin:8:14: error: hook fence cannot be run: /nonexistent",
 		"/etc/passwd":         "error: hook fence cannot be run: /etc/passwd is not executable",
+		"/usr/bin":            "error: hook fence cannot be run: /usr/bin is not a file",
 		"/usr/bin/../bin/env": "is not the shortest form",
 	} {
 		text := strings.Replace(good, "/usr/bin/true", path, 1)
@@ -58,6 +62,27 @@ func TestCheckLooksAtHooks(t *testing.T) {
 	text := strings.Replace(good, "/usr/bin/true", "/nonexistent/fence", 1)
 	if got := (shell{in: text}).run(t.Context(), "check", "-f", "-"); got.code != exitDone {
 		t.Errorf("without --host: got %+v", got)
+	}
+}
+
+// TestHooksOfOthers: a directory that others may write to is found above the
+// file, also when the name leads there by a link.
+func TestHooksOfOthers(t *testing.T) {
+	open, dir := t.TempDir(), t.TempDir()
+	write(t, open, "fence", "#!/bin/sh\n")
+	file, link := filepath.Join(open, "fence"), filepath.Join(dir, "fence")
+	if err := errors.Join(os.Chmod(open, 0o777), os.Chmod(file, 0o755), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	// Everything here belongs to who runs the test: root's is open to others,
+	// another's is not root's.
+	for path, trouble := range hookTrouble([]string{file, link, "/usr/bin/true"}) {
+		if path == "/usr/bin/true" || !strings.Contains(trouble, "hooks run as root") {
+			t.Errorf("%s: got %q", path, trouble)
+		}
+	}
+	if got := hookTrouble([]string{file, link}); len(got) != 2 {
+		t.Errorf("got %q, want trouble with both", got)
 	}
 }
 
