@@ -18,8 +18,19 @@ import (
 var crashAfter = []time.Duration{0, 500 * time.Microsecond, time.Millisecond, 1500 * time.Microsecond, 2 * time.Millisecond,
 	3 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}
 
+// crashCrowded is the same with a crowd: part of it has got its resets by then.
+const crashCrowded = 60 * time.Millisecond
+
 // crash orders switches to and fro, and kills the director's programme meanwhile.
+// With a crowd it does so once: the next programme must reset the rest.
 func (r *run) crash(ctx context.Context) error {
+	if r.throng != nil {
+		if err := r.crashOnce(ctx, crashCrowded); err != nil {
+			return err
+		}
+		r.used = site.Use{} // of the programme that died
+		return r.crowdReset(ctx, r.turns[0].From)
+	}
 	for _, after := range crashAfter {
 		if err := r.crashOnce(ctx, after); err != nil {
 			return err
@@ -90,10 +101,14 @@ func (r *run) wrong(format string, args ...any) {
 	r.m.Wrong = append(r.m.Wrong, fmt.Sprintf(format, args...))
 }
 
-// settled objects until a director that came back site.forwards what it wants to.
-func settled(_ model.Status, d model.DirectorStatus) error {
+// settled objects until a director that came back forwards what it wants to. When
+// the kernel and its memory on disk do not agree, it raises an alarm.
+func settled(st model.Status, d model.DirectorStatus) error {
 	if d.Applied == "" || d.Applied != d.Desired {
-		return fmt.Errorf("the director site.forwards to %q and wants %q: %s", d.Applied, d.Desired, d.Why)
+		return fmt.Errorf("the director forwards to %q and wants %q: %s", d.Applied, d.Desired, d.Why)
+	}
+	for _, a := range st.Alarms {
+		return fmt.Errorf("%s: %s", a.What, a.Why)
 	}
 	return nil
 }

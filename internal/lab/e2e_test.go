@@ -127,14 +127,19 @@ func once(t *testing.T, o Options) outcome.Result {
 	return r
 }
 
-// TestCrowd holds 20,000 connections while the service is moved. All must be
-// reset within a second. The director hangs on socket buffers: with XDP in the
+// TestCrowd holds 20,000 connections while the service is moved, and while the
+// director's programme is killed in the middle of the resets. All must be reset
+// within a second. The director hangs on socket buffers: with XDP in the
 // driver the ring of a veth interface, of 256 frames, loses part of such a burst,
 // and the repeats take longer.
 func TestCrowd(t *testing.T) {
-	o := realOptions(t, outcome.Planned, outcome.Embedded, model.AttachGeneric, outcome.Fast)
-	o.Crowd = 20_000
-	passes(t, o)
+	for _, f := range []outcome.Fault{outcome.Planned, outcome.Crash} {
+		t.Run(f.String(), func(t *testing.T) {
+			o := realOptions(t, f, outcome.Embedded, model.AttachGeneric, outcome.Fast)
+			o.Crowd = 20_000
+			passes(t, o)
+		})
+	}
 }
 
 // TestARealSplitIsCaught runs the real director while some frames are sent to

@@ -24,12 +24,17 @@ import (
 	"fairlead/internal/topology"
 )
 
+// keepVar makes the fake director keep old connections on their server at a
+// switch, as the note's recipe does at the way back.
+const keepVar = "FAIRLEAD_FAKE_KEEPS"
+
 // fakeDirector stands in for the director's programme in tests of the lab
 // itself: it site.forwards in user space, with one check of nfs-01, and keeps no
 // promise but those that the lab looks at.
 type fakeDirector struct {
-	raw int // packet socket on eth0
-	mac model.MAC
+	raw  int // packet socket on eth0
+	mac  model.MAC
+	keep bool // see keepVar
 
 	mu     sync.Mutex // guards the following
 	active int        // index of site.ServerSpecs
@@ -95,7 +100,7 @@ func openFake() (*fakeDirector, error) {
 	if err := unix.SetsockoptInt(raw, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20); err != nil {
 		return nil, err
 	}
-	return &fakeDirector{raw: raw, mac: model.MAC(iface.HardwareAddr), conns: map[tuple]fakeConn{}}, nil
+	return &fakeDirector{raw: raw, mac: model.MAC(iface.HardwareAddr), keep: os.Getenv(keepVar) != "", conns: map[tuple]fakeConn{}}, nil
 }
 
 // serverMAC follows from the address: see package topology.
@@ -159,7 +164,7 @@ func (d *fakeDirector) tcp(f []byte) []byte {
 		c.ack = binary.BigEndian.Uint32(f[42:])
 	}
 	d.conns[key] = c
-	if c.server != d.active && flags&rst == 0 {
+	if c.server != d.active && flags&rst == 0 && !d.keep {
 		return d.reset(key, c)
 	}
 	mac := serverMAC(c.server)
@@ -227,6 +232,9 @@ func (d *fakeDirector) change(to int, why model.Reason) model.Switch {
 	d.epoch++
 	s.AppliedMono = int64(clock.Now())
 	for key, c := range d.conns {
+		if d.keep {
+			break
+		}
 		unix.Write(d.raw, d.reset(key, c))
 		s.Known++
 		s.Reset++

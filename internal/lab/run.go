@@ -124,7 +124,7 @@ func (r *run) describe(ctx context.Context) error {
 	for _, spec := range site.ServerSpecs {
 		r.line("%s %v, %v NFS server on one shared directory", spec.Name, spec.Addr.Addr(), r.opts.NFS)
 	}
-	r.line("the director site.forwards %v to %s (XDP %s)", site.VIP, d.Applied, r.m.Attached)
+	r.line("the director forwards %v to %s (XDP %s)", site.VIP, d.Applied, r.m.Attached)
 	for _, e := range r.opts.edits() {
 		r.line("%s: %s", e.why, e.to)
 	}

@@ -19,7 +19,7 @@ import (
 func (s *Site) StartDirector(ctx context.Context) error { return s.Launch(ctx, forwards) }
 
 // Launch starts the director's programme and waits until nothing about its
-// Status is objected to.
+// status is objected to.
 func (s *Site) Launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) (err error) {
 	s.Control = control.NewClient(s.Socket())
 	cmd := exec.Command(s.opts.Program, "run", "-f", s.config(),
@@ -106,6 +106,7 @@ const DirectorName = "nfs"
 // crowdMore is the room in the director's table beside a crowd.
 const crowdMore = 10_000
 
+// DirectorOf is the director's part of a status.
 func DirectorOf(st model.Status) (model.DirectorStatus, error) {
 	for _, d := range st.Directors {
 		if d.Name == DirectorName {
