@@ -121,7 +121,7 @@ func once(t *testing.T, o Options) outcome.Result {
 		t.Fatal(err)
 	}
 	if r.XDP != o.XDP.String() {
-		t.Errorf("the programme is site.Attached as %q, want %v", r.XDP, o.XDP)
+		t.Errorf("the programme is attached as %q, want %v", r.XDP, o.XDP)
 	}
 	wantNothingOf(t, os.Getpid())
 	return r
@@ -154,7 +154,7 @@ func TestARealSplitIsCaught(t *testing.T) {
 	}
 }
 
-// TestCapture reads what the data plane site.forwards and answers: frames that a
+// TestCapture reads what the data plane forwards and answers: frames that a
 // capture on the director's interface cannot see.
 func TestCapture(t *testing.T) {
 	s := built(t, realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note))
@@ -244,7 +244,7 @@ func output(t *testing.T, s *site.Site, name string, args ...string) string {
 	return out.String()
 }
 
-// withoutDaemon is how long the data plane site.forwards alone in TestDaemonDies.
+// withoutDaemon is how long the data plane forwards alone in TestDaemonDies.
 const withoutDaemon = 60 * time.Second
 
 // TestDaemonDies kills the director's programme under load. Nothing may be

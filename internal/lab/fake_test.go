@@ -29,7 +29,7 @@ import (
 const keepVar = "FAIRLEAD_FAKE_KEEPS"
 
 // fakeDirector stands in for the director's programme in tests of the lab
-// itself: it site.forwards in user space, with one check of nfs-01, and keeps no
+// itself: it forwards in user space, with one check of nfs-01, and keeps no
 // promise but those that the lab looks at.
 type fakeDirector struct {
 	raw  int // packet socket on eth0

@@ -14,7 +14,7 @@ import (
 	"fairlead/internal/model"
 )
 
-// fakeOptions runs the lab with the fake director. It site.forwards in user space,
+// fakeOptions runs the lab with the fake director. It forwards in user space,
 // where frames must be complete, as they must for native XDP.
 func fakeOptions(f outcome.Fault) Options {
 	return Options{Fault: f, Check: outcome.Fast, Config: note, Program: os.Args[0], XDP: model.AttachNative,
