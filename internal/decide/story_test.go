@@ -18,6 +18,7 @@ type story struct {
 	state   State
 	now     time.Time
 	actions []Action // of the last event
+	orders  uint64
 }
 
 func newStory(t *testing.T, cfg model.Config) *story {
