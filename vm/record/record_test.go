@@ -1,0 +1,77 @@
+package record
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	ms     = int64(time.Millisecond)
+	second = 1000 * ms
+)
+
+// sample: worker 1 waited from 10 to 14 s and works; worker 2 waits since 19 s.
+func sample() Record {
+	return Record{
+		Slow: []Call{{1, "write", 5 * second, 5*second + 80*ms}, {1, "write", 10 * second, 14 * second}},
+		Workers: []Call{
+			{Idle, "write", second, second + ms},
+			{1, "read", 20*second - ms, 0},
+			{2, "read", 19 * second, 0},
+		},
+		At: 20 * second,
+	}
+}
+
+func TestLongest(t *testing.T) {
+	for _, test := range []struct {
+		after, want int64
+	}{
+		{0, 4 * second}, {13 * second, 4 * second}, {14 * second, second}, {21 * second, 0},
+	} {
+		if got := sample().Longest(test.after).Took(); got != time.Duration(test.want) {
+			t.Errorf("after %d: got %v, want %v", test.after, got, time.Duration(test.want))
+		}
+	}
+}
+
+func TestRest(t *testing.T) {
+	for _, test := range []struct {
+		after, want int64
+	}{
+		{0, 4 * second}, {11 * second, 3 * second}, {13*second + 500*ms, second}, {19*second + 900*ms, 100 * ms}, {21 * second, 0},
+	} {
+		if got := sample().Rest(test.after); got != time.Duration(test.want) {
+			t.Errorf("after %d: got %v, want %v", test.after, got, time.Duration(test.want))
+		}
+	}
+}
+
+func TestCalm(t *testing.T) {
+	calm := func() Record {
+		r := sample()
+		r.Workers[2] = Call{2, "read", 20*second - 2*ms, 20*second - ms}
+		return r
+	}
+	for _, test := range []struct {
+		what   string
+		record Record
+		after  int64
+		want   bool
+	}{
+		{"a worker waits", sample(), 15 * second, false},
+		{"all work", calm(), 15 * second, true},
+		{"nobody has begun anything since", calm(), 20 * second, false},
+		{"one waited a moment ago", func() Record { r := calm(); r.Slow[1].End = 18 * second; return r }(), 15 * second, false},
+	} {
+		if got := test.record.Calm(test.after, 250*time.Millisecond); got != test.want {
+			t.Errorf("%s: got %v", test.what, got)
+		}
+	}
+}
+
+func TestEnded(t *testing.T) {
+	if sample().Ended() {
+		t.Error("a record without sums counts as ended")
+	}
+}
