@@ -103,13 +103,12 @@ func (c *orderFlags) give(ctx context.Context, env *surroundings, verb model.Ver
 	if c.JSON {
 		return printJSON(env.out, done)
 	}
+	text := done.Text
 	if s := done.Switch; s != nil {
-		fmt.Fprintf(env.out, "%s: switched from %s to %s, epoch %d\n", director, orNone(s.From), orNone(s.To), s.Epoch)
+		text = fmt.Sprintf("%s: switched from %s to %s, epoch %d", director, orNone(s.From), orNone(s.To), s.Epoch)
 	}
-	if done.Text != "" {
-		fmt.Fprintln(env.out, done.Text)
-	}
-	return nil
+	_, err = fmt.Fprintln(env.out, text)
+	return err
 }
 
 // orNone is the name of a server that there may not be.

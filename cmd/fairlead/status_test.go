@@ -72,6 +72,10 @@ func brokenStatus() model.Status {
 	d.Why = s.Alarms[0].Why
 	d.LastSwitch = &model.Switch{From: "nfs-01", To: "nfs-02", Reason: model.ReasonFailed, Epoch: 2, At: d.Since,
 		Why: "check failed: no answer from 192.168.10.100:2049 within 2s", DecidedMono: 1e9, AppliedMono: 1e9 + 2e6, ResetMono: 1e9 + 5400000, Known: 41, Reset: 40, Ended: 39}
+	d.LastSwitch.Suspected, d.LastSwitch.FirstAttempt = d.Since.Add(-2100*time.Millisecond), d.Since.Add(-100*time.Millisecond)
+	d.LastSwitch.Replayed, d.LastSwitch.ServerReset = 3, 41
+	d.Failback, d.Held = model.FailbackManual, 7
+	d.Servers[0].Mark = model.MarkDraining
 	d.Old, d.Connections = 2, 12345
 	d.Note = "nfs-01 is up again; to return: fairlead switch nfs/nfs-01"
 	d.Servers[0].Health, d.Servers[0].Why, d.Servers[0].Since = model.HealthDown, "no answer from 192.168.10.100:2049 within 2s", d.Since
@@ -79,6 +83,10 @@ func brokenStatus() model.Status {
 	d.Servers[1].Advisory, d.Servers[1].MAC, d.Servers[1].Total = "passes", model.MAC{}, model.Counter{Packets: 999999, Bytes: 1 << 60}
 	d.Servers = append(d.Servers, model.ServerStatus{Name: strings.Repeat("long-name", 3), Addr: netip.MustParseAddr("192.168.10.102"), Health: model.HealthUnknown})
 	s.Directors = append(s.Directors, model.DirectorStatus{Name: "web", Reason: model.ReasonWaiting, Note: "waiting for checks: web-01 is unknown"})
+	s.Directors = append(s.Directors, model.DirectorStatus{Name: "home", Desired: "home-01", Applied: "home-01", Failback: model.FailbackManual,
+		Step: model.StepFence, StepSince: s.At.Add(-12 * time.Second), To: "home-02"})
+	s.Directors = append(s.Directors, model.DirectorStatus{Name: "pool", Balanced: true, Servers: []model.ServerStatus{
+		{Name: "pool-01", Active: true, Health: model.HealthUp}, {Name: "pool-02", Active: true, Health: model.HealthUp}}})
 	s.Flows[0].Applied = false
 	s.Flows[0].VIPs[0] = model.VIPStatus{Addr: s.Flows[0].VIPs[0].Addr, State: model.VIPConflict, Why: s.Alarms[1].Why}
 	s.Interfaces[0] = model.InterfaceStatus{Name: "eth0", Why: s.Alarms[0].Why}

@@ -44,27 +44,20 @@ func (p *page) alarms(all []model.Alarm) {
 
 func (p *page) director(d model.DirectorStatus, now time.Time) {
 	p.line("")
-	active := d.Applied
-	if active == "" {
-		active = "no server"
-	}
-	p.line("%s", p.paint(bold, fmt.Sprintf("Director %s: %s is active", d.Name, active)))
+	p.line("%s", p.paint(bold, fmt.Sprintf("Director %s: %s", d.Name, activity(d))))
 	if d.Applied != d.Desired {
-		wanted := d.Desired
-		if wanted == "" {
-			wanted = "no server"
-		}
-		text := wanted + " should be active, but the data plane does not have it"
+		text := orNone(d.Desired) + " should be active, but the data plane does not have it"
 		if d.Why != "" {
 			text += ": " + d.Why
 		}
 		p.wrap("  ! ", text)
 	}
+	p.underWay(d, now)
 	since := ""
 	if !d.Since.IsZero() {
 		since = fmt.Sprintf(" since %s (%s)", d.Since.Format("2006-01-02 15:04:05 MST"), ago(now.Sub(d.Since)))
 	}
-	p.wrap("  epoch ", fmt.Sprintf("%d%s, reason: %s", d.Epoch, since, d.Reason))
+	p.wrap("  epoch ", fmt.Sprintf("%d%s, reason: %s, failback: %s", d.Epoch, since, d.Reason, d.Failback))
 	p.lastSwitch(d.LastSwitch)
 	p.wrap("  ", fmt.Sprintf("%s, %d old; %s", count(int(d.Connections), "connection"), d.Old, traffic(d.Total)))
 	if d.Note != "" {
@@ -73,15 +66,38 @@ func (p *page) director(d model.DirectorStatus, now time.Time) {
 	p.servers(d.Servers, now)
 }
 
+// activity says who serves.
+func activity(d model.DirectorStatus) string {
+	if !d.Balanced {
+		return orNone(d.Applied) + " is active"
+	}
+	n := 0
+	for _, s := range d.Servers {
+		if s.Active {
+			n++
+		}
+	}
+	return count(n, "server") + " share the connections"
+}
+
+// underWay shows where a switch stands, and who waits for it.
+func (p *page) underWay(d model.DirectorStatus, now time.Time) {
+	if what := awaited(d); what != "" {
+		if !d.StepSince.IsZero() {
+			what += " (for " + ago(now.Sub(d.StepSince)) + ")"
+		}
+		p.wrap("  … ", what)
+	}
+	if d.Held > 0 {
+		p.wrap("  … ", count(d.Held, "connection attempt")+" kept, to be sent on")
+	}
+}
+
 func (p *page) lastSwitch(s *model.Switch) {
 	if s == nil {
 		return
 	}
-	from := s.From
-	if from == "" {
-		from = "no server"
-	}
-	text := fmt.Sprintf("from %s to %s", from, s.To)
+	text := fmt.Sprintf("from %s to %s", orNone(s.From), orNone(s.To))
 	if s.Why != "" {
 		text += ": " + s.Why
 	}
@@ -97,8 +113,34 @@ func (p *page) lastSwitch(s *model.Switch) {
 		took = append(took, fmt.Sprintf("%d of %s reset after %s, %d ended",
 			s.Reset, count(s.Known, "connection"), millis(time.Duration(s.ResetMono-s.DecidedMono)), s.Ended))
 	}
+	if s.Replayed > 0 {
+		took = append(took, count(s.Replayed, "kept connection attempt")+" sent on")
+	}
+	if s.ServerReset > 0 {
+		took = append(took, fmt.Sprintf("%d reset at %s too", s.ServerReset, orNone(s.From)))
+	}
 	if len(took) > 0 {
 		p.wrap("    ", strings.Join(took, "; "))
+	}
+	p.milestones(*s)
+}
+
+// milestones shows what led to a switch, each with its time before it.
+func (p *page) milestones(s model.Switch) {
+	var all []string
+	for _, m := range []struct {
+		what string
+		at   time.Time
+	}{
+		{"suspected", s.Suspected}, {"first failed probe", s.FirstAttempt}, {"on hold", s.Held},
+		{"fenced", s.Fenced}, {"promoted", s.Promoted}, {"verified", s.Verified},
+	} {
+		if !m.at.IsZero() {
+			all = append(all, fmt.Sprintf("%s %s before", m.what, millis(s.At.Sub(m.at))))
+		}
+	}
+	if len(all) > 0 {
+		p.wrap("    ", strings.Join(all, ", "))
 	}
 }
 
@@ -155,6 +197,9 @@ func details(s model.ServerStatus, now time.Time) []string {
 	all := []string{addr, mac, fmt.Sprintf("weight %d", s.Weight)}
 	if s.Sorry {
 		all = append(all, "sorry")
+	}
+	if s.Mark != model.MarkNone {
+		all = append(all, s.Mark.String())
 	}
 	if s.Health != model.HealthUnchecked && !s.Since.IsZero() {
 		all = append(all, fmt.Sprintf("%s for %s", s.Health, ago(now.Sub(s.Since))))
