@@ -370,15 +370,13 @@ func TestReload(t *testing.T) {
 	})
 	t.Run("that prefers another server", func(t *testing.T) {
 		s := quiet(t)
-		heavy := b
-		heavy.Weight = 50
-		s.reload(web(a, heavy))
+		s.reload(web(b, a))
 		s.active("b", 2, model.ReasonPreferred)
 	})
 	t.Run("that prefers another server, of NFS", func(t *testing.T) {
 		s := newStory(t, note())
 		s.pass("nfs-01")
-		s.reload(change(note(), func(d *model.Director) { d.Servers[1].Weight = 50; d.Servers[1].Sorry = false }))
+		s.reload(change(note(), func(d *model.Director) { d.Servers[0].Sorry, d.Servers[1].Sorry = true, false }))
 		s.active("nfs-01", 1, model.ReasonFirst)
 		s.note("nfs-02 is not checked and preferred; to return: fairlead switch nfs/nfs-02")
 	})

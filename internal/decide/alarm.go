@@ -92,6 +92,8 @@ func (d *director) serverAlarms() []model.Alarm {
 		}}
 	case d.stay.kind != stayNone:
 		return []model.Alarm{d.stayAlarm(now)}
+	case d.Balanced() && d.choice.reason == model.ReasonFirst:
+		return d.silentAlarm()
 	case now == nil && d.choice.reason != model.ReasonWaiting:
 		return []model.Alarm{{
 			What: fmt.Sprintf("director %s has no server; packets to it are dropped", d.Name),
@@ -100,6 +102,24 @@ func (d *director) serverAlarms() []model.Alarm {
 		}}
 	}
 	return nil
+}
+
+// silentAlarm tells that all servers of a balanced director fell silent.
+func (d *director) silentAlarm() []model.Alarm {
+	var down []string
+	for _, srv := range d.servers {
+		if srv.share.in && srv.health.Level == model.HealthDown {
+			down = append(down, srv.Name+" is "+srv.health.Text())
+		}
+	}
+	if len(down) == 0 {
+		return nil
+	}
+	return []model.Alarm{{
+		What: fmt.Sprintf("director %s: no server answers; those that were up last stay in use", d.Name),
+		Why:  strings.Join(down, "; ") + "; it is perhaps the director's own network",
+		Do:   fmt.Sprintf("look at the director's interface, or bring a server of %s back", d.Name),
+	}}
 }
 
 // stayAlarm says why a director stays with a server that does not work, or is

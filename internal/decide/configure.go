@@ -35,7 +35,9 @@ func (s *State) configure(e Configured) []Action {
 		d, told := newDirector(cfg, old.director(cfg.Name), at)
 		actions = append(actions, told...)
 		d.resume(s.absent[cfg.Name])
-		if !old.configured {
+		if old.configured {
+			actions = append(actions, s.rebalance(&d, old.director(cfg.Name), at)...)
+		} else {
 			actions = append(actions, s.adopt(&d, e)...)
 		}
 		delete(s.absent, cfg.Name)

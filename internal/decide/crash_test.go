@@ -24,6 +24,12 @@ func (w *witness) settle(s State, dice *world) (crashed bool) {
 		if d.Since != 0 {
 			a.Since = time.Unix(0, d.Since).UTC()
 		}
+		if d.Balanced {
+			a.Servers = map[string]uint64{}
+			for _, srv := range d.Servers {
+				a.Servers[srv.Name] = srv.Epoch
+			}
+		}
 		w.kernel[d.Name] = a
 	}
 	return false

@@ -47,10 +47,16 @@ func (s State) desired(d *director) model.DesiredDirector {
 		Silent: s.silent(),
 		Hold:   d.turn.step != model.StepNone,
 		Watch:  d.watched(),
+
+		Balanced: d.Balanced(),
 	}
 	for _, srv := range d.servers {
 		mac := s.net.MAC(srv.Addr, iface)
-		want.Servers = append(want.Servers, model.DesiredServer{Name: srv.Name, MAC: mac})
+		share := model.DesiredServer{Name: srv.Name, MAC: mac, Epoch: srv.share.epoch}
+		if srv.share.in {
+			share.Weight = srv.Weight
+		}
+		want.Servers = append(want.Servers, share)
 		if srv.Name == d.choice.active {
 			want.MAC = mac
 		}
@@ -61,9 +67,10 @@ func (s State) desired(d *director) model.DesiredDirector {
 // watched tells whether hints from the traffic lead anywhere: a probe can tell
 // whether the active server is gone, and another one may take its place.
 func (d *director) watched() bool {
-	now := d.active()
-	return now != nil && now.health.Level != model.HealthUnchecked && d.turn.step == model.StepNone &&
-		slices.ContainsFunc(d.servers, func(s server) bool { return s.Name != now.Name && s.candidate() })
+	return d.turn.step == model.StepNone && slices.ContainsFunc(d.servers, func(s server) bool {
+		return d.serving(s.Name) != nil && s.health.Level != model.HealthUnchecked &&
+			slices.ContainsFunc(d.servers, func(o server) bool { return o.Name != s.Name && o.candidate() })
+	})
 }
 
 // unixNano is the Unix time in ns, 0 for the zero time.

@@ -212,7 +212,7 @@ func (w *witness) kept(s State) error {
 			return fmt.Errorf("director %s: epoch %d is remembered, the kernel has %d", m.Name, m.Epoch, k.Epoch)
 		}
 		v, ok := w.views[m.Name]
-		if ok && (m.Active != v.active || m.Epoch != v.epoch || (m.Pending != nil) != (v.step != model.StepNone)) {
+		if ok && !v.balanced && (m.Active != v.active || m.Epoch != v.epoch || (m.Pending != nil) != (v.step != model.StepNone)) {
 			return fmt.Errorf("director %s: %+v is remembered, want %+v", m.Name, m, v)
 		}
 	}

@@ -85,6 +85,10 @@ func (s *State) adopt(d *director, e Configured) []Action {
 	if i >= 0 {
 		m = e.Memory.Directors[i]
 	}
+	if d.Balanced() {
+		d.adoptBalanced(a, m)
+		return nil
+	}
 	var actions []Action
 	switch {
 	case m.Epoch > a.Epoch:

@@ -27,6 +27,9 @@ func (s *State) order(e Ordered) []Action {
 		}
 		return refused(fmt.Sprintf("director %s has no server %q; %s", d.Name, e.Ref.Server, have("it has", names)))
 	}
+	if d.Balanced() && e.Verb == model.VerbSwitch {
+		return refused(fmt.Sprintf("the servers of %s share its connections; to take one out: fairlead drain or disable %s/SERVER", d.Name, d.Name))
+	}
 	switch e.Verb {
 	case model.VerbDrain:
 		return s.markServer(d, srv, model.MarkDraining, e)
@@ -111,6 +114,9 @@ func (s *State) redirect(d *director, v verdict, srv *server, at time.Time) []Ac
 // markServer takes a server out of use until it is enabled again. The active one
 // is left for the best other.
 func (s *State) markServer(d *director, srv *server, mark model.Mark, e Ordered) []Action {
+	if d.Balanced() {
+		return d.markShare(srv, mark, e)
+	}
 	text := fmt.Sprintf("%s is %s until: fairlead enable %s", srv.Name, mark, d.ref(srv.Name))
 	if d.turn.step != model.StepNone && d.turn.to.Name == srv.Name {
 		return []Action{Reply{ID: e.ID, Err: fmt.Sprintf("a switch to %s is under way; first switch to another server", srv.Name)}}

@@ -99,8 +99,8 @@ func (w *witness) edge(before, after view, switches []model.Switch, at time.Time
 		if !same || after.epoch != before.epoch {
 			return fmt.Errorf("%q, epoch %d became %q, epoch %d without a switch", before.active, before.epoch, after.active, after.epoch)
 		}
-		if !after.since.Equal(before.since) {
-			return errors.New("since changed without a switch")
+		if before.active != "" && !after.since.Equal(before.since) {
+			return fmt.Errorf("since changed without a switch, from %v to %v", before.since, after.since)
 		}
 		if before.active != "" && before.reason != after.reason {
 			return fmt.Errorf("reason %v became %v without a switch", before.reason, after.reason)

@@ -31,6 +31,7 @@ type director struct {
 	choice  choice
 	turn    turn
 	held    time.Time // the first client that waits for Release; zero: none
+	heldFor string    // the server whose answer it waits for
 	gone    time.Time // since when all servers are gone; zero: they are not
 	stay    stay      // why a switch that would be due is held back
 	waiting bool      // a switch would be due; a probe's result is awaited first
@@ -43,6 +44,7 @@ type server struct {
 	model.Server
 	health health.Health
 	mark   model.Mark
+	share  share // of a balanced director
 }
 
 // choice is the active server of a director.

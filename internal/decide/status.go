@@ -30,6 +30,7 @@ func (s State) status(d *director) model.DirectorStatus {
 		Since:   d.choice.since,
 		Note:    d.note(),
 
+		Balanced: d.Balanced(),
 		Failback: d.Failback,
 	}
 	if d.turn.step != model.StepNone {
@@ -68,6 +69,8 @@ func (d *director) note() string {
 	best, ok := d.best()
 	now := d.active()
 	switch {
+	case d.Balanced() && d.choice.reason == model.ReasonFirst:
+		return ""
 	case d.turn.step != model.StepNone:
 		return d.turn.note()
 	case now == nil:

@@ -16,6 +16,8 @@ func Step(before State, e Event) (State, []Action) {
 	for i := range s.directors {
 		d := &s.directors[i]
 		switch {
+		case d.Balanced():
+			actions = append(actions, s.balance(d, at)...)
 		case d.turn.step != model.StepNone:
 			actions = append(actions, s.turning(d, at)...)
 		case d.again.IsZero():
@@ -102,6 +104,7 @@ func (s State) Deadline() time.Time {
 		sooner(d.again)
 		for _, srv := range d.servers {
 			sooner(srv.health.Deadline())
+			sooner(srv.share.until)
 		}
 	}
 	return first

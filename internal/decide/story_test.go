@@ -188,7 +188,14 @@ func note() model.Config {
 }
 
 // web is a director like that of the note, which serves no NFS.
-func web(servers ...model.Server) model.Config { return one(80, servers...) }
+// The servers after the first are sorry, so that one is active at a time.
+func web(servers ...model.Server) model.Config {
+	servers = slices.Clone(servers)
+	for i := range servers {
+		servers[i].Sorry = i > 0
+	}
+	return one(80, servers...)
+}
 
 // one is a configuration with the director nfs.
 func one(port uint16, servers ...model.Server) model.Config {

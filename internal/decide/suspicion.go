@@ -42,8 +42,8 @@ func (s *State) probed(e Probed) []Action {
 	}
 	now := d.active()
 	switch {
-	case now == srv && calm && !srv.health.Doubt().IsZero():
-		d.doubt(e.When())
+	case (now == srv || srv.share.in) && calm && !srv.health.Doubt().IsZero():
+		d.doubt(srv, e.When())
 	case now != nil && now != srv && !d.gone.IsZero() && srv.health.Passes == 1:
 		now.health.Ask(e.When(), false) // if it answers too, nothing happened
 	}
@@ -52,10 +52,10 @@ func (s *State) probed(e Probed) []Action {
 
 // doubt asks the other servers at once whether they answer: when none does, the
 // fault is probably the director's own.
-func (d *director) doubt(at time.Time) {
+func (d *director) doubt(in *server, at time.Time) {
 	for i := range d.servers {
 		srv := &d.servers[i]
-		if srv.Name != d.choice.active && srv.candidate() && srv.health.Level != model.HealthUnchecked {
+		if srv != in && srv.candidate() && srv.health.Level != model.HealthUnchecked {
 			srv.health.Ask(at, false)
 		}
 	}
@@ -73,15 +73,15 @@ func (s *State) suspected(e Suspected) []Action {
 	if d == nil {
 		return let
 	}
-	now := d.active()
+	now := d.serving(e.Ref.Server)
 	switch {
 	case d.turn.step != model.StepNone:
 		return nil // the end of the switch lets it go
-	case now == nil || now.Name != e.Ref.Server || now.health.Level == model.HealthUnchecked || s.severed(d, now.Addr):
+	case now == nil || now.health.Level == model.HealthUnchecked || s.severed(d, now.Addr):
 		return let
 	}
 	if e.Held && d.held.IsZero() {
-		d.held = e.When()
+		d.held, d.heldFor = e.When(), now.Name
 	}
 	if now.health.Level == model.HealthDown {
 		return nil
@@ -89,11 +89,19 @@ func (s *State) suspected(e Suspected) []Action {
 	return d.suspect(now, e.When(), e.Why, e.Held)
 }
 
+// serving is the server of that name, if it gets connections; else nil.
+func (d *director) serving(name string) *server {
+	if srv := d.server(name); srv != nil && (d.active() == srv || srv.share.in) {
+		return srv
+	}
+	return nil
+}
+
 func (d *director) suspect(now *server, at time.Time, why string, waiting bool) []Action {
 	calm := now.health.Doubt().IsZero()
 	first := now.health.Suspect(at, waiting)
 	if calm {
-		d.doubt(at)
+		d.doubt(now, at)
 	}
 	if !first {
 		return nil
@@ -110,12 +118,12 @@ func (s *State) unresolved(e Neighbours) []Action {
 	var actions []Action
 	for i := range s.directors {
 		d := &s.directors[i]
-		now := d.active()
-		if now == nil || now.Addr != e.Neighbour.Addr || s.way(d) != e.Neighbour.Iface {
-			continue
+		for _, srv := range d.servers {
+			if d.serving(srv.Name) != nil && srv.Addr == e.Neighbour.Addr && s.way(d) == e.Neighbour.Iface {
+				actions = append(actions, s.suspected(Suspected{At: e.At, Ref: d.ref(srv.Name),
+					Why: "the neighbour entry of " + srv.Name + " failed: it does not answer ARP"})...)
+			}
 		}
-		actions = append(actions, s.suspected(Suspected{At: e.At, Ref: d.ref(now.Name),
-			Why: "the neighbour entry of " + now.Name + " failed: it does not answer ARP"})...)
 	}
 	return actions
 }
@@ -130,7 +138,7 @@ func (s *State) releases(at time.Time) []Action {
 		if d.held.IsZero() || d.turn.step != model.StepNone {
 			continue
 		}
-		now := d.active()
+		now := d.serving(d.heldFor)
 		if now == nil || now.health.Level == model.HealthUnchecked || !now.health.Passed.Before(d.held) ||
 			now.health.Level == model.HealthDown && !d.waiting || !at.Before(d.release()) {
 			d.held = time.Time{}

@@ -292,7 +292,7 @@ func (d *director) abandon(at time.Time, why string) []Action {
 	actions := append([]Action{d.tell(at, model.EventStay, d.turn.to.Name, "the switch to %s was given up: %s", d.turn.to.Name, why)}, d.refuse(why)...)
 	d.turn = turn{}
 	if d.held.IsZero() {
-		d.held = at // the clients that were kept waiting
+		d.held, d.heldFor = at, d.choice.active // the clients that were kept waiting
 	}
 	if now := d.active(); now != nil {
 		now.health.Ask(at, true)

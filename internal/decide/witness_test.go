@@ -42,7 +42,10 @@ type view struct {
 	step   model.Step
 	to     string // of a switch under way
 	force  bool   // of it
-	why    model.Reason
+
+	balanced bool
+	epochs   map[string]uint64 // of the servers of a balanced director
+	why      model.Reason
 }
 
 // client waits for an answer or for a switch.
@@ -209,8 +212,10 @@ func (w *witness) see(s State, e Event) {
 		w.suspected(s, e)
 	case Neighbours:
 		for _, d := range s.directors {
-			if now := d.active(); e.Neighbour.Failed && now != nil && now.Addr == e.Neighbour.Addr && s.way(&d) == e.Neighbour.Iface {
-				w.suspected(s, Suspected{At: e.At, Ref: d.ref(now.Name)})
+			for _, srv := range d.servers {
+				if e.Neighbour.Failed && d.serving(srv.Name) != nil && srv.Addr == e.Neighbour.Addr && s.way(&d) == e.Neighbour.Iface {
+					w.suspected(s, Suspected{At: e.At, Ref: d.ref(srv.Name)})
+				}
 			}
 		}
 	case Linked:
@@ -304,6 +309,13 @@ func (w *witness) suspected(s State, e Suspected) {
 	if !ok {
 		return
 	}
+	if v.balanced {
+		in := s.director(d.Name).serving(e.Ref.Server) != nil
+		if r != nil && in && r.asked[3] == true && !w.severed(s, e.Ref) && r.opinion().health != model.HealthDown {
+			r.results = append(r.results, result{at: e.When(), hint: true})
+		}
+		return
+	}
 	if e.Held && w.clients[d.Name].since.IsZero() {
 		w.clients[d.Name] = client{v.active, e.When()}
 	}
@@ -380,6 +392,10 @@ func (w *witness) one(d *director, cfg model.Director, e Event, reloaded bool, a
 		}
 	}
 	switches := switchesOf(actions, cfg.Name)
+	if cfg.Balanced() || before.balanced {
+		after.balanced = cfg.Balanced()
+		return after, w.balanced(d, cfg, before, switches)
+	}
 	if err := w.director(cfg, before, &after, switches, e, reloaded); err != nil {
 		return after, err
 	}
@@ -446,7 +462,7 @@ func (w *witness) probes(s State, at time.Time, got []ProbeNow) error {
 			default:
 				r.ask = time.Time{}
 			}
-			if asked {
+			if asked && verifying == "" {
 				r.extra = at
 			}
 		}

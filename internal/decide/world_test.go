@@ -247,6 +247,9 @@ func (w *world) withServer(all []model.Server) []model.Server {
 			continue
 		}
 		s := model.Server{Name: name, Addr: w.serverAddr(), Weight: 1 + w.dice.IntN(5), Check: w.chance(75), Sorry: w.chance(30)}
+		if w.chance(85) && slices.ContainsFunc(all, func(s model.Server) bool { return !s.Sorry }) {
+			s.Sorry = true // else it is balanced
+		}
 		if w.chance(10) {
 			s.Weight = 0
 		}

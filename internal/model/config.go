@@ -88,6 +88,18 @@ func (d Director) Server(name string) (Server, bool) {
 	return Server{}, false
 }
 
+// Balanced tells whether two or more regular servers share the connections.
+// Else one server is active at a time.
+func (d Director) Balanced() bool {
+	regular := 0
+	for _, s := range d.Servers {
+		if !s.Sorry && s.Weight > 0 {
+			regular++
+		}
+	}
+	return regular > 1
+}
+
 // ServesNFS tells whether a server port or the check port is NFS's 2049. Such a
 // director never fails back by itself: a server that returns may hold old data.
 func (d Director) ServesNFS() bool {

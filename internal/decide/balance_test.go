@@ -1,0 +1,196 @@
+package decide
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// balanced judges a director whose servers share the connections, and one that
+// became such or ceased to be.
+func (w *witness) balanced(d *director, cfg model.Director, before view, switches []model.Switch) error {
+	w.gone[cfg.Name] = false
+	delete(w.clients, cfg.Name)
+	delete(w.holds, cfg.Name)
+	if d.choice.epoch < before.epoch {
+		return fmt.Errorf("epoch %d after %d", d.choice.epoch, before.epoch)
+	}
+	if !cfg.Balanced() {
+		return nil
+	}
+	if d.choice.active != "" || d.turn.step != model.StepNone {
+		return fmt.Errorf("balanced, but %q is active, step %v", d.choice.active, d.turn.step)
+	}
+	anybody := false
+	for _, s := range cfg.Servers {
+		anybody = anybody || !s.Sorry && w.sound(cfg, s)
+	}
+	epochs := map[uint64]bool{}
+	for _, srv := range d.servers {
+		sh := srv.share
+		if sh.epoch > d.choice.epoch || sh.epoch > 0 && epochs[sh.epoch] {
+			return fmt.Errorf("%s has epoch %d of %d, not one of its own", srv.Name, sh.epoch, d.choice.epoch)
+		}
+		epochs[sh.epoch] = true
+		down := w.opinion(cfg.Name, srv.Name).health == model.HealthDown
+		switch {
+		case sh.in && !w.allowed(cfg, srv.Server):
+			return fmt.Errorf("%s gets connections, but is not to be used", srv.Name)
+		case sh.in && (down || srv.Sorry) && anybody:
+			return fmt.Errorf("%s gets connections (down %v, sorry %v) although a regular server is up", srv.Name, down, srv.Sorry)
+		case !sh.in && !srv.Sorry && w.sound(cfg, srv.Server):
+			return fmt.Errorf("%s could take connections", srv.Name)
+		}
+	}
+	for _, sw := range switches {
+		if sw.To != "" || sw.Why == "" || sw.Epoch <= before.epoch {
+			return errors.New("a switch of a balanced director takes one server out")
+		}
+		epochs[sw.Epoch] = true
+	}
+	return nil
+}
+
+// shares are the weights and epochs of the servers, as the kernel gets them.
+func (s *story) shares(want ...model.DesiredServer) {
+	s.t.Helper()
+	d := s.state.Desired().Directors[0]
+	for i := range d.Servers {
+		d.Servers[i].MAC = model.MAC{}
+	}
+	if !d.Balanced || d.Active != "" || !reflect.DeepEqual(d.Servers, want) {
+		s.t.Errorf("shares = %+v, want %+v", d.Servers, want)
+	}
+}
+
+func share3(w1 int, e1 uint64, w2 int, e2 uint64, w3 int, e3 uint64) []model.DesiredServer {
+	return []model.DesiredServer{{Name: "a", Weight: w1, Epoch: e1}, {Name: "b", Weight: w2, Epoch: e2}, {Name: "c", Weight: w3, Epoch: e3}}
+}
+
+// shared is a balanced director with two regular servers, which are up, and a
+// sorry one, which is not known.
+func shared(t *testing.T) *story {
+	s := newStory(t, one(80, a, b, sorry(c)))
+	s.up("a")
+	s.up("b")
+	s.shares(share3(10, 1, 5, 2, 0, 0)...)
+	return s
+}
+
+func TestBalanced(t *testing.T) {
+	t.Run("only the connections of the server that failed are reset", func(t *testing.T) {
+		s := shared(t)
+		s.down("b")
+		s.want("told:health told:flip switched: release")
+		if sw := s.switched().Switch; sw.From != "b" || sw.Epoch != 3 || sw.Reason != model.ReasonFailed || sw.FirstAttempt.IsZero() {
+			t.Errorf("switch = %+v", sw)
+		}
+		s.shares(share3(10, 1, 0, 3, 0, 0)...)
+		s.up("b")
+		s.shares(share3(10, 1, 5, 3, 0, 0)...)
+		if !s.director("nfs").Balanced {
+			t.Error("the status does not say that it is balanced")
+		}
+	})
+	t.Run("the sorry server only when no regular one can be used", func(t *testing.T) {
+		s := shared(t)
+		s.up("c")
+		s.down("a")
+		s.down("b")
+		s.shares(share3(0, 3, 0, 4, 1, 5)...)
+		s.up("a")
+		s.shares(share3(10, 3, 0, 4, 0, 5)...)
+		s.now = s.state.Deadline()
+		s.tick()
+		s.want("told:flip switched: release")
+		s.shares(share3(10, 3, 0, 4, 0, 6)...)
+	})
+	t.Run("when all fail, the last ones stay", func(t *testing.T) {
+		s := shared(t)
+		s.down("a")
+		s.down("b")
+		s.shares(share3(0, 3, 5, 2, 0, 0)...)
+		s.alarm("director nfs: no server answers; those that were up last stay in use\ninterface eth0 of director nfs does not exist")
+	})
+	t.Run("a hint asks the server at once", func(t *testing.T) {
+		s := shared(t)
+		s.after(time.Second)
+		s.suspect("b", true)
+		s.want("told:suspect probe:a probe:b probe:c")
+		s.after(time.Millisecond).result("b", "refused")
+		s.want("told:health told:flip switched: release")
+	})
+}
+
+func TestDrain(t *testing.T) {
+	t.Run("its connections may last", func(t *testing.T) {
+		s := shared(t)
+		s.say(model.VerbDrain, "b", false)
+		s.shares(share3(10, 1, 0, 2, 0, 0)...)
+		if s.switched() != nil {
+			t.Error("draining is no switch")
+		}
+		if want := s.now.Add(10 * time.Minute); s.state.Deadline() != want {
+			t.Errorf("deadline %v, want %v", s.state.Deadline(), want)
+		}
+		s.after(10 * time.Minute).tick()
+		s.want("told:flip switched: release")
+		s.shares(share3(10, 1, 0, 3, 0, 0)...)
+	})
+	t.Run("enabled in time nothing happened", func(t *testing.T) {
+		s := shared(t)
+		s.say(model.VerbDrain, "b", false)
+		s.say(model.VerbEnable, "b", false)
+		s.shares(share3(10, 1, 5, 2, 0, 0)...)
+	})
+	t.Run("disabled its connections end at once", func(t *testing.T) {
+		s := shared(t)
+		s.say(model.VerbDisable, "b", false)
+		s.want("reply:b is disabled until: fairlead enable nfs/b told:flip switched: release")
+		s.say(model.VerbDisable, "a", false)
+		s.want("reply:no other server of nfs can be used; a is not disabled")
+	})
+	t.Run("weight 0 in the configuration", func(t *testing.T) {
+		s := shared(t)
+		d := srv("d", "192.168.10.103", 1)
+		cfg := one(80, a, b, d)
+		s.reload(cfg)
+		cfg.Directors[0].Servers[1].Weight = 0
+		s.reload(cfg)
+		if got := s.state.Desired().Directors[0].Servers[1]; got.Weight != 0 || got.Epoch != 2 {
+			t.Errorf("b = %+v, want weight 0 and its epoch", got)
+		}
+	})
+	t.Run("removed", func(t *testing.T) {
+		s := shared(t)
+		s.reload(one(80, a, srv("d", "192.168.10.103", 1)))
+		if sw := s.switched(); sw == nil || sw.Switch.From != "b" || sw.Switch.Reason != model.ReasonRemoved || sw.Switch.Epoch != 3 {
+			t.Errorf("switch = %+v", sw)
+		}
+	})
+}
+
+func TestBalancedChanges(t *testing.T) {
+	t.Run("a second regular server disturbs nobody", func(t *testing.T) {
+		s := newStory(t, web(a, b, c))
+		s.up("a")
+		s.reload(one(80, a, b, sorry(c)))
+		s.want("")
+		s.shares(share3(10, 1, 0, 0, 0, 0)...)
+	})
+	t.Run("a restart goes on with the servers' epochs", func(t *testing.T) {
+		s := shared(t)
+		n := s.restarted(one(80, a, b, sorry(c)), map[string]model.Adopted{"nfs": {Epoch: 2, Servers: map[string]uint64{"a": 1, "b": 2}}}, s.state.Memory(), "")
+		n.want("")
+		n.shares(share3(10, 1, 5, 2, 0, 0)...)
+	})
+	t.Run("an order to switch is refused", func(t *testing.T) {
+		s := shared(t)
+		s.say(model.VerbSwitch, "b", false)
+		s.want("reply:the servers of nfs share its connections; to take one out: fairlead drain or disable nfs/SERVER")
+	})
+}
