@@ -56,6 +56,7 @@ func (c *checker) director(s Section) {
 		r.line(l)
 	}
 	r.whole()
+	r.balanced()
 	r.switching()
 	if c.isFirst("director", args[0]) {
 		c.directors = append(c.directors, r.draft)
@@ -230,13 +231,6 @@ func (r *directorReader) addServer(s model.Server, l Line, wrong bool) {
 			break
 		}
 	}
-	for _, other := range d.Servers {
-		if !wrong && regular(s) && regular(other) {
-			r.unsupported(l.Words[1], "mark it sorry to use it only while "+other.Name+" is down",
-				"balancing between the servers %s and %s", other.Name, s.Name)
-			break
-		}
-	}
 	if len(d.Servers) == maxServers {
 		if !r.full {
 			r.fail(l.Words[1], "at most 16 are supported", "too many servers in %s", r.of)
@@ -247,9 +241,6 @@ func (r *directorReader) addServer(s model.Server, l Line, wrong bool) {
 	d.Servers = append(d.Servers, s)
 	r.draft.servers = append(r.draft.servers, serverDraft{l.Words[1], l.Words[2], wrong})
 }
-
-// regular tells whether new connections may go to a server while all is well.
-func regular(s model.Server) bool { return !s.Sorry && s.Weight > 0 }
 
 // whole checks what only the whole section shows.
 func (r *directorReader) whole() {

@@ -109,6 +109,9 @@ func (r *directorReader) readHook(kind model.HookKind, l Line) model.Hook {
 // switching fills in how the director switches where nothing was said, and
 // warns of a return that may bring old data back.
 func (r *directorReader) switching() {
+	if len(r.shared()) > 1 {
+		return
+	}
 	d := &r.draft.director
 	port, nfs := nfsPort(*d)
 	if _, given := r.options["failback"]; nfs && !given {
@@ -138,7 +141,7 @@ func nfsPort(d model.Director) (where string, ok bool) {
 // unfenced warns of directors that would leave a server without fencing it.
 func (c *checker) unfenced() {
 	for _, d := range c.directors {
-		if name := d.director.Name; len(d.director.Servers) > 1 && d.director.Fence.Command == "" {
+		if name := d.director.Name; len(d.director.Servers) > 1 && sharing(d.director) < 2 && d.director.Fence.Command == "" {
 			c.warn(d.name, "write hook fence PATH, a programme that stops the server that is left",
 				"nothing fences the servers of director %s: one that is left may go on writing while the next one serves", name)
 		}
@@ -174,6 +177,9 @@ func failbackWords(f File) map[string]Word {
 func failbackNote(d model.Director, said Word) string {
 	if len(d.Servers) == 1 {
 		return "has one server, so it never switches"
+	}
+	if n := sharing(d); n > 1 {
+		return fmt.Sprintf("is balanced over %d servers: one that was down gets new connections again as soon as it is up", n)
 	}
 	how := map[model.Failback]string{
 		model.FailbackAuto:   "fails back by itself (auto)",

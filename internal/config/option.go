@@ -19,8 +19,10 @@ var options = map[string][]spec{
 	"failback": nil, "lastactive": nil, "holddown": nil,
 }
 
-var optionNames = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "nfscheck", "persistence",
-	"failback", "lastactive", "holddown"}
+// switchOptions are those that say when a director switches.
+var switchOptions = []string{"failback", "lastactive", "holddown"}
+
+var optionNames = slices.Concat([]string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "nfscheck", "persistence"}, switchOptions)
 
 // option reads option NAME with its settings.
 func (r *directorReader) option(l Line) {
