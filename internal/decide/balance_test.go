@@ -42,6 +42,8 @@ func (w *witness) balanced(d *director, cfg model.Director, before view, switche
 			return fmt.Errorf("%s gets connections, but is not to be used", srv.Name)
 		case sh.in && (down || srv.Sorry) && anybody:
 			return fmt.Errorf("%s gets connections (down %v, sorry %v) although a regular server is up", srv.Name, down, srv.Sorry)
+		case sh.had && down && anybody:
+			return fmt.Errorf("%s is down, but its connections were not ended", srv.Name)
 		case !sh.in && !srv.Sorry && w.sound(cfg, srv.Server):
 			return fmt.Errorf("%s could take connections", srv.Name)
 		}

@@ -41,6 +41,9 @@ func (d director) remembered() remembered {
 	}
 	if t := d.turn; t.step != model.StepNone {
 		r.Pending = &model.Pending{To: t.to.Name, Old: t.old.Name, Step: t.step, Reason: t.reason, Why: t.why, Since: t.since}
+		if t.old.Addr.IsValid() {
+			r.Pending.OldAddr = t.old.Addr.String()
+		}
 	}
 	for _, s := range d.servers {
 		if s.mark != model.MarkNone {
@@ -166,9 +169,8 @@ func (d *director) pending(p model.Pending, e Configured) {
 		return // it is judged anew
 	}
 	t.to, t.old = to.Server, model.Server{Name: p.Old}
-	if p.Old == d.choice.active {
-		t.old = d.former()
-	} else if old := d.server(p.Old); old != nil {
+	t.old.Addr, _ = netip.ParseAddr(p.OldAddr) // invalid: not known
+	if old := d.server(p.Old); old != nil && old.Addr == t.old.Addr {
 		t.old = old.Server
 	}
 	t.spare()

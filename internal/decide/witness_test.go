@@ -44,7 +44,6 @@ type view struct {
 	force  bool   // of it
 
 	balanced bool
-	epochs   map[string]uint64 // of the servers of a balanced director
 	why      model.Reason
 }
 

@@ -243,7 +243,7 @@ func (h *Health) Due(at time.Time, c model.Check) (timeout time.Duration, due bo
 		timeout = Timeout(c)
 	}
 	if due := !h.confirm.IsZero() && !h.confirm.After(at); due {
-		h.confirm, h.asked = time.Time{}, at
+		h.confirm, h.urgent, h.asked = time.Time{}, time.Time{}, at
 		timeout = max(timeout, ShortTimeout(c))
 	}
 	return timeout, timeout > 0

@@ -83,12 +83,13 @@ type Remembered struct {
 
 // Pending is a switch that was begun and is not decided yet.
 type Pending struct {
-	To     string    `json:"to"`
-	Old    string    `json:"old"` // the server to fence; "": none
-	Step   Step      `json:"step"`
-	Reason Reason    `json:"reason"`
-	Why    string    `json:"why"`
-	Since  time.Time `json:"since"`
+	To      string    `json:"to"`
+	Old     string    `json:"old"` // the server to fence; "": none
+	OldAddr string    `json:"old_addr,omitempty"`
+	Step    Step      `json:"step"`
+	Reason  Reason    `json:"reason"`
+	Why     string    `json:"why"`
+	Since   time.Time `json:"since"`
 }
 
 // Marked is a server that an operator marked.
