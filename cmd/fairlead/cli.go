@@ -89,7 +89,7 @@ func newParser(line *commands, env *surroundings, exit func(int)) (*kong.Kong, e
 	return kong.New(line,
 		kong.Name("fairlead"),
 		kong.Description(description),
-		kong.Vars{"socket": control.DefaultSocket, "pins": defaultPins},
+		kong.Vars{"socket": control.DefaultSocket, "pins": defaultPins, "state": defaultState},
 		kong.Writers(env.out, env.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Exit(exit))

@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/config"
 	"fairlead/internal/control"
 	"fairlead/internal/dataplane"
+	"fairlead/internal/hook"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 	"fairlead/internal/probe"
@@ -28,6 +29,7 @@ type runCommand struct {
 	sourceFlags
 	socketFlag
 	pinFlag
+	stateFlag
 	Attach      string `enum:"auto,native,generic,tcx" default:"auto" help:"How to attach to interfaces: auto (the best that works), native (XDP in the driver), generic (XDP on socket buffers) or tcx (tc; keeps large GSO frames)."`
 	Connections int    `default:"100000" placeholder:"N" help:"Connections that the table has room for (default ${default})."`
 	LogFormat   string `enum:"text,json" default:"text" help:"Form of the log on the error output: text or json."`
@@ -71,31 +73,69 @@ func (c *runCommand) check(env *surroundings) error {
 	return env.needKernel()
 }
 
-// serve opens the data plane and the sender of resets, and runs the agent. The
-// data plane goes on forwarding when it is closed.
-func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.Listener, loader agent.Loader, first agent.Loaded) error {
+// stateFlag says where the daemon remembers.
+type stateFlag struct {
+	StateDir string `placeholder:"DIR" default:"${state}" help:"Directory for what must survive a reboot, and the journal (default ${default})."`
+}
+
+// defaultState is the state directory.
+const defaultState = "/var/lib/fairlead"
+
+// serve opens what the agent works with, and runs it. The data plane goes on
+// forwarding when it is closed.
+func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.Listener, loader agent.Loader, first agent.Loaded) (err error) {
 	log := newLog(env.err, c.LogFormat)
 	var attach model.AttachMode
 	if err := attach.UnmarshalText([]byte(c.Attach)); err != nil {
 		return unable{err}
 	}
+	var open closers
+	defer func() { err = errors.Join(err, open.close()) }()
 	plane, err := dataplane.Open(dataplane.Options{Dir: c.PinDir, Attach: attach, Connections: c.Connections, Log: log})
 	if err != nil {
 		return fmt.Errorf("open the data plane: %w", err)
 	}
+	open.add(plane)
 	resets, err := reset.Open()
 	if err != nil {
-		return errors.Join(err, plane.Close())
+		return err
 	}
-	settings := agent.Settings{Version: version, Attach: attach, Sources: c.File}
+	open.add(resets)
+	frames, err := openFrames()
+	if err != nil {
+		return err
+	}
+	open.add(frames)
+	remembered, err := openMemory(c.StateDir)
+	if err != nil {
+		return err
+	}
+	open.add(remembered)
 	parts := newParts(log)
 	parts.Plane = capturer{plane}
-	parts.Resets = resets
+	parts.Resets = clientResets{resets}
+	parts.Frames = frames
+	parts.Hooks = hook.New(log)
+	parts.Memory = remembered
+	parts.Journal = newRecent()
 	parts.Control = control.New(listener, log)
 	parts.Loader = loader
 	parts.Hangups = env.hangups
-	err = agent.New(parts, settings, first, log).Run(ctx)
-	return errors.Join(err, resets.Close(), plane.Close())
+	settings := agent.Settings{Version: version, Attach: attach, Sources: c.File}
+	return agent.New(parts, settings, first, log).Run(ctx)
+}
+
+// closers are what is open, to be closed in the opposite order.
+type closers []io.Closer
+
+func (c *closers) add(one io.Closer) { *c = append(*c, one) }
+
+func (c *closers) close() error {
+	var failed error
+	for _, one := range slices.Backward(*c) {
+		failed = errors.Join(failed, one.Close())
+	}
+	return failed
 }
 
 // newParts makes the parts that tell what they see, with their channels.

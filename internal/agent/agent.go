@@ -4,87 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
-	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"fairlead/internal/announce"
-	"fairlead/internal/control"
 	"fairlead/internal/model"
-	"fairlead/internal/netstate"
-	"fairlead/internal/probe"
 )
-
-// DataPlane is what the agent needs of the kernel. Its methods may be called by
-// several goroutines at once.
-type DataPlane interface {
-	Applied() (model.Applied, error)
-	Apply(model.Desired) error
-	Connections() iter.Seq[model.Connection]
-	Traffic() (model.Traffic, error)
-	Settle() error
-	Sweep(director string) (old int, err error)
-	Capture(ctx context.Context, snaplen int, emit func(control.Packet) error) error
-}
-
-// Prober probes the servers. Set and Now return at once.
-type Prober interface {
-	Run(context.Context) error
-	Set([]probe.Target)
-	Now(ref model.ServerRef, timeout time.Duration)
-}
-
-// Watcher watches links and neighbours. Keep returns at once.
-type Watcher interface {
-	Run(context.Context) error
-	Keep([]netip.Addr)
-}
-
-// Announcer announces virtual IPs. Set returns at once.
-type Announcer interface {
-	Run(context.Context) error
-	Set([]announce.Want)
-}
-
-// Sender sends resets to the clients of connections.
-type Sender interface {
-	Send([]model.Connection) (sent int, err error)
-}
-
-// Control serves the operators' orders.
-type Control interface {
-	Run(context.Context, control.Daemon) error
-}
-
-// Journal keeps what happened. Append never waits for the disk.
-type Journal interface {
-	Append(model.Event) model.Event // with its number
-	Read(since uint64, most int) []model.Event
-	Follow(ctx context.Context, since uint64, emit func(model.Event) error) error
-}
-
-// Parts are the effects that the agent drives, and the channels by which they
-// tell what they saw.
-type Parts struct {
-	Plane     DataPlane
-	Prober    Prober
-	Results   <-chan model.ProbeResult
-	Watcher   Watcher
-	Facts     <-chan netstate.Fact
-	Announcer Announcer
-	Seen      <-chan model.VIPStatus
-	Resets    Sender
-	Control   Control
-	Journal   Journal
-	Loader    Loader
-	Hangups   <-chan os.Signal // each one orders a reload
-}
 
 // Settings are what the command line says.
 type Settings struct {
@@ -107,6 +35,9 @@ type Agent struct {
 	orders   chan order
 	loads    chan load
 	loading  sync.Mutex // held by the one reload under way
+
+	sightings chan model.Sighting
+	losses    chan uint64 // sightings that the data plane lost so far
 }
 
 // New returns an agent that begins with the loaded configuration.
@@ -120,12 +51,34 @@ func New(parts Parts, settings Settings, first Loaded, log *slog.Logger) *Agent 
 		observer: observer{plane: parts.Plane},
 		orders:   make(chan order),
 		loads:    make(chan load),
+
+		sightings: make(chan model.Sighting, sightingsWait),
+		losses:    make(chan uint64),
 	}
 }
 
 // Run adopts what the kernel holds and keeps it as desired until ctx ends. It
 // leaves the data plane as it is: that goes on forwarding.
 func (a *Agent) Run(ctx context.Context) error {
+	// The journal ends last: it is to hold the stop too.
+	writing, written := context.WithCancel(context.WithoutCancel(ctx))
+	writer := make(chan error, 1)
+	go func() { writer <- a.parts.Journal.Run(writing) }()
+	err := a.run(ctx)
+	stop := model.Event{At: time.Now(), Kind: model.EventStop,
+		Text: "the daemon ended; the data plane keeps forwarding, `fairlead detach` takes it out"}
+	if err != nil {
+		stop.Err = err.Error()
+	}
+	a.enter(stop)
+	written()
+	if failed := <-writer; failed != nil && !errors.Is(failed, context.Canceled) {
+		err = errors.Join(err, fmt.Errorf("write the journal: %w", failed))
+	}
+	return err
+}
+
+func (a *Agent) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	l := newLoop(ctx, a, group)
 	if err := l.begin(); err != nil {
@@ -140,13 +93,14 @@ func (a *Agent) Run(ctx context.Context) error {
 		{"announcer", a.parts.Announcer.Run},
 		{"control socket", func(ctx context.Context) error { return a.parts.Control.Run(ctx, a) }},
 		{"reload on a signal", a.hangups},
+		{"beat", a.beat},
+		{"watch over the clients' traffic", a.watch},
+		{"count of lost sightings", a.countLosses},
 		{"loop", l.run},
 	} {
 		group.Go(func() error { return ended(ctx, task.name, task.run(ctx)) })
 	}
-	err := group.Wait()
-	a.log.Info("stopped; the data plane keeps forwarding, `fairlead detach` takes it out")
-	return err
+	return group.Wait()
 }
 
 // ended judges the end of a task: before ctx ends it is a failure of the daemon.

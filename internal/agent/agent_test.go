@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,143 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fairlead/internal/announce"
-	"fairlead/internal/config"
 	"fairlead/internal/control"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 )
-
-const note = `
-flow nfs director nfs
-match iface eth0 dst 192.168.10.50
-director nfs
-balance roundrobin
-mode gateway
-check interval 10 port 2049 timeout 2
-option tcpcheck
-server nfs-01 192.168.10.100:2049 weight 10 check
-server nfs-02 192.168.10.101:2049 sorry
-`
-
-// bench is an agent with fakes for all its parts.
-type bench struct {
-	*journal
-	t         *testing.T
-	plane     *fakePlane
-	prober    *fakeProber
-	watcher   *fakeWatcher
-	announcer *fakeAnnouncer
-	sender    *fakeSender
-	hangups   chan os.Signal
-	seen      chan model.VIPStatus
-	text      string // of the configuration
-	agent     *Agent
-	stop      context.CancelFunc
-	ended     chan error
-}
-
-func newBench(t *testing.T) *bench {
-	j := &journal{}
-	return &bench{journal: j, t: t, plane: newFakePlane(j), text: note}
-}
-
-// start runs an agent on the bench's kernel, with fresh parts.
-func (b *bench) start(prepare func()) {
-	b.t.Helper()
-	results := make(chan model.ProbeResult)
-	facts := make(chan netstate.Fact)
-	b.seen = make(chan model.VIPStatus)
-	b.hangups = make(chan os.Signal, 1)
-	b.prober = &fakeProber{results: results, wake: make(chan struct{}, 1), down: map[string]bool{}}
-	b.watcher = &fakeWatcher{facts: facts, keep: make(chan []netip.Addr, 8)}
-	b.announcer = &fakeAnnouncer{journal: b.journal, seen: b.seen, wants: make(chan []announce.Want, 8)}
-	b.sender = &fakeSender{journal: b.journal}
-	if prepare != nil {
-		prepare()
-	}
-	loader := Loader{
-		Read: func() ([]config.Source, error) { return []config.Source{{Name: "t.cfg", Text: []byte(b.text)}}, nil },
-		Links: func() ([]model.Link, error) {
-			return []model.Link{{Name: "eth0", Index: 2, MAC: model.MAC{2, 0, 0, 0, 0, 2}, Up: true,
-				Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.2/24")}}}, nil
-		},
-	}
-	first, err := loader.Load()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.agent = New(Parts{
-		Plane: b.plane, Prober: b.prober, Results: results, Watcher: b.watcher, Facts: facts,
-		Announcer: b.announcer, Seen: b.seen, Resets: b.sender, Control: fakeControl{},
-		Loader: loader, Hangups: b.hangups,
-	}, Settings{Version: "test", Sources: []string{"t.cfg"}}, first, slog.New(slog.DiscardHandler))
-	var ctx context.Context
-	ctx, b.stop = context.WithCancel(context.Background())
-	b.ended = make(chan error, 1)
-	go func() { b.ended <- b.agent.Run(ctx) }()
-	synctest.Wait()
-}
-
-// end stops the agent. A goroutine that it leaves behind fails the bubble.
-func (b *bench) end() {
-	b.t.Helper()
-	b.stop()
-	if err := <-b.ended; err != nil {
-		b.t.Errorf("Run: %v", err)
-	}
-}
-
-// pass lets time pass, and everything that it causes happen.
-func pass(d time.Duration) {
-	time.Sleep(d) // in a synctest bubble
-	synctest.Wait()
-}
-
-func (b *bench) director() model.DirectorStatus {
-	b.t.Helper()
-	all := b.agent.Status().Directors
-	if len(all) != 1 {
-		b.t.Fatalf("got %d directors", len(all))
-	}
-	return all[0]
-}
-
-func (b *bench) wantLines(got []string, want ...string) {
-	b.t.Helper()
-	if !slices.Equal(got, want) {
-		b.t.Errorf("effects:\n got  %s\n want %s", strings.Join(got, "\n      "), strings.Join(want, "\n      "))
-	}
-}
-
-// until waits for a switch to that server and for its effects, but not for
-// their repetition.
-func (b *bench) until(server string) {
-	b.t.Helper()
-	for range 1000 {
-		if pass(10 * time.Millisecond); b.plane.active() == server {
-			pass(10 * time.Millisecond)
-			return
-		}
-	}
-	b.t.Fatalf("no switch to %s", server)
-}
-
-// only are all lines so far that begin with that word.
-func (b *bench) only(word string) []string {
-	return slices.DeleteFunc(b.since(0), func(line string) bool { return !strings.HasPrefix(line, word+" ") })
-}
-
-// order orders a switch, and returns its record.
-func (b *bench) order(ctx context.Context, to model.ServerRef) (model.Switch, error) {
-	done, err := b.agent.Order(ctx, model.VerbSwitch, to, false)
-	if done.Switch == nil {
-		return model.Switch{}, err
-	}
-	return *done.Switch, err
-}
-
-func ref(server string) model.ServerRef { return model.ServerRef{Director: "nfs", Server: server} }
 
 func TestFirstStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -204,7 +69,7 @@ func TestFailover(t *testing.T) {
 		from := b.len()
 		b.prober.kill("nfs-01", true)
 		b.until("nfs-02")
-		b.wantLines(b.since(from), "apply nfs=nfs-02", "reset 1001 1002", "settle", "reset 1004")
+		b.wantLines(b.since(from), "apply nfs=nfs-02", "reset 1001 1002 1003", "reset servers by eth0: 1001 1002 1003", "settle", "reset 1004")
 
 		from = b.len()
 		b.plane.end(1001, 1004)
@@ -257,8 +122,8 @@ func TestResetsEnd(t *testing.T) {
 				sweeps++
 			}
 		}
-		if resets != 1+mostTimes || sweeps < 10 {
-			t.Errorf("got %d resets and %d sweeps", resets, sweeps)
+		if resets != 1+6 || sweeps < 10 || b.sender.packets[1001] != model.MostPackets {
+			t.Errorf("got %d resets, %d packets and %d sweeps", resets, b.sender.packets[1001], sweeps)
 		}
 		if s := b.director().LastSwitch; s.Known != 1 || s.Reset != 1 || s.Ended != 0 {
 			t.Errorf("record: got %+v", s)
@@ -370,7 +235,7 @@ func TestNewerSwitchSupersedes(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(700 * time.Millisecond)
-		b.wantLines(b.since(from), "apply nfs=nfs-01", "reset 1001 1002", "settle", "reset 1001 1002")
+		b.wantLines(b.since(from), "apply nfs=nfs-01", "reset 1001 1002", "reset servers by eth0: 1001 1002", "settle", "reset 1001 1002")
 		b.end()
 	})
 }
@@ -454,101 +319,6 @@ func TestReload(t *testing.T) {
 		pass(0)
 		if d := b.director(); d.Servers[1].Name != "nfs-99" {
 			t.Errorf("after a hangup: got %+v", d.Servers)
-		}
-		b.end()
-	})
-}
-
-// adopted prepares a kernel in which an earlier daemon chose nfs-02.
-func (b *bench) adopted() {
-	b.plane.held.Ifaces["eth0"] = model.Attached{Mode: model.AttachGeneric}
-	b.plane.held.VIPs[netip.MustParseAddr("192.168.10.50")] = model.AppliedVIP{Announce: true}
-	b.plane.held.Directors["nfs"] = model.Adopted{Active: "nfs-02", Epoch: 7, Reason: model.ReasonFailed, Since: time.Unix(1000, 0)}
-}
-
-func TestAdoption(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.adopted()
-		b.start(nil)
-		pass(time.Second)
-		d := b.director()
-		if d.Applied != "nfs-02" || d.Desired != "nfs-02" || d.Epoch != 7 || d.Reason != model.ReasonAdopted || d.Since.Unix() != 1000 {
-			t.Errorf("got %+v", d)
-		}
-		// No packet is lost: what is applied first has the servers' addresses,
-		// and ARP is answered all the while.
-		b.wantLines(b.only("apply"), "apply nfs=nfs-02")
-		b.wantLines(b.only("announce"), "announce 192.168.10.50 on eth0 held=true answering=true")
-		b.end()
-	})
-}
-
-// TestAdoptionEndsWithTheInterface: what an earlier daemon announced is asked
-// for anew when its interface was away.
-func TestAdoptionEndsWithTheInterface(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.adopted()
-		b.start(nil)
-		pass(time.Second)
-		link := model.Link{Name: "eth0", Index: 2, Up: true, MAC: model.MAC{2, 0, 0, 0, 0, 2}, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.2/24")}}
-		b.watcher.facts <- netstate.Fact{Link: &netstate.LinkFact{Link: link, Gone: true}}
-		b.watcher.facts <- netstate.Fact{Link: &netstate.LinkFact{Link: link}}
-		pass(0)
-		told := b.only("announce")
-		if last := told[len(told)-1]; !strings.Contains(last, "held=false answering=false") {
-			t.Errorf("got %q", told)
-		}
-		b.end()
-	})
-}
-
-// TestAdoptionWaitsForAddresses: a desired value without MAC addresses is not
-// applied over a data plane that works, but not for ever.
-func TestAdoptionWaitsForAddresses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.adopted()
-		b.start(func() { b.watcher.mute = true })
-		pass(patience - time.Millisecond)
-		b.wantLines(b.only("apply"))
-		pass(2 * time.Millisecond)
-		if len(b.only("apply")) == 0 {
-			t.Error("not applied after the wait")
-		}
-		b.end()
-	})
-}
-
-// TestAdoptionDecides: a decision does not wait for addresses.
-func TestAdoptionDecides(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.adopted()
-		b.start(func() { b.watcher.mute = true })
-		pass(time.Second)
-		if _, err := b.order(t.Context(), ref("nfs-01")); err == nil || !strings.Contains(err.Error(), "MAC address of nfs-01 is not known") {
-			t.Errorf("got %v", err)
-		}
-		if len(b.only("apply")) == 0 {
-			t.Error("not applied")
-		}
-		b.end()
-	})
-}
-
-// TestAdoptionResumesResets: the earlier daemon died before it had reset all.
-func TestAdoptionResumesResets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.adopted()
-		b.plane.connect(1001, 1002)
-		b.plane.conns[0].Old = true
-		b.start(nil)
-		pass(0)
-		if got := b.since(0); !slices.Contains(got, "reset 1001") {
-			t.Errorf("effects: got %q", got)
 		}
 		b.end()
 	})

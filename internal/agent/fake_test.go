@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -18,6 +19,7 @@ import (
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 	"fairlead/internal/probe"
+	"fairlead/internal/rounds"
 )
 
 // journal keeps what the parts were told, in order.
@@ -53,11 +55,17 @@ type fakePlane struct {
 	refuse   error  // of Apply
 	unread   error  // of Applied
 	onSettle func() // called with mu held
+	onApply  func(model.Desired)
 	settles  int
+	lost     uint64
+	beats    int
+	trusted  map[string]time.Time // no SYN of the director is kept until then
+
+	sightings chan model.Sighting
 }
 
 func newFakePlane(j *journal) *fakePlane {
-	return &fakePlane{journal: j, chosen: map[string]model.DesiredDirector{},
+	return &fakePlane{journal: j, chosen: map[string]model.DesiredDirector{}, trusted: map[string]time.Time{}, sightings: make(chan model.Sighting),
 		held: model.Applied{Ifaces: map[string]model.Attached{}, VIPs: map[netip.Addr]model.AppliedVIP{}, Directors: map[string]model.Adopted{}}}
 }
 
@@ -73,6 +81,9 @@ func (p *fakePlane) Applied() (model.Applied, error) {
 func (p *fakePlane) Apply(want model.Desired) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.onApply != nil {
+		p.onApply(want)
+	}
 	if p.refuse != nil {
 		p.journal.add("apply refused")
 		return p.refuse
@@ -87,10 +98,14 @@ func (p *fakePlane) Apply(want model.Desired) error {
 	}
 	var names []string
 	for _, d := range want.Directors {
-		if d.Active != "" && d.MAC.Known() {
+		if d.Active != "" && d.MAC.Known() || d.Hold {
 			p.choose(d)
 		}
-		names = append(names, d.Name+"="+p.held.Directors[d.Name].Active)
+		name := d.Name + "=" + p.held.Directors[d.Name].Active
+		if p.held.Directors[d.Name].Hold {
+			name += " on hold"
+		}
+		names = append(names, name)
 	}
 	p.journal.add("apply %s", strings.Join(names, " "))
 	return nil
@@ -102,7 +117,43 @@ func (p *fakePlane) choose(d model.DesiredDirector) {
 			p.conns[i].Old = p.conns[i].Old || p.conns[i].Director == d.Name
 		}
 	}
-	p.held.Directors[d.Name] = model.Adopted{Active: d.Active, Epoch: d.Epoch, Reason: d.Reason, Since: time.Unix(0, d.Since)}
+	p.held.Directors[d.Name] = model.Adopted{Active: d.Active, Epoch: d.Epoch, Reason: d.Reason, Since: time.Unix(0, d.Since), Hold: d.Hold, Addr: d.Addr}
+}
+
+func (p *fakePlane) Watch(ctx context.Context, emit func(model.Sighting)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-p.sightings:
+			emit(s)
+		}
+	}
+}
+
+func (p *fakePlane) Beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.beats++
+}
+
+func (p *fakePlane) Trust(director string, d time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trusted[director] = time.Now().Add(d)
+	return nil
+}
+
+// Pass sends a frame to the active server, unless it would be kept.
+func (p *fakePlane) Pass(frame []byte, iface int) ([]byte, bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held := p.held.Directors["nfs"]
+	if held.Hold || time.Now().After(p.trusted["nfs"]) {
+		p.journal.add("kept again: SYN of %d", binary.BigEndian.Uint16(frame[34:]))
+		return nil, false, nil
+	}
+	return fmt.Appendf(nil, "SYN of %d to %s", binary.BigEndian.Uint16(frame[34:]), held.Active), true, nil
 }
 
 func (p *fakePlane) Connections() iter.Seq[model.Connection] {
@@ -116,6 +167,7 @@ func (p *fakePlane) Traffic() (model.Traffic, error) {
 	defer p.mu.Unlock()
 	p.traffics.Add(1)
 	t := model.Traffic{
+		Lost:    p.lost,
 		Flows:   map[string]map[string]model.Counter{"nfs": {"forward": {Packets: 7, Bytes: 700}}},
 		Servers: map[model.ServerRef]model.Counter{}, Conns: map[model.ServerRef]model.ConnCount{},
 	}
@@ -168,7 +220,8 @@ func (p *fakePlane) connect(ports ...uint16) {
 	for _, port := range ports {
 		p.conns = append(p.conns, model.Connection{
 			Client: netip.AddrPortFrom(netip.MustParseAddr("192.168.10.10"), port), VIP: netip.MustParseAddrPort("192.168.10.50:2049"),
-			Director: "nfs", Server: p.held.Directors["nfs"].Active,
+			Director: "nfs", Server: p.held.Directors["nfs"].Active, ServerMAC: model.MAC{2, 0, 0, 0, 0, 9},
+			HasAck: true, Packets: model.MostPackets,
 		})
 	}
 }
@@ -194,19 +247,55 @@ func (p *fakePlane) active() string {
 	return p.held.Directors["nfs"].Active
 }
 
-// fakeSender notes the ports of the clients that get resets.
+// fakeSender notes the ports of the clients that get resets, and what else goes
+// to either end.
 type fakeSender struct {
 	journal *journal
 	err     error
+	packets map[uint16]int // to or because of a client, by its port
 }
 
-func (s *fakeSender) Send(conns []model.Connection) (int, error) {
-	var ports []string
-	for _, c := range conns {
-		ports = append(ports, fmt.Sprint(c.Client.Port()))
+func (s *fakeSender) Send(orders []rounds.Order) (int, error) {
+	s.journal.add("reset%s", s.count(orders))
+	return len(orders), s.err
+}
+
+func (s *fakeSender) SendServers(iface string, orders []rounds.Order) (int, error) {
+	for _, o := range orders {
+		if o.Tickle {
+			s.packets[o.Connection.Client.Port()]++
+		}
 	}
-	s.journal.add("reset %s", strings.Join(ports, " "))
-	return len(conns), s.err
+	s.journal.add("reset servers by %s:%s", iface, ports(orders))
+	return len(orders), s.err
+}
+
+func (s *fakeSender) count(orders []rounds.Order) string {
+	for _, o := range orders {
+		if o.RST {
+			s.packets[o.Connection.Client.Port()]++
+		}
+		if o.Tickle {
+			s.packets[o.Connection.Client.Port()]++
+		}
+	}
+	return ports(orders)
+}
+
+func ports(orders []rounds.Order) string {
+	text := ""
+	for _, o := range orders {
+		text += fmt.Sprintf(" %d", o.Connection.Client.Port())
+	}
+	return text
+}
+
+// fakeFrames notes the frames that are sent.
+type fakeFrames struct{ journal *journal }
+
+func (f fakeFrames) Send(iface int, frame []byte) error {
+	f.journal.add("sent by %d: %s", iface, frame)
+	return nil
 }
 
 // hand sends a fact, as parts must: it waits for the loop, or for the end.

@@ -59,15 +59,15 @@ func (k *kernel) due() time.Time {
 func (k *kernel) waiting() bool { return len(k.adopted) > 0 }
 
 // reconcile applies the desired value when it changed, or when it is time to do
-// so again. It reports whether it did.
-func (k *kernel) reconcile(want model.Desired) (model.Applied, bool) {
+// so again. It reports whether it did; applied is then read anew.
+func (k *kernel) reconcile(want model.Desired) bool {
 	now := time.Now()
 	if k.waiting() && now.Before(k.until) && unresolved(want, k.adopted) {
-		return k.applied, false
+		return false
 	}
 	k.adopted = nil
 	if k.tried && now.Before(k.next) && reflect.DeepEqual(k.want, want) {
-		return k.applied, false
+		return false
 	}
 	err := k.plane.Apply(want)
 	k.at = time.Now()
@@ -78,7 +78,7 @@ func (k *kernel) reconcile(want model.Desired) (model.Applied, bool) {
 		k.applied, unread = model.Applied{}, fmt.Errorf("read back what was applied: %w", unread)
 	}
 	k.note(errors.Join(err, unread))
-	return k.applied, true
+	return true
 }
 
 // unresolved tells whether all choices are those that were adopted, and some

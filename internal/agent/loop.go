@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,6 +13,7 @@ import (
 	"fairlead/internal/decide"
 	"fairlead/internal/model"
 	"fairlead/internal/probe"
+	"fairlead/internal/rounds"
 )
 
 // loop owns the state. Only its goroutine touches what is in here.
@@ -27,10 +29,28 @@ type loop struct {
 	links map[string]model.Link
 	held  map[netip.Addr]bool // virtual IPs that an earlier daemon announced
 
+	ctx   context.Context // of the daemon
+	group *errgroup.Group
+
+	memory   remembrance
+	desired  model.Desired // after the last event
 	kernel   kernel
 	switches map[string]record // the last one of each director
-	rounds   *rounds
-	reports  chan report
+	rounds   *rounds.Rounds
+	reports  chan rounds.Report
+	hooks    map[string]context.CancelFunc // that end the last hook of each director
+	hookEnds chan hookEnd
+	notes    []model.Event // for the journal, held back
+
+	complaints map[string]complaint
+	keeper     *keeper
+	expired    time.Time          // when the keeper dropped what was too old
+	unkept     int                // SYNs that found no room
+	onHold     map[string]bool    // directors that were on hold since their last release
+	releases   map[string]release // that wait for the kernel
+	framing    sync.Mutex         // held by the one goroutine that sends frames on
+	sentOns    chan sentOn
+	lost       losses
 
 	asked    uint64           // the last order's ID
 	awaiting map[uint64]order // orders without their answer
@@ -43,36 +63,52 @@ type loop struct {
 
 func newLoop(ctx context.Context, a *Agent, group *errgroup.Group) *loop {
 	// A round may report while the loop is busy with an Apply.
-	reports := make(chan report, 16)
+	reports := make(chan rounds.Report, 16)
 	return &loop{
 		Agent:    a,
 		loaded:   a.first,
 		since:    time.Now(),
 		links:    make(map[string]model.Link),
 		held:     make(map[netip.Addr]bool),
+		ctx:      ctx,
+		group:    group,
+		memory:   remembrance{store: a.parts.Memory, log: a.log},
 		kernel:   kernel{plane: a.parts.Plane, log: a.log},
 		switches: make(map[string]record),
-		rounds:   newRounds(ctx, group, a.parts.Plane, a.parts.Resets, reports),
+		rounds:   rounds.New(ctx, group, a.parts.Plane, a.parts.Resets, reports),
 		reports:  reports,
+		hooks:    make(map[string]context.CancelFunc),
+		hookEnds: make(chan hookEnd),
+
+		complaints: make(map[string]complaint),
+		keeper:     newKeeper(keepMost),
+		onHold:     make(map[string]bool),
+		releases:   make(map[string]release),
+		sentOns:    make(chan sentOn),
+
 		awaiting: make(map[uint64]order),
 	}
 }
 
-// begin adopts what the kernel holds: the choices, and the virtual IPs that are
-// announced already. All of it is known before the first Apply, and the links
-// come first: a desired value without them would take the data plane down.
+// begin adopts what the kernel and the disk hold: the choices, and the virtual
+// IPs that are announced already. All of it is known before the first Apply, and
+// the links come first: a desired value without them would take the data plane down.
 func (l *loop) begin() error {
 	applied, err := l.parts.Plane.Applied()
 	if err != nil {
 		return fmt.Errorf("adopt what the data plane holds: %w", err)
 	}
-	at := now()
+	found := decide.Configured{At: now(), Config: l.loaded.Config, Adopted: applied.Directors}
+	at := found.At
+	if found.Memory, err = l.parts.Memory.Load(); err != nil {
+		found.Lost = err.Error()
+	}
 	var actions []decide.Action
 	for _, link := range l.loaded.Links {
 		l.links[link.Name] = link
 		actions = append(actions, l.step(decide.Linked{At: at, Link: link})...)
 	}
-	actions = append(actions, l.step(decide.Configured{At: at, Config: l.loaded.Config, Adopted: applied.Directors})...)
+	actions = append(actions, l.step(found)...)
 	for addr, vip := range applied.VIPs {
 		if vip.Announce {
 			l.held[addr] = true
@@ -82,7 +118,7 @@ func (l *loop) begin() error {
 	}
 	l.generation, l.hookTime = 1, hookTimes(l.loaded.Config)
 	l.kernel.adopt(applied, at.At)
-	l.logLoaded()
+	l.noteStart(at.At)
 	l.finish(at.At, actions)
 	for name := range applied.Directors {
 		l.resume(name)
@@ -111,6 +147,14 @@ func (l *loop) run(ctx context.Context) error {
 			l.load(n)
 		case r := <-l.reports:
 			l.report(r)
+		case s := <-l.sightings:
+			l.sighted(s)
+		case h := <-l.hookEnds:
+			l.handle(decide.HookEnded{At: now(), ID: h.id, Err: h.err})
+		case s := <-l.sentOns:
+			l.wentOn(s)
+		case n := <-l.losses:
+			l.loss(n)
 		case <-timer.C:
 			l.tick()
 		}
@@ -122,8 +166,10 @@ func now() decide.At { return decide.At{At: time.Now()} }
 // pause is how long nothing is due.
 func (l *loop) pause() time.Duration {
 	due := l.kernel.due()
-	if d := l.state.Deadline(); !d.IsZero() && d.Before(due) {
-		due = d
+	for _, d := range []time.Time{l.state.Deadline(), l.memory.due()} {
+		if !d.IsZero() && d.Before(due) {
+			due = d
+		}
 	}
 	// Never zero: a deadline that stays in the past must not spin.
 	return max(time.Until(due), time.Millisecond)
@@ -150,34 +196,46 @@ func (l *loop) step(e decide.Event) []decide.Action {
 }
 
 // finish brings everything to the desired value, publishes the outcome, and
-// performs the actions. The order matters: the data plane first, so that no
-// reset meets a client that would still reach the old server; and an order is
-// answered when the status shows it.
+// performs the actions. The order matters: the disk before the data plane, so
+// that no reboot forgets a switch that happened; the data plane before the
+// clients, so that none is reset or let go while it would still reach the old
+// server; and an order is answered when the status shows it.
 func (l *loop) finish(at time.Time, actions []decide.Action) {
 	for _, a := range actions {
-		if s, ok := a.(decide.Switched); ok {
-			l.record(at, s)
+		switch a := a.(type) {
+		case decide.Switched:
+			l.record(at, a)
+		case decide.Told:
+			l.note(a.Event)
+		case decide.Release:
+			l.orderRelease(a.Director, switches(actions, a.Director))
 		}
 	}
-	if applied, tried := l.kernel.reconcile(l.state.Desired()); tried {
-		l.confirm(applied)
+	l.memory.keep(l.state.Memory())
+	l.desired = l.state.Desired()
+	l.noteHolds()
+	if l.kernel.reconcile(l.desired) {
+		l.confirm()
 	}
+	l.release(at)
 	l.tell()
 	l.publish(at)
 	for _, a := range actions {
 		l.perform(a, actions)
 	}
+	l.enterNotes()
 }
 
-// perform does what an action asks for, but for switches: these were recorded,
-// and confirm has begun their resets.
+// perform does what an action asks for, but for those that finish has seen to.
 func (l *loop) perform(a decide.Action, all []decide.Action) {
 	switch a := a.(type) {
 	case decide.ProbeNow:
 		l.parts.Prober.Now(a.Ref, a.Timeout)
+	case decide.RunHook:
+		l.runHook(a)
 	case decide.Reply:
 		l.reply(a, all)
-	case decide.Switched:
+	case decide.Switched, decide.Told, decide.Release:
 	}
 }
 
@@ -186,7 +244,7 @@ func (l *loop) load(n load) {
 	at := now()
 	if n.refused != nil {
 		l.refused = n.refused.Error()
-		l.logRefused(n.refused)
+		l.noteReload(at.At, n.refused)
 		l.finish(at.At, nil)
 		n.answer <- l.generation
 		return
@@ -194,7 +252,7 @@ func (l *loop) load(n load) {
 	l.refused = ""
 	l.loaded, l.hookTime = n.loaded, hookTimes(n.loaded.Config)
 	l.generation++
-	l.logLoaded()
+	l.noteReload(at.At, nil)
 	l.handle(decide.Configured{At: at, Config: n.loaded.Config})
 	l.resetMoved()
 	n.answer <- l.generation
@@ -212,9 +270,9 @@ func (l *loop) resetMoved() {
 	for ref, n := range traffic.Conns {
 		old[ref.Director] = old[ref.Director] || n.Old > 0
 	}
-	for _, d := range l.state.Desired().Directors {
+	for _, d := range l.desired.Directors {
 		if old[d.Name] {
-			l.rounds.start(job{director: d.Name, epoch: d.Epoch, silent: d.Silent})
+			l.rounds.Start(l.job(d, d.Silent))
 		}
 	}
 }

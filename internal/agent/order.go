@@ -106,6 +106,7 @@ func (l *loop) reply(a decide.Reply, beside []decide.Action) {
 			got.err = l.unapplied(o.ref.Director, r.To)
 		}
 	}
+	l.noteOrder(o, got)
 	o.answer <- got
 }
 
@@ -128,9 +129,6 @@ func (l *loop) unapplied(director, to string) error {
 
 // Events hands the journal's entries to emit.
 func (a *Agent) Events(ctx context.Context, since control.Since, follow bool, emit func(model.Event) error) error {
-	if a.parts.Journal == nil {
-		return errors.New("this daemon keeps no journal")
-	}
 	if follow {
 		return a.parts.Journal.Follow(ctx, since.Seq, func(e model.Event) error {
 			if e.At.Before(since.At) {

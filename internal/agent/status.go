@@ -27,10 +27,11 @@ type view struct {
 	failed     string // why the kernel is not as desired; "": no failure
 	refused    string // why the last reload was refused
 	applies    uint64
+	sharing    map[model.ServerRef]bool // those that should get new connections of balanced directors
 	hookTime   map[string]time.Duration // that the hooks of each director may take together
 }
 
-// publish makes what the loop knows visible, and logs what changed.
+// publish makes what the loop knows visible, and tells what changed.
 func (l *loop) publish(at time.Time) {
 	v := &view{
 		at:         at,
@@ -39,29 +40,44 @@ func (l *loop) publish(at time.Time) {
 		version:    l.settings.Version,
 		sources:    l.settings.Sources,
 		attach:     l.settings.Attach,
-		ifaces:     l.state.Desired().Rules.Ifaces,
+		ifaces:     l.desired.Rules.Ifaces,
 		links:      maps.Clone(l.links),
 		directors:  l.recorded(l.state.Status()),
 		flows:      l.state.Flows(),
 		alarms:     l.state.Alarms(),
 		refused:    l.refused,
 		applies:    l.kernel.applies,
+		sharing:    sharing(l.desired),
 		hookTime:   l.hookTime,
 	}
 	if l.kernel.err != nil {
 		v.failed = l.kernel.err.Error()
 	}
-	v.alarms = append(v.alarms, v.own()...)
-	if old := l.view.Swap(v); old != nil {
-		l.logChanges(*old, *v)
-	} else {
-		l.logChanges(view{}, *v)
+	v.alarms = slices.Concat(v.alarms, v.own(), l.memory.alarms(), l.lost.alarms(at), journalAlarms(l.parts.Journal.Err()))
+	old := l.view.Swap(v)
+	if old == nil {
+		old = &view{}
 	}
+	l.noteChanges(*old, *v)
 }
 
-// recorded puts the records of the switches in.
+// sharing are the servers that should get new connections of balanced directors.
+func sharing(want model.Desired) map[model.ServerRef]bool {
+	all := make(map[model.ServerRef]bool)
+	for _, d := range want.Directors {
+		for _, s := range d.Servers {
+			if d.Balanced && s.Weight > 0 && s.MAC.Known() {
+				all[model.ServerRef{Director: d.Name, Server: s.Name}] = true
+			}
+		}
+	}
+	return all
+}
+
+// recorded puts in the records of the switches, and how many clients wait.
 func (l *loop) recorded(directors []model.DirectorStatus) []model.DirectorStatus {
 	for i, d := range directors {
+		directors[i].Held = l.keeper.Count(d.Name)
 		if r, ok := l.switches[d.Name]; ok && r.Epoch == d.Epoch {
 			last := r.Switch
 			directors[i].LastSwitch = &last
@@ -176,7 +192,8 @@ func observedFlow(f model.FlowStatus, seen observation) model.FlowStatus {
 
 // observedDirector adds what the kernel has of a director.
 func observedDirector(d model.DirectorStatus, v view, seen observation) model.DirectorStatus {
-	d.Applied = seen.applied.Directors[d.Name].Active
+	held := seen.applied.Directors[d.Name]
+	d.Applied = held.Active
 	if d.Applied != d.Desired && d.Why == "" {
 		d.Why = v.failed
 	}
@@ -184,7 +201,7 @@ func observedDirector(d model.DirectorStatus, v view, seen observation) model.Di
 	for i, s := range d.Servers {
 		ref := model.ServerRef{Director: d.Name, Server: s.Name}
 		conns := seen.traffic.Conns[ref]
-		s.Active = s.Name == d.Applied
+		s.Active = s.Name == d.Applied || held.Epoch == d.Epoch && v.sharing[ref]
 		s.Connections = conns.Present
 		s.Total = seen.traffic.Servers[ref]
 		d.Servers[i] = s

@@ -23,7 +23,7 @@ func (l *loop) tell() {
 		l.parts.Watcher.Keep(keep)
 	}
 	may := l.state.Announcements()
-	l.release(may)
+	l.forget(may)
 	if wants := announcements(may, l.held, l.kernel.applied); !slices.Equal(wants, l.wants) {
 		l.wants = wants
 		l.parts.Announcer.Set(wants)
@@ -68,10 +68,10 @@ func announcements(may []decide.Announcement, held map[netip.Addr]bool, applied 
 	return wants
 }
 
-// release drops the marks of virtual IPs that cannot be announced any more,
+// forget drops the marks of virtual IPs that cannot be announced any more,
 // because the configuration or their interface went: should one return, it is
 // probed like a new one.
-func (l *loop) release(may []decide.Announcement) {
+func (l *loop) forget(may []decide.Announcement) {
 	maps.DeleteFunc(l.held, func(addr netip.Addr, _ bool) bool {
 		return !slices.ContainsFunc(may, func(a decide.Announcement) bool { return a.Addr == addr })
 	})

@@ -44,6 +44,7 @@ var floor = map[string]int{
 	"internal/lab/clock":    30,
 	"internal/lab/witness":  35,
 	"internal/lab/workload": 35,
+	"internal/rounds":       35,
 	"internal/lab/crowd":    35,
 	"internal/lab/outcome":  37,
 	"internal/lab/site":     38,

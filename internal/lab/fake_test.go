@@ -58,7 +58,7 @@ type fakeConn struct {
 // runFake is `fairlead run` for the tests.
 func runFake(args []string) error {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
-	for _, ignored := range []string{"f", "pin-dir", "attach", "connections"} {
+	for _, ignored := range []string{"f", "pin-dir", "state-dir", "attach", "connections"} {
 		f.String(ignored, "", "")
 	}
 	socket := f.String("socket", "", "")

@@ -23,7 +23,7 @@ func (s *Site) StartDirector(ctx context.Context) error { return s.Launch(ctx, f
 func (s *Site) Launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) (err error) {
 	s.Control = control.NewClient(s.Socket())
 	cmd := exec.Command(s.opts.Program, "run", "-f", s.config(),
-		"--socket", s.Socket(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String())
+		"--socket", s.Socket(), "--state-dir", s.state(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String())
 	if s.opts.Crowd > 0 {
 		cmd.Args = append(cmd.Args, "--connections", strconv.Itoa(s.opts.Crowd+crowdMore))
 	}

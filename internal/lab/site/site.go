@@ -119,6 +119,7 @@ func (s *Site) config() string { return filepath.Join(s.dir, "config") }
 // Socket is the director's control socket.
 func (s *Site) Socket() string { return filepath.Join(s.dir, "control.sock") }
 func (s *Site) pins() string   { return filepath.Join(s.dir, "bpf") }
+func (s *Site) state() string  { return filepath.Join(s.dir, "state") }
 
 func (s *Site) makeDirs(context.Context) error {
 	for _, d := range []string{s.dir, s.Share(), s.config()} {

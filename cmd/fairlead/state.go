@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"fairlead/internal/agent"
+	"fairlead/internal/memory"
+	"fairlead/internal/model"
+)
+
+// store is a memory that can be closed.
+type store interface {
+	agent.Memory
+	io.Closer
+}
+
+// openMemory opens the memory in the state directory. A directory that cannot be
+// used is no reason not to serve: the daemon runs, and an alarm says that a
+// reboot would forget.
+func openMemory(dir string) (store, error) {
+	m, err := memory.Open(dir)
+	if err == nil {
+		return m, nil
+	}
+	if errors.Is(err, memory.ErrInUse) {
+		return nil, unable{err}
+	}
+	return unusable{dir, err}, nil
+}
+
+// unusable is the memory in a directory that cannot be opened.
+type unusable struct {
+	dir string
+	err error
+}
+
+// Load tells a directory that is not there, in which nothing can have been kept,
+// from one that may hold what cannot be read.
+func (u unusable) Load() (model.Memory, error) {
+	if _, err := os.Stat(u.dir); errors.Is(err, fs.ErrNotExist) {
+		return model.Memory{}, nil
+	}
+	return model.Memory{}, u.err
+}
+
+func (u unusable) Save(model.Memory) error { return u.err }
+
+func (u unusable) Close() error { return nil }

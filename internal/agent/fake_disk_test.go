@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"fairlead/internal/hook"
+	"fairlead/internal/model"
+)
+
+// fakeHooks run until the test ends them, their time is over, or they are ended.
+type fakeHooks struct {
+	journal *journal
+	ends    chan error
+}
+
+func (h *fakeHooks) Run(ctx context.Context, c hook.Call) hook.Outcome {
+	h.journal.add("hook %s of %s begins: %s to %s, epoch %d", c.Kind, c.Director, c.Old.Name, c.New.Name, c.Epoch)
+	ctx, cancel := context.WithTimeout(ctx, c.Hook.Timeout)
+	defer cancel()
+	select {
+	case err := <-h.ends:
+		return hook.Outcome{Err: err}
+	case <-ctx.Done():
+		h.journal.add("hook %s is ended", c.Kind)
+		return hook.Outcome{Err: ctx.Err()}
+	}
+}
+
+// fakeMemory is a disk. It outlives the agents that use it.
+type fakeMemory struct {
+	journal *journal
+
+	mu     sync.Mutex // guards the following
+	held   model.Memory
+	full   error // of Save
+	broken error // of Load
+	saves  int
+}
+
+func (m *fakeMemory) Load() (model.Memory, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.held, m.broken
+}
+
+func (m *fakeMemory) Save(want model.Memory) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.saves++
+	if m.full != nil {
+		return m.full
+	}
+	m.held, m.broken = want, nil
+	return nil
+}
+
+func (m *fakeMemory) set(change func(*fakeMemory)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(m)
+}
+
+// fakeJournal keeps the entries. It outlives the agents that use it.
+type fakeJournal struct {
+	mu     sync.Mutex // guards the following
+	all    []model.Event
+	failed error
+}
+
+func (j *fakeJournal) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (j *fakeJournal) Append(e model.Event) model.Event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e.Seq = uint64(len(j.all)) + 1
+	j.all = append(j.all, e)
+	return e
+}
+
+func (j *fakeJournal) Read(since uint64, most int) []model.Event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	rest := j.all[min(int(since), len(j.all)):]
+	return slices.Clone(rest[:min(most, len(rest))])
+}
+
+func (j *fakeJournal) Follow(ctx context.Context, since uint64, emit func(model.Event) error) error {
+	for ctx.Err() == nil {
+		for _, e := range j.Read(since, 1) {
+			since = e.Seq
+			if err := emit(e); err != nil {
+				return err
+			}
+		}
+		time.Sleep(time.Millisecond) // in a synctest bubble
+	}
+	return ctx.Err()
+}
+
+func (j *fakeJournal) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed
+}

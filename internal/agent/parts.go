@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"time"
+
+	"fairlead/internal/announce"
+	"fairlead/internal/control"
+	"fairlead/internal/hook"
+	"fairlead/internal/model"
+	"fairlead/internal/netstate"
+	"fairlead/internal/probe"
+	"fairlead/internal/rounds"
+)
+
+// DataPlane is what the agent needs of the kernel. Its methods may be called by
+// several goroutines at once.
+type DataPlane interface {
+	rounds.Plane
+	Applied() (model.Applied, error)
+	Apply(model.Desired) error
+	Traffic() (model.Traffic, error)
+	Capture(ctx context.Context, snaplen int, emit func(control.Packet) error) error
+
+	// Watch hands on what the data plane sees of silent servers.
+	Watch(ctx context.Context, emit func(model.Sighting)) error
+	// Beat says that the daemon lives: without it no frame is kept for it.
+	Beat()
+	// Trust makes the data plane keep no SYN of a director for so long.
+	Trust(director string, d time.Duration) error
+	// Pass runs a frame through the data plane as if it came now. out is to be
+	// sent on that interface, when ok.
+	Pass(frame []byte, iface int) (out []byte, ok bool, err error)
+}
+
+// Prober probes the servers. Set and Now return at once.
+type Prober interface {
+	Run(context.Context) error
+	Set([]probe.Target)
+	Now(ref model.ServerRef, timeout time.Duration)
+}
+
+// Watcher watches links and neighbours. Keep returns at once.
+type Watcher interface {
+	Run(context.Context) error
+	Keep([]netip.Addr)
+}
+
+// Announcer announces virtual IPs. Set returns at once.
+type Announcer interface {
+	Run(context.Context) error
+	Set([]announce.Want)
+}
+
+// Frames sends whole Ethernet frames. It is used by one goroutine at a time.
+type Frames interface {
+	Send(iface int, frame []byte) error
+}
+
+// Hooks runs the administrator's hooks; Run returns when one has ended.
+type Hooks interface {
+	Run(context.Context, hook.Call) hook.Outcome
+}
+
+// Memory keeps on disk what must survive. It is used by one goroutine at a time.
+type Memory interface {
+	Load() (model.Memory, error)
+	Save(model.Memory) error
+}
+
+// Journal keeps what happened. Append never waits for the disk; Run writes.
+type Journal interface {
+	Run(context.Context) error
+	Append(model.Event) model.Event // with its number
+	Read(since uint64, most int) []model.Event
+	Follow(ctx context.Context, since uint64, emit func(model.Event) error) error
+	Err() error // why it is not kept on disk
+}
+
+// Control serves the operators' orders.
+type Control interface {
+	Run(context.Context, control.Daemon) error
+}
+
+// Parts are the effects that the agent drives, and the channels by which they
+// tell what they saw.
+type Parts struct {
+	Plane     DataPlane
+	Prober    Prober
+	Results   <-chan model.ProbeResult
+	Watcher   Watcher
+	Facts     <-chan netstate.Fact
+	Announcer Announcer
+	Seen      <-chan model.VIPStatus
+	Resets    rounds.Sender
+	Frames    Frames
+	Hooks     Hooks
+	Memory    Memory
+	Journal   Journal
+	Control   Control
+	Loader    Loader
+	Hangups   <-chan os.Signal // each one orders a reload
+}

@@ -1,0 +1,78 @@
+package rounds
+
+import (
+	"context"
+	"iter"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fairlead/internal/model"
+)
+
+// crowd is a data plane with many old connections.
+type crowd struct {
+	size int
+}
+
+func (c crowd) Connections() iter.Seq[model.Connection] {
+	return func(yield func(model.Connection) bool) {
+		for i := range c.size {
+			client := netip.AddrFrom4([4]byte{10, 0, byte(i >> 16), byte(i >> 8)})
+			if !yield(model.Connection{Client: netip.AddrPortFrom(client, 1024+uint16(i&0xff)), VIP: netip.MustParseAddrPort("192.168.10.50:2049"),
+				Director: "nfs", Server: "nfs-01", Old: true, HasAck: true, Packets: 9, ServerMAC: model.MAC{2}}) {
+				return
+			}
+		}
+	}
+}
+
+func (c crowd) Settle() error             { return nil }
+func (c crowd) Sweep(string) (int, error) { return c.size, nil }
+
+// counter takes resets as fast as it can.
+type counter struct{ clients, servers int }
+
+func (c *counter) Send(orders []Order) (int, error) {
+	c.clients += len(orders)
+	return len(orders), nil
+}
+
+func (c *counter) SendServers(_ string, orders []Order) (int, error) {
+	c.servers += len(orders)
+	return len(orders), nil
+}
+
+// TestHundredThousand: the rounds themselves take little of the second that the
+// resets of 100,000 connections may take.
+func TestHundredThousand(t *testing.T) {
+	const size = 100_000
+	ctx, cancel := context.WithCancel(t.Context())
+	group, ctx := errgroup.WithContext(ctx)
+	reports, sent := make(chan Report), &counter{}
+	r := New(ctx, group, crowd{size}, sent, reports)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	began := time.Now()
+	r.Start(Job{Director: "nfs", Epoch: 2, Iface: "eth0"})
+	first := <-reports
+	took := time.Since(began)
+	<-reports // after the servers and the second walk
+	runtime.ReadMemStats(&after)
+	whole := time.Since(began)
+	if first.Known != size || first.Reset != size || sent.clients != size || sent.servers != size {
+		t.Errorf("got %+v, %+v", first, sent)
+	}
+	t.Logf("%d connections: clients in %v, servers and a second walk in %v, %d KiB allocated", size, took, whole, (after.TotalAlloc-before.TotalAlloc)>>10)
+	if took > 500*time.Millisecond {
+		t.Errorf("the first round took %v", took)
+	}
+	cancel()
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+}

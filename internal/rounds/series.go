@@ -1,0 +1,229 @@
+package rounds
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// ends name a connection, without pointers: there may be a million of them.
+type ends struct {
+	client, vip         [16]byte
+	clientPort, vipPort uint16
+}
+
+func endsOf(c model.Connection) ends {
+	return ends{c.Client.Addr().As16(), c.VIP.Addr().As16(), c.Client.Port(), c.VIP.Port()}
+}
+
+// What the spent map keeps of a connection: the number of packets that it has
+// cost, and these marks.
+const (
+	costs  = 0x1f
+	met    = 0x40 // by this series
+	served = 0x80 // its server was told by this series
+)
+
+// work is one series under way.
+type work struct {
+	*Rounds
+	Job
+	cancel context.CancelFunc
+	over   chan struct{} // closed at the end
+
+	spent   map[ends]uint8
+	orders  []Order // of the present batch
+	fresh   int     // of these, connections that count as known
+	known   int
+	reset   int
+	servers int
+	sentAt  time.Time
+	err     error // of the last round
+	told    string
+}
+
+// run resets the old connections, and then sweeps until none is left.
+func (w *work) run(ctx context.Context) {
+	for e := range w.spent {
+		w.spent[e] &= costs
+	}
+	if !w.Silent && !w.resetAll(ctx) {
+		return
+	}
+	for {
+		if left, err := w.plane.Sweep(w.Director); err == nil && left == 0 {
+			w.spent = nil
+			return
+		}
+		if !sleep(ctx, sweepEvery) {
+			return
+		}
+	}
+}
+
+// resetAll sends the first round at once, to the clients before the servers. A
+// second one follows when no packet in flight can see the old choice any more:
+// connections may have slipped in meanwhile. Then it repeats, until all have
+// ended or nothing more may be sent. It reports whether it came to its end.
+func (w *work) resetAll(ctx context.Context) bool {
+	w.clients(ctx, false)
+	w.sentAt = time.Now()
+	if !w.tell(ctx, 0, false) {
+		return false
+	}
+	w.tellServers(ctx)
+	if err := w.plane.Settle(); err != nil {
+		w.err = fmt.Errorf("wait for packets in flight: %w", err)
+	}
+	left, more := w.clients(ctx, false)
+	w.tellServers(ctx)
+	for range mostTimes {
+		if left == 0 || !more {
+			break
+		}
+		if !w.tell(ctx, w.known-left, false) || !sleep(ctx, again) {
+			return false
+		}
+		left, more = w.clients(ctx, true)
+	}
+	return w.tell(ctx, w.known-left, true)
+}
+
+// clients walks the table and resets the old connections: those not met before,
+// and when repeat is set the others too, as far as they may be sent more. It
+// returns how many have not ended, and whether a repeat may send more.
+func (w *work) clients(ctx context.Context, repeat bool) (left int, more bool) {
+	for c := range w.plane.Connections() {
+		if ctx.Err() != nil {
+			return left, false
+		}
+		if c.Director != w.Director {
+			continue
+		}
+		e := endsOf(c)
+		if !c.Old {
+			delete(w.spent, e) // its client has connected anew
+			continue
+		}
+		p := w.parcel(c, w.spent[e], repeat)
+		first := w.spent[e]&met == 0
+		w.spent[e] = (w.spent[e] | met) + p.cost()
+		more = more || nextParcel(c, w.spent[e]&costs).cost() > 0
+		if !c.Ended {
+			left++
+			if first {
+				w.known++
+				w.fresh++
+			}
+		}
+		if p.cost() == 0 {
+			continue
+		}
+		w.orders = append(w.orders, Order{Connection: c, RST: p.rst, Tickle: p.tickle})
+		if len(w.orders) == batch {
+			w.flush()
+			if repeat && !sleep(ctx, breath) {
+				return left, false
+			}
+		}
+	}
+	w.flush()
+	return left, more
+}
+
+// parcel is what a round sends the client of an old connection.
+func (w *work) parcel(c model.Connection, spent uint8, repeat bool) parcel {
+	switch {
+	case spent == 0:
+		return firstParcel(c)
+	case spent&met == 0 || repeat:
+		return nextParcel(c, spent&costs)
+	}
+	return parcel{}
+}
+
+// flush sends the batch to the clients.
+func (w *work) flush() {
+	sent, err := w.send(func() (int, error) { return w.resets.Send(w.orders) })
+	w.reset += min(sent, w.fresh)
+	w.orders, w.fresh = w.orders[:0], 0
+	if err != nil {
+		w.err = fmt.Errorf("send resets: %w", err)
+	}
+}
+
+// tellServers walks the table and resets the servers' ends of old connections:
+// a stale one would refuse its client at failback.
+func (w *work) tellServers(ctx context.Context) {
+	if w.Iface == "" {
+		return
+	}
+	for c := range w.plane.Connections() {
+		if ctx.Err() != nil {
+			return
+		}
+		e := endsOf(c)
+		spent := w.spent[e]
+		if c.Director != w.Director || !c.Old || spent&met == 0 || spent&served != 0 || !c.ServerMAC.Known() {
+			continue
+		}
+		ask := mayAskServer(c, spent&costs)
+		w.spent[e] = (spent | served) + parcel{tickle: ask}.cost()
+		w.orders = append(w.orders, Order{Connection: c, RST: true, Tickle: ask})
+		if len(w.orders) == batch {
+			w.flushServers()
+		}
+	}
+	w.flushServers()
+}
+
+func (w *work) flushServers() {
+	sent, err := w.send(func() (int, error) { return w.resets.SendServers(w.Iface, w.orders) })
+	w.servers += sent
+	w.orders = w.orders[:0]
+	if err != nil {
+		w.err = fmt.Errorf("send resets to the servers: %w", err)
+	}
+}
+
+// send sends the batch, if there is one.
+func (w *work) send(do func() (int, error)) (int, error) {
+	if len(w.orders) == 0 {
+		return 0, nil
+	}
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	return do()
+}
+
+// tell reports to the loop, and waits until it can. The same error is told once.
+func (w *work) tell(ctx context.Context, gone int, last bool) bool {
+	r := Report{
+		Director: w.Director, Epoch: w.Epoch, SentAt: w.sentAt,
+		Known: w.known, Reset: w.reset, Servers: w.servers, Ended: gone, Last: last,
+	}
+	if w.err != nil && w.err.Error() != w.told {
+		r.Err, w.told = w.err, w.err.Error()
+	}
+	w.err = nil
+	select {
+	case <-ctx.Done():
+		return false
+	case w.reports <- r:
+		return true
+	}
+}
+
+// sleep reports whether the time passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
