@@ -62,6 +62,8 @@ type record struct {
 	extra   time.Time // the last probe that a hint asked for
 	mark    model.Mark
 	since   time.Time // of its check
+	latest  opinion   // of so many results:
+	read    int
 }
 
 // result is a probe's outcome, or a hint that the server is gone.
@@ -91,7 +93,15 @@ type opinion struct {
 	at        time.Time // its result
 }
 
+// opinion goes through all results anew when there is a new one.
 func (r *record) opinion() opinion {
+	if r.read != len(r.results) || r.read == 0 {
+		r.read, r.latest = len(r.results), r.review()
+	}
+	return r.latest
+}
+
+func (r *record) review() opinion {
 	o := opinion{changed: r.since}
 	if r.asked[3] == false {
 		o.health = model.HealthUnchecked

@@ -238,6 +238,9 @@ func later(a, b time.Time) time.Time {
 // Due tells whether a probe out of turn is due, and its timeout. It is told
 // once.
 func (h *Health) Due(at time.Time, c model.Check) (timeout time.Duration, due bool) {
+	if ago := at.Sub(h.asked); !h.urgent.IsZero() && ago >= 0 && ago < askGap {
+		h.urgent = later(h.urgent, h.asked.Add(askGap)) // the clock stepped back between
+	}
 	if due := !h.urgent.IsZero() && !h.urgent.After(at); due {
 		h.urgent, h.asked = time.Time{}, at
 		timeout = Timeout(c)
