@@ -121,9 +121,10 @@ func (d *director) patient(now *server, v verdict, since, at time.Time) verdict 
 	return d.paced(v, at)
 }
 
-// paced holds back a switch by itself too soon after another one.
+// paced holds back a switch by itself too soon after another one. One that is
+// remembered from the future was before the clock stepped back: it holds nothing.
 func (d *director) paced(v verdict, at time.Time) verdict {
-	if end := d.choice.auto.Add(d.HoldDown); !d.choice.auto.IsZero() && at.Before(end) {
+	if end := d.choice.auto.Add(d.HoldDown); !at.Before(d.choice.auto) && at.Before(end) {
 		return verdict{stay: stay{stayHoldDown, v.to, end}, until: end}
 	}
 	return v

@@ -56,7 +56,7 @@ var mutations = []mutation{
 	{"the server that was active last gets no time to return", "activity.go",
 		"end := since.Add(d.LastActive); at.Before(end)", "end := since.Add(d.LastActive); end.Before(since)"},
 	{"two switches by itself too soon", "activity.go",
-		"!d.choice.auto.IsZero() && at.Before(end)", "d.choice.auto.After(end)"},
+		"!at.Before(d.choice.auto) && at.Before(end)", "d.choice.auto.After(end)"},
 	{"a disabled server is chosen", "state.go",
 		"return s.Weight > 0 && s.mark == model.MarkNone", "return s.Weight > 0"},
 	{"another address under the same name keeps its connections", "state.go",

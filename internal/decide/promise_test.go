@@ -134,7 +134,7 @@ func (w *witness) move(d model.Director, before view, sw model.Switch, e Event, 
 	}
 	from, kept := d.Server(before.active)
 	kept = kept && from.Addr == before.server.Addr
-	if auto(sw.Reason) && !before.auto.IsZero() && at.Before(before.auto.Add(d.HoldDown)) {
+	if auto(sw.Reason) && !at.Before(before.auto) && at.Before(before.auto.Add(d.HoldDown)) {
 		return fmt.Errorf("it is the second switch by itself within %v, after %v", d.HoldDown, at.Sub(before.auto))
 	}
 	if ordered && o.Verb == model.VerbSwitch && o.Ref.Server == sw.To && sw.Reason != model.ReasonOperator {
@@ -260,7 +260,7 @@ func (w *witness) level(d model.Director, v *view, at time.Time) error {
 	if o.usable() {
 		v.forced, w.gone[d.Name] = false, false
 	}
-	paced := !v.auto.IsZero() && at.Before(v.auto.Add(d.HoldDown))
+	paced := !at.Before(v.auto) && at.Before(v.auto.Add(d.HoldDown))
 	left, anybody, asked := false, false, false // the active one stands before; another one may be usable; a better one is asked
 	for _, s := range rank(d.Servers) {
 		if s.Name == active.Name {
