@@ -25,13 +25,15 @@ func (p parcel) cost() uint8 {
 // was, or there would be no connection.
 func seen(c model.Connection) uint8 { return uint8(min(max(c.Packets, 1), model.MostPackets)) }
 
-// firstParcel is what the client is sent first. A single packet may have been
-// forged; then one is sent, the one that is more likely to be heard.
-func firstParcel(c model.Connection) parcel {
-	if seen(c) == 1 {
-		return parcel{rst: c.HasAck, tickle: !c.HasAck}
-	}
-	return parcel{rst: c.HasAck, tickle: true}
+// firstParcel is what the client of a connection is sent first: the packet that
+// is more likely to be heard.
+func firstParcel(c model.Connection) parcel { return parcel{rst: c.HasAck, tickle: !c.HasAck} }
+
+// secondParcel is what it is sent a little later, so that no single loss is the
+// end of both: a tickle, which also makes a client that has no such connection
+// any more say so.
+func secondParcel(c model.Connection, spent uint8) parcel {
+	return parcel{tickle: c.HasAck && spent < seen(c)}
 }
 
 // nextParcel is what a repeat sends the client of a connection that has cost so

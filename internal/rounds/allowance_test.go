@@ -14,7 +14,7 @@ func TestParcels(t *testing.T) {
 		first   parcel
 	}{
 		{0, true, parcel{rst: true}}, {1, true, parcel{rst: true}}, {1, false, parcel{tickle: true}},
-		{2, true, parcel{true, true}}, {2, false, parcel{tickle: true}}, {15, true, parcel{true, true}},
+		{2, true, parcel{rst: true}}, {2, false, parcel{tickle: true}}, {15, true, parcel{rst: true}},
 	} {
 		c := model.Connection{Packets: tt.packets, HasAck: tt.acked}
 		if got := firstParcel(c); got != tt.first {
@@ -23,6 +23,11 @@ func TestParcels(t *testing.T) {
 		for _, ended := range []bool{false, true} {
 			c.Ended = ended
 			spent := firstParcel(c).cost()
+			second := secondParcel(c, spent)
+			if want := tt.acked && tt.packets > 1; second.rst || second.tickle != want {
+				t.Errorf("%+v: second: got %+v", tt, second)
+			}
+			spent += second.cost()
 			for n := 0; ; n++ {
 				if n > model.MostPackets {
 					t.Fatalf("%+v: no end", tt)

@@ -29,10 +29,11 @@ const (
 	// only 500 ms after the first (Linux limits challenge ACKs per socket).
 	again     = 600 * time.Millisecond
 	mostTimes = 8 // rounds after the first
-	// batch connections are reset at once, and from the second round on breath
-	// lies between two batches, so that repeats do not crowd the network.
-	batch  = 4096
-	breath = 5 * time.Millisecond
+	// batch connections are reset at once, and breath lies between two batches:
+	// a larger burst overflows the queues on its way (a virtual interface has
+	// room for a few hundred packets).
+	batch  = 256
+	breath = time.Millisecond
 	// sweepEvery is how often old connections are counted until none is left.
 	sweepEvery = 5 * time.Second
 )

@@ -64,11 +64,11 @@ func TestHundredThousand(t *testing.T) {
 	<-reports // after the servers and the second walk
 	runtime.ReadMemStats(&after)
 	whole := time.Since(began)
-	if first.Known != size || first.Reset != size || sent.clients != size || sent.servers != size {
+	if first.Known != size || first.Reset != size || sent.clients != 2*size || sent.servers != size {
 		t.Errorf("got %+v, %+v", first, sent)
 	}
 	t.Logf("%d connections: clients in %v, servers and a second walk in %v, %d KiB allocated", size, took, whole, (after.TotalAlloc-before.TotalAlloc)>>10)
-	if took > 500*time.Millisecond {
+	if took > time.Second {
 		t.Errorf("the first round took %v", took)
 	}
 	cancel()

@@ -63,21 +63,29 @@ func (w *work) run(ctx context.Context) {
 	}
 }
 
-// resetAll sends the first round at once, to the clients before the servers. A
-// second one follows when no packet in flight can see the old choice any more:
-// connections may have slipped in meanwhile. Then it repeats, until all have
-// ended or nothing more may be sent. It reports whether it came to its end.
+// stage says which round walks the table.
+type stage uint8
+
+const (
+	firstStage  stage = iota // all that were not met before
+	secondStage              // those, and a second packet for the others
+	repeatStage              // those that have not ended, as far as they may be sent more
+)
+
+// resetAll sends the first round at once. A second one follows when no packet in
+// flight can see the old choice any more: connections may have slipped in
+// meanwhile. Then the servers' ends are reset, and the clients' again, until all
+// have ended or nothing more may be sent. It reports whether it came to its end.
 func (w *work) resetAll(ctx context.Context) bool {
-	w.clients(ctx, false)
+	w.clients(ctx, firstStage)
 	w.sentAt = time.Now()
 	if !w.tell(ctx, 0, false) {
 		return false
 	}
-	w.tellServers(ctx)
 	if err := w.plane.Settle(); err != nil {
 		w.err = fmt.Errorf("wait for packets in flight: %w", err)
 	}
-	left, more := w.clients(ctx, false)
+	left, more := w.clients(ctx, secondStage)
 	w.tellServers(ctx)
 	for range mostTimes {
 		if left == 0 || !more {
@@ -86,15 +94,14 @@ func (w *work) resetAll(ctx context.Context) bool {
 		if !w.tell(ctx, w.known-left, false) || !sleep(ctx, again) {
 			return false
 		}
-		left, more = w.clients(ctx, true)
+		left, more = w.clients(ctx, repeatStage)
 	}
 	return w.tell(ctx, w.known-left, true)
 }
 
-// clients walks the table and resets the old connections: those not met before,
-// and when repeat is set the others too, as far as they may be sent more. It
-// returns how many have not ended, and whether a repeat may send more.
-func (w *work) clients(ctx context.Context, repeat bool) (left int, more bool) {
+// clients walks the table and sends the clients of old connections what is due.
+// It returns how many have not ended, and whether a repeat may send more.
+func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 	for c := range w.plane.Connections() {
 		if ctx.Err() != nil {
 			return left, false
@@ -107,7 +114,7 @@ func (w *work) clients(ctx context.Context, repeat bool) (left int, more bool) {
 			delete(w.spent, e) // its client has connected anew
 			continue
 		}
-		p := w.parcel(c, w.spent[e], repeat)
+		p := due(c, w.spent[e], now)
 		first := w.spent[e]&met == 0
 		w.spent[e] = (w.spent[e] | met) + p.cost()
 		more = more || nextParcel(c, w.spent[e]&costs).cost() > 0
@@ -124,7 +131,7 @@ func (w *work) clients(ctx context.Context, repeat bool) (left int, more bool) {
 		w.orders = append(w.orders, Order{Connection: c, RST: p.rst, Tickle: p.tickle})
 		if len(w.orders) == batch {
 			w.flush()
-			if repeat && !sleep(ctx, breath) {
+			if !sleep(ctx, breath) {
 				return left, false
 			}
 		}
@@ -133,13 +140,15 @@ func (w *work) clients(ctx context.Context, repeat bool) (left int, more bool) {
 	return left, more
 }
 
-// parcel is what a round sends the client of an old connection.
-func (w *work) parcel(c model.Connection, spent uint8, repeat bool) parcel {
+// due is what the client of an old connection is sent now.
+func due(c model.Connection, spent uint8, now stage) parcel {
 	switch {
 	case spent == 0:
 		return firstParcel(c)
-	case spent&met == 0 || repeat:
+	case spent&met == 0 || now == repeatStage:
 		return nextParcel(c, spent&costs)
+	case now == secondStage:
+		return secondParcel(c, spent&costs)
 	}
 	return parcel{}
 }
@@ -174,6 +183,9 @@ func (w *work) tellServers(ctx context.Context) {
 		w.orders = append(w.orders, Order{Connection: c, RST: true, Tickle: ask})
 		if len(w.orders) == batch {
 			w.flushServers()
+			if !sleep(ctx, breath) {
+				return
+			}
 		}
 	}
 	w.flushServers()
