@@ -115,7 +115,7 @@ func (s *State) adopt(d *director, e Configured) []Action {
 	case p != nil && m.Epoch >= a.Epoch:
 		d.pending(*p, e)
 	case a.Hold && m.Epoch <= a.Epoch, e.Lost != "" && nothing && len(d.servers) > 1:
-		d.turn = turn{step: model.StepOrder, since: e.When(), reason: d.choice.reason, why: "nobody knows which server holds the truth"}
+		d.turn = nobodyKnows(e.When())
 	}
 	return actions
 }
@@ -159,13 +159,13 @@ func (d *director) fromMemory(m model.Remembered) {
 // pending takes up a switch that was under way.
 func (d *director) pending(p model.Pending, e Configured) {
 	t := turn{step: p.Step, since: e.When(), reason: p.Reason, why: p.Why, resumed: true}
-	if p.Step == model.StepOrder {
-		t.resumed = false
-		d.turn = t
-		return
-	}
+	t.unsure = d.choice.active == "" && d.choice.epoch == 0
 	to := d.server(p.To)
-	if to == nil {
+	switch {
+	case p.Step == model.StepOrder, to == nil && t.unsure:
+		d.turn = nobodyKnows(e.When())
+		return
+	case to == nil:
 		return // it is judged anew
 	}
 	t.to, t.old = to.Server, model.Server{Name: p.Old}

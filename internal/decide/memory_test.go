@@ -144,6 +144,18 @@ func TestReboot(t *testing.T) {
 	})
 }
 
+func TestOrderThatIsGivenUp(t *testing.T) {
+	s := &story{t: t, now: start}
+	n := s.restarted(hooked(), nil, model.Memory{}, "state.json: unexpected end")
+	n.up("nfs-01")
+	n.pass("nfs-02")
+	n.say(model.VerbSwitch, "nfs-02", false)
+	n.onHold(model.StepPromote)
+	n.reload(change(hooked(), func(d *model.Director) { d.Servers = d.Servers[:1] }))
+	n.onHold(model.StepOrder) // nfs-01 may hold old data
+	n.active("", 0, model.ReasonNone)
+}
+
 func TestMarks(t *testing.T) {
 	t.Run("disabling the active server leaves it", func(t *testing.T) {
 		s := quiet(t)

@@ -97,6 +97,8 @@ var mutations = []mutation{
 		"(!srv.Sorry || !regular)", "(!srv.Sorry || regular)"},
 	{"a balanced director keeps a server that is down", "balance.go",
 		"(down || over ||", "(over ||"},
+	{"a first choice is made although nobody knows who holds the truth", "turn.go",
+		"if d.turn.unsure {", "if d.turn.unsure && d.turn.late {"},
 	{"clients wait for ever", "suspicion.go",
 		"|| !at.Before(d.release()) {", "{"},
 	{"clients are let go while the switch holds", "suspicion.go",

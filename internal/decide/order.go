@@ -79,7 +79,7 @@ func (d *director) refusal(srv *server, force bool) string {
 // settle ends the wait for an operator's word: that server holds the truth. Its
 // promote hook runs even if it was active before, since it may have been fenced.
 func (s *State) settle(d *director, v verdict, srv *server, at time.Time) []Action {
-	t := turn{to: srv.Server, old: d.former(), reason: v.reason, why: v.why, order: v.order, force: v.force}
+	t := turn{to: srv.Server, unsure: true, old: d.former(), reason: v.reason, why: v.why, order: v.order, force: v.force}
 	t.spare()
 	return s.hold(d, t, at)
 }
@@ -102,7 +102,7 @@ func (s *State) redirect(d *director, v verdict, srv *server, at time.Time) []Ac
 		}
 		return actions
 	}
-	t := turn{to: srv.Server, old: was.old, fenced: was.fenced, reason: v.reason, why: v.why, order: v.order, force: v.force}
+	t := turn{to: srv.Server, unsure: was.unsure, old: was.old, fenced: was.fenced, reason: v.reason, why: v.why, order: v.order, force: v.force}
 	t.sw.Held, t.sw.Fenced = was.sw.Held, was.sw.Fenced
 	if was.promoting {
 		t.old, t.fenced = was.to, false

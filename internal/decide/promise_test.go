@@ -70,11 +70,12 @@ func (w *witness) adopted(d model.Director, before, after view, e Event, reloade
 		}
 	}
 	_, pinned := w.kernel[d.Name]
+	_, kept := d.Server(before.to)
 	lost := e.(Configured).Lost != "" && !pinned && len(d.Servers) > 1
 	switch {
 	case (lost || before.step == model.StepOrder) && after.step != model.StepOrder:
 		return errors.New("nobody knows which server holds the truth, but it is not on hold")
-	case before.step != model.StepNone && before.step != model.StepOrder && after.step == model.StepOrder:
+	case before.step != model.StepNone && before.step != model.StepOrder && after.step == model.StepOrder && (kept || before.epoch > 0):
 		return errors.New("the switch under way was forgotten")
 	}
 	return nil

@@ -30,6 +30,7 @@ type turn struct {
 	fenced    bool   // the fence hook of old succeeded
 	promoting bool   // the promote hook of to was begun
 	force     bool   // a hook that fails is passed over
+	unsure    bool   // begun by an operator's word where nobody knew who holds the truth
 	resumed   bool   // found at the start: its step is to begin anew
 	order     uint64 // to answer; 0: none
 	call      uint64 // the hook that is awaited; 0: none
@@ -287,9 +288,19 @@ func (s *State) stayed(d *director, t turn, at time.Time) []Action {
 	return actions
 }
 
-// abandon gives a turn up; what to do is judged anew.
+// nobodyKnows is the hold until an operator says which server to use.
+func nobodyKnows(at time.Time) turn {
+	return turn{step: model.StepOrder, since: at, why: "nobody knows which server holds the truth"}
+}
+
+// abandon gives a turn up; what to do is judged anew, or an operator must say it
+// again.
 func (d *director) abandon(at time.Time, why string) []Action {
 	actions := append([]Action{d.tell(at, model.EventStay, d.turn.to.Name, "the switch to %s was given up: %s", d.turn.to.Name, why)}, d.refuse(why)...)
+	if d.turn.unsure {
+		d.turn = nobodyKnows(at)
+		return actions
+	}
 	d.turn = turn{}
 	if d.held.IsZero() {
 		d.held, d.heldFor = at, d.choice.active // the clients that were kept waiting
