@@ -144,7 +144,7 @@ func TestJournalOfADay(t *testing.T) {
 			if e.Text == "" || e.At.IsZero() || e.Mono == 0 {
 				t.Errorf("got %+v", e)
 			}
-			if e.Kind == model.EventReset && (e.Took < 0 || !strings.Contains(e.Text, "1 old connections are known; for 1")) {
+			if e.Kind == model.EventReset && (e.Took < 0 || !strings.Contains(e.Text, "resets are sent for 1 of 1 old connections")) {
 				t.Errorf("got %+v", e)
 			}
 		}

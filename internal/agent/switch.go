@@ -126,14 +126,20 @@ func (l *loop) report(r rounds.Report) {
 	if s.ResetMono == 0 && !r.SentAt.IsZero() {
 		s.ResetMono = l.clock.at(r.SentAt)
 		e.At, e.Kind, e.Took = r.SentAt, model.EventReset, time.Duration(s.ResetMono-s.DecidedMono)
-		e.Text = fmt.Sprintf("%d old connections are known; for %d of them resets are sent", r.Known, r.Reset)
+		e.Text = "no old connection was left to reset"
+		if r.Known > 0 {
+			e.Text = fmt.Sprintf("resets are sent for %d of %d old connections", r.Reset, r.Known)
+		}
 		l.noteRound(e, r)
 	}
 	s.Known, s.Reset, s.Ended, s.ServerReset = r.Known, r.Reset, r.Ended, r.Servers
 	l.switches[r.Director] = s
 	if r.Last {
 		e.At, e.Kind, e.Took = time.Now(), model.EventDone, time.Since(s.At)
-		e.Text = fmt.Sprintf("the switch is over: of %d old connections %d have ended", r.Known, r.Ended)
+		e.Text = "the switch is over"
+		if r.Known > 0 {
+			e.Text = fmt.Sprintf("the switch is over: %d of %d old connections have ended", r.Ended, r.Known)
+		}
 		l.noteRound(e, r)
 	}
 	l.publish(time.Now())
