@@ -14,6 +14,7 @@ type hold struct {
 	fenced   map[string]bool // servers whose fence hook succeeded and that were not promoted since
 	forced   bool            // an operator said to go on without a hook
 	passed   bool            // a fence hook failed, and its policy let the switch go on
+	unsure   bool            // nobody knew which server holds the truth
 	need     bool            // a fence hook had to succeed, ever since the switch began
 	begun    map[string]bool // servers whose promotion began and that were not fenced since
 	promoted string          // the server whose promote hook succeeded last
@@ -108,7 +109,11 @@ func (w *witness) held(d model.Director, before, after view, switches []model.Sw
 	}()
 	start := isStart(e, reloaded)
 	if after.step == model.StepOrder { // who was promoted is forgotten: that is why an operator must say
-		h.begun = map[string]bool{}
+		h.begun, h.unsure = map[string]bool{}, true
+	}
+	given := before.step != model.StepNone && !start && h.unsure
+	if given && (len(switches) == 0 && after.step == model.StepNone && after.active == "" || len(switches) == 1 && switches[0].Reason == model.ReasonFirst) {
+		return errors.New("a first choice is made, or would be, although nobody knows which server holds the truth")
 	}
 	o, ordered := e.(Ordered)
 	ordered = ordered && o.Ref.Director == d.Name

@@ -40,7 +40,7 @@ func (d director) remembered() remembered {
 		r.Addr = c.addr.String()
 	}
 	if t := d.turn; t.step != model.StepNone {
-		r.Pending = &model.Pending{To: t.to.Name, Old: t.old.Name, Step: t.step, Reason: t.reason, Why: t.why, Since: t.since}
+		r.Pending = &model.Pending{To: t.to.Name, Old: t.old.Name, Step: t.step, Reason: t.reason, Why: t.why, Since: t.since, Unsure: t.unsure}
 		if t.old.Addr.IsValid() {
 			r.Pending.OldAddr = t.old.Addr.String()
 		}
@@ -159,7 +159,7 @@ func (d *director) fromMemory(m model.Remembered) {
 // pending takes up a switch that was under way.
 func (d *director) pending(p model.Pending, e Configured) {
 	t := turn{step: p.Step, since: e.When(), reason: p.Reason, why: p.Why, resumed: true}
-	t.unsure = d.choice.active == "" && d.choice.epoch == 0
+	t.unsure = p.Unsure
 	to := d.server(p.To)
 	switch {
 	case p.Step == model.StepOrder, to == nil && t.unsure:

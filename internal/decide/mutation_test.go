@@ -34,7 +34,7 @@ var mutations = []mutation{
 	{"a pass does not end a suspicion", healthFile,
 		"if !r.At.Before(h.hinted) {", "if r.At.Before(h.hinted) {"},
 	{"hints hammer a server", healthFile,
-		"ago >= 0 && ago < askGap", "ago < 0"},
+		"ago >= 0 && ago < askGap {", "ago < 0 {"},
 	{"a server is blamed for the director's own interface", "../network/network.go",
 		"if !ok || !l.Up {", "if !ok {"},
 	{"a director that returns by order only fails back by itself", "activity.go",

@@ -75,7 +75,7 @@ func (w *witness) adopted(d model.Director, before, after view, e Event, reloade
 	switch {
 	case (lost || before.step == model.StepOrder) && after.step != model.StepOrder:
 		return errors.New("nobody knows which server holds the truth, but it is not on hold")
-	case before.step != model.StepNone && before.step != model.StepOrder && after.step == model.StepOrder && (kept || before.epoch > 0):
+	case before.step != model.StepNone && before.step != model.StepOrder && after.step == model.StepOrder && kept:
 		return errors.New("the switch under way was forgotten")
 	}
 	return nil

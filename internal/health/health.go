@@ -214,14 +214,12 @@ func (h *Health) Suspect(at time.Time, waiting bool) (first bool) {
 	return first
 }
 
-// Ask wants a probe out of turn, as soon as the bounds allow it.
+// Ask wants a probe out of turn, as soon as the bounds allow it: that of passes
+// is kept here, that of questions when it is due.
 func (h *Health) Ask(at time.Time, waiting bool) {
 	when := at
-	if ago := at.Sub(h.asked); ago >= 0 && ago < askGap {
-		when = h.asked.Add(askGap)
-	}
 	if ago := at.Sub(h.Passed); !waiting && ago >= 0 && ago < passGap {
-		when = later(when, h.Passed.Add(passGap))
+		when = h.Passed.Add(passGap)
 	}
 	if h.urgent.IsZero() || when.Before(h.urgent) {
 		h.urgent = when
@@ -239,7 +237,7 @@ func later(a, b time.Time) time.Time {
 // once.
 func (h *Health) Due(at time.Time, c model.Check) (timeout time.Duration, due bool) {
 	if ago := at.Sub(h.asked); !h.urgent.IsZero() && ago >= 0 && ago < askGap {
-		h.urgent = later(h.urgent, h.asked.Add(askGap)) // the clock stepped back between
+		h.urgent = later(h.urgent, h.asked.Add(askGap))
 	}
 	if due := !h.urgent.IsZero() && !h.urgent.After(at); due {
 		h.urgent, h.asked = time.Time{}, at

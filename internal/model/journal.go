@@ -86,6 +86,7 @@ type Pending struct {
 	To      string    `json:"to"`
 	Old     string    `json:"old"` // the server to fence; "": none
 	OldAddr string    `json:"old_addr,omitempty"`
+	Unsure  bool      `json:"unsure,omitempty"` // nobody knew which server holds the truth, and an operator named one
 	Step    Step      `json:"step"`
 	Reason  Reason    `json:"reason"`
 	Why     string    `json:"why"`
