@@ -106,3 +106,23 @@ func TestAdoptionResumesResets(t *testing.T) {
 		b.end()
 	})
 }
+
+// TestAdoptionShowsTheTrueSwitch: a restart forgets neither whence the last
+// switch came nor why.
+func TestAdoptionShowsTheTrueSwitch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		b.prober.kill("nfs-01", true)
+		b.until("nfs-02")
+		b.end()
+		b.start(nil)
+		pass(time.Second)
+		d := b.director()
+		if s := d.LastSwitch; d.Applied != "nfs-02" || d.Epoch != 2 || s == nil || s.From != "nfs-01" || s.Reason != model.ReasonFailed || !strings.Contains(s.Why, "no answer") {
+			t.Errorf("got %+v, %+v", d, s)
+		}
+		b.end()
+	})
+}
