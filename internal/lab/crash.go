@@ -18,25 +18,45 @@ import (
 var crashAfter = []time.Duration{0, 500 * time.Microsecond, time.Millisecond, 1500 * time.Microsecond, 2 * time.Millisecond,
 	3 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}
 
+// crashPause is how long the clients work between two of them.
+const crashPause = 500 * time.Millisecond
+
 // crashCrowded is the same with a crowd: part of it has got its resets by then.
 const crashCrowded = 60 * time.Millisecond
 
 // crash orders switches to and fro, and kills the director's programme meanwhile.
-// With a crowd it does so once: the next programme must reset the rest.
 func (r *run) crash(ctx context.Context) error {
 	if r.throng != nil {
-		if err := r.crashOnce(ctx, crashCrowded); err != nil {
-			return err
-		}
-		r.used = site.Use{} // of the programme that died
-		return r.crowdReset(ctx, r.turns[0].From)
+		return r.crashCrowd(ctx)
 	}
 	for _, after := range crashAfter {
 		if err := r.crashOnce(ctx, after); err != nil {
 			return err
 		}
+		if err := pause(ctx, crashPause); err != nil {
+			return err
+		}
 	}
-	return nil
+	return r.goOn(ctx, clock.Now())
+}
+
+// crashCrowd does so in the middle of many resets: the next programme must send
+// the rest. On a slow machine the order itself may come too late, so it is tried
+// again.
+func (r *run) crashCrowd(ctx context.Context) error {
+	for n := 0; len(r.turns) == 0; n++ {
+		if n == 3 {
+			return errStuck
+		}
+		if err := r.crashOnce(ctx, crashCrowded); err != nil {
+			return err
+		}
+	}
+	r.used = site.Use{} // of the programme that died
+	if err := r.crowdReset(ctx, r.turns[0].From); err != nil {
+		return err
+	}
+	return r.goOn(ctx, clock.Now())
 }
 
 func (r *run) crashOnce(ctx context.Context, after time.Duration) error {
@@ -73,7 +93,7 @@ func (r *run) crashOnce(ctx context.Context, after time.Duration) error {
 		r.turns = append(r.turns, witness.Turn{From: from, By: back, To: to})
 	}
 	r.epoch = now.Epoch
-	return r.goOn(ctx, back)
+	return r.resumed(ctx, back)
 }
 
 // crashed judges what stands after the programme was started again.

@@ -60,7 +60,7 @@ func TestNoteVerbatim(t *testing.T) {
 					t.Fatalf("did not pass: %q", r.Reasons)
 				}
 				t.Logf("detection %v ms, stall less detection %v ms", *r.Detection, *r.StallAfter)
-				rest = append(rest, *r.StallAfter-*r.Backoff)
+				rest = append(rest, *r.StallAfter)
 			}
 			slices.Sort(rest)
 			if rest[1] > 250 {

@@ -99,10 +99,23 @@ func checkOf(files map[string]string) (model.Check, error) {
 	return model.Check{}, fmt.Errorf("read the director's configuration: no director %q", site.DirectorName)
 }
 
-// detectionLimit is the longest time from a fault to the decision that the
-// check allows: the fault may come right after a probe, the next one fails by its
-// time-out, and each confirmation takes at most its own. See package decide.
-func detectionLimit(c model.Check) time.Duration {
+// limits are the longest times from a fault to the decision.
+type limits struct {
+	// While clients work, their own repeated packets tell that the server is
+	// gone, and it is probed at once.
+	silent  time.Duration // of a server that says nothing any more
+	refused time.Duration // of one whose kernel refuses connections
+	// Without that: the fault may come right after a probe, the next one fails by
+	// its time-out, and each confirmation takes at most its own. See package
+	// decide.
+	checked time.Duration
+}
+
+func limitsOf(c model.Check) limits {
 	const confirmAfter, confirmTimeout = 50 * time.Millisecond, time.Second
-	return c.Interval + c.Timeout + time.Duration(c.Fall-1)*(confirmAfter+min(c.Timeout, confirmTimeout))
+	return limits{
+		silent:  c.Timeout + time.Second,
+		refused: time.Second,
+		checked: c.Interval + c.Timeout + time.Duration(c.Fall-1)*(confirmAfter+min(c.Timeout, confirmTimeout)),
+	}
 }

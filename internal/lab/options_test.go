@@ -16,13 +16,13 @@ var note = map[string]string{
 	"services.cfg": "sysctl expire_nodest_conn=1\nsysctl expire_quiescent_template=1\n",
 }
 
-func TestDetectionLimit(t *testing.T) {
+func TestLimits(t *testing.T) {
 	c, err := checkOf(note)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := 12*time.Second + time.Duration(c.Fall-1)*1050*time.Millisecond
-	if got := detectionLimit(c); got != want || c.Fall < 1 {
+	got := limitsOf(c)
+	if want := (limits{3 * time.Second, time.Second, 12*time.Second + time.Duration(c.Fall-1)*1050*time.Millisecond}); got != want || c.Fall < 1 {
 		t.Errorf("got %v, want %v with fall %d", got, want, c.Fall)
 	}
 	if _, err := checkOf(map[string]string{"a.cfg": "directr x\n"}); err == nil {

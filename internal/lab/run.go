@@ -19,7 +19,7 @@ import (
 // Time limits of a run's phases.
 const (
 	workTime  = 2 * time.Minute  // for the work on one side of the switch; a client's back-off included
-	orderTime = 10 * time.Second // for a switch that an operator orders
+	orderTime = 10 * time.Second // for a switch that an operator orders, and beyond the limit of another
 	pollTime  = 50 * time.Millisecond
 	tellTime  = 2 * time.Second // between lines while nothing else happens
 	watchTime = 2 * time.Second // beyond the detection limit: what must not happen is watched for so long
@@ -36,8 +36,8 @@ func Run(ctx context.Context, o Options, out io.Writer) (outcome.Result, error) 
 	if err != nil {
 		return outcome.Result{}, err
 	}
-	r := &run{reporter: newReporter(out, o), opts: o}
-	r.m = outcome.Measured{Fault: o.Fault, NFS: o.NFS, Check: o.Check, Limit: detectionLimit(check)}
+	r := &run{reporter: newReporter(out, o), opts: o, limits: limitsOf(check)}
+	r.m = outcome.Measured{Fault: o.Fault, NFS: o.NFS, Check: o.Check, Limit: r.limits.checked}
 	return r.whole(ctx)
 }
 
@@ -67,6 +67,7 @@ func (o *Options) prepare() (err error) {
 type run struct {
 	*reporter
 	opts   Options
+	limits limits
 	site   *site.Site
 	load   *workload.Load
 	cables *site.Cables
@@ -197,6 +198,19 @@ func (r *run) work(ctx context.Context, since clock.Instant) error {
 // goOn waits until every worker goes on since an instant and has done the
 // required work, and tells about it.
 func (r *run) goOn(ctx context.Context, since clock.Instant) error {
+	if err := r.resumed(ctx, since); err != nil {
+		return err
+	}
+	if err := r.work(ctx, since); err != nil {
+		return err
+	}
+	did := r.load.Between(since, clock.Now())
+	r.line("%d operations, %s since then", did.Operations, outcome.Mebibytes(did.Bytes))
+	return nil
+}
+
+// resumed waits until every worker goes on since an instant, and tells about it.
+func (r *run) resumed(ctx context.Context, since clock.Instant) error {
 	r.m.Resumed = since
 	if err := r.until(ctx, func() bool { return r.load.Resumed(since) != 0 }); err != nil {
 		return err
@@ -204,11 +218,6 @@ func (r *run) goOn(ctx context.Context, since clock.Instant) error {
 	if at := r.load.Resumed(since); at != 0 {
 		r.lineAt(at, outcome.Plain, "all %d workers go on, %s later", workload.Workers, outcome.Show(outcome.InMillis(at.Since(since))))
 	}
-	if err := r.work(ctx, since); err != nil {
-		return err
-	}
-	did := r.load.Between(since, clock.Now())
-	r.line("%d operations, %s since then", did.Operations, outcome.Mebibytes(did.Bytes))
 	return nil
 }
 
@@ -258,7 +267,7 @@ func (r *run) conclude(ctx context.Context) error {
 	}
 	r.m.Switches = int(st.Epoch - r.first)
 	if sw := st.LastSwitch; sw != nil && sw.Epoch == r.epoch+1 { // one that nobody waited for
-		r.follow(outcome.Turn{Done: r.m.Injected, Limit: r.m.Limit}, sw)
+		r.follow(outcome.Turn{Done: r.m.Injected, Limit: r.limits.checked}, sw)
 	}
 	r.m.Witness, r.m.Drops = witness.Judge(packets, site.Names(), 0, r.turns), drops
 	r.m.Errors = r.load.Errors()

@@ -22,7 +22,7 @@ func fakeOptions(f outcome.Fault) Options {
 }
 
 func TestRunWithAFakeDirector(t *testing.T) {
-	for _, f := range []outcome.Fault{outcome.Kill, outcome.Link, outcome.Hang, outcome.Failback} {
+	for _, f := range []outcome.Fault{outcome.Link, outcome.Hang, outcome.Failback} {
 		t.Run(f.String(), func(t *testing.T) {
 			var out bytes.Buffer
 			r, err := Run(t.Context(), fakeOptions(f), &out)

@@ -35,15 +35,15 @@ var scripts = map[outcome.Fault]func(*run, context.Context) error{
 }
 
 func (r *run) kill(ctx context.Context) error {
-	return r.fails(ctx, "nfs-01: its NFS server is killed", func() error { return r.site.Serving[0].Signal(syscall.SIGKILL) })
+	return r.fails(ctx, "nfs-01: its NFS server is killed", r.limits.refused, func() error { return r.site.Serving[0].Signal(syscall.SIGKILL) })
 }
 
 func (r *run) link(ctx context.Context) error {
-	return r.fails(ctx, "nfs-01: its cable is cut", r.site.Servers[0].Cut)
+	return r.fails(ctx, "nfs-01: its cable is cut", r.limits.silent, r.site.Servers[0].Cut)
 }
 
 func (r *run) blackHole(ctx context.Context) error {
-	return r.fails(ctx, "nfs-01: the switch swallows its frames", r.site.Servers[0].Isolate)
+	return r.fails(ctx, "nfs-01: the switch swallows its frames", r.limits.silent, r.site.Servers[0].Isolate)
 }
 
 func (r *run) planned(ctx context.Context) error { return r.order(ctx, 1) }
@@ -76,7 +76,7 @@ func (r *run) double(ctx context.Context) error {
 	if err := r.goOn(ctx, clock.Now()); err != nil { // it must not switch back by itself
 		return err
 	}
-	return r.fails(ctx, "nfs-02: its cable is cut", r.site.Servers[1].Cut)
+	return r.fails(ctx, "nfs-02: its cable is cut", r.limits.silent, r.site.Servers[1].Cut)
 }
 
 // The loose contact of flap.
@@ -118,8 +118,8 @@ func (r *run) hang(ctx context.Context) error {
 	if err := r.site.Serving[0].Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	r.line("a TCP check cannot see that: watching for %s", seconds(r.m.Limit+watchTime))
-	if err := r.nothing(ctx, r.m.Limit+watchTime); err != nil {
+	r.line("a TCP check cannot see that: watching for %s", seconds(r.limits.checked+watchTime))
+	if err := r.nothing(ctx, r.limits.checked+watchTime); err != nil {
 		return err
 	}
 	now := clock.Now()
@@ -138,7 +138,7 @@ func (r *run) gone(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.nothing(ctx, r.m.Limit+watchTime); err != nil {
+	if err := r.nothing(ctx, r.limits.checked+watchTime); err != nil {
 		return err
 	}
 	now := clock.Now()
@@ -152,13 +152,13 @@ func (r *run) gone(ctx context.Context) error {
 }
 
 // fails breaks something, and waits for the switch that must follow.
-func (r *run) fails(ctx context.Context, what string, do func() error) error {
-	t := outcome.Turn{Done: r.injected("%s", what), Limit: r.m.Limit}
+func (r *run) fails(ctx context.Context, what string, limit time.Duration, do func() error) error {
+	t := outcome.Turn{Done: r.injected("%s", what), Limit: limit}
 	if err := do(); err != nil {
 		return err
 	}
-	r.line("the director notices after at most %s", seconds(r.m.Limit))
-	return r.switched(ctx, t, r.m.Limit+orderTime)
+	r.line("the director notices after at most %s", seconds(limit))
+	return r.switched(ctx, t, r.limits.checked+orderTime)
 }
 
 // order gives an operator's order to use a server, and waits for the switch.
@@ -232,14 +232,14 @@ func (r *run) nothing(ctx context.Context, limit time.Duration) error {
 		if sw == nil {
 			return ctx.Err()
 		}
-		r.follow(outcome.Turn{Done: r.m.Injected, Limit: r.m.Limit}, sw)
+		r.follow(outcome.Turn{Done: r.m.Injected, Limit: r.limits.checked}, sw)
 	}
 }
 
 // up waits until the director's check says that a server is up.
 func (r *run) up(ctx context.Context, i int) error {
 	name := site.ServerSpecs[i].Name
-	err := r.site.Await(ctx, r.m.Limit+orderTime, func(d model.DirectorStatus) error {
+	err := r.site.Await(ctx, r.limits.checked+orderTime, func(d model.DirectorStatus) error {
 		for _, s := range d.Servers {
 			if s.Name == name && s.Health != model.HealthUp {
 				return fmt.Errorf("%s is %s: %s", name, s.Health, s.Why)

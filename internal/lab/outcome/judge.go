@@ -104,14 +104,14 @@ func (m Measured) judgeSwitch(bad *reasons, f Figures) {
 	bad.whenLate(f.Detection.duration() > f.DetectionLimit.duration()+slack, "the detection took longer than %v", f.DetectionLimit.duration())
 	bad.when(f.Switch == nil, "the data plane never took the switch to %s", f.To)
 	bad.when(f.Resets == nil, "no resets were sent")
-	if *f.Backoff > 0 || f.To == Second && m.ownEnd() {
-		return // the dead server's kernel ended the connections, and refused clients
-	}
 	limit := m.patience()
-	bad.when(f.IdleReset == nil || f.IdleEnd != "reset", "the idle connection was not reset by the switch: %s", f.IdleEnd)
-	bad.whenLate(f.IdleReset != nil && f.IdleReset.duration() > limit, "the idle connection was reset later than %v after the decision", limit)
 	bad.when(*f.SwitchStall == 0, "the clients did nothing before or after the switch")
 	bad.whenLate(f.StallAfter.duration() > limit, "a client stalled longer than the detection and %v", limit)
+	if f.To == Second && m.ownEnd() {
+		return
+	}
+	bad.when(f.IdleReset == nil || f.IdleEnd != "reset", "the idle connection was not reset by the switch: %s", f.IdleEnd)
+	bad.whenLate(f.IdleReset != nil && f.IdleReset.duration() > limit, "the idle connection was reset later than %v after the decision", limit)
 }
 
 // patience is how long after the decision a client may wait for its reset.
@@ -122,6 +122,6 @@ func (m Measured) patience() time.Duration {
 	return slack
 }
 
-// ownEnd tells whether the kernel of the first server ended the connections,
-// because the process died.
+// ownEnd tells whether the kernel of the first server itself ended the
+// connections, because the process died.
 func (m Measured) ownEnd() bool { return m.Fault == Kill || m.Fault == Double }

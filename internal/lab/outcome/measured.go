@@ -26,7 +26,7 @@ type Measured struct {
 	NFS      Backend
 	Check    Timing
 	Attached string        // how the director's programme hangs, observed
-	Limit    time.Duration // of a detection
+	Limit    time.Duration // of a detection by the check alone
 
 	Begun    clock.Instant
 	Injected clock.Instant // of the first fault or order

@@ -111,10 +111,13 @@ func TestVerdicts(t *testing.T) {
 		{"long stall", func(m *Measured) { m.Clients[3] = steady(13_300) }, "stalled longer"},
 		{"a stall elsewhere", func(m *Measured) { m.Clients[3].Samples = m.Clients[3].Samples[180:] }, ""},
 		{"no work after the switch", func(m *Measured) { m.Clients = []workload.Seen{{}} }, "did nothing before or after"},
-		{"kill: the client's own back-off counts apart", func(m *Measured) {
-			m.Fault, m.Idle, m.Ended = Kill, []workload.Ending{{At: m.Injected + 5, Kind: nfs.Closed}}, clock.Instant(19_000*ms)
-			m.Clients[3] = steady(16_000)
+		{"kill: the dying server's kernel ends the idle connection", func(m *Measured) {
+			m.Fault, m.Idle = Kill, []workload.Ending{{At: m.Injected + 5, Kind: nfs.Closed}}
 		}, ""},
+		{"kill: a client's own back-off counts", func(m *Measured) {
+			m.Fault, m.Ended = Kill, clock.Instant(19_000*ms)
+			m.Clients[3] = steady(16_000)
+		}, "stalled longer"},
 		{"two servers", func(m *Measured) { m.Witness.Split = 2 }, "2 connections were seen on two servers"},
 		{"data astray", func(m *Measured) { m.Witness.Astray = 3 }, "3 packets with clients' data came to a server"},
 		{"drops", func(m *Measured) { m.Drops = 1 }, "missed 1 packets"},
@@ -151,6 +154,31 @@ func TestVerdicts(t *testing.T) {
 				t.Errorf("passed %v, reasons %q; want %q", r.Passed, all, tt.reason)
 			}
 		})
+	}
+}
+
+// TestOnlyLate: a busy machine excuses what took too long, and nothing else.
+func TestOnlyLate(t *testing.T) {
+	m := linkCut()
+	m.Turns[0].Limit = 10 * time.Second
+	if r := m.Result(); r.Passed || !r.OnlyLate {
+		t.Errorf("late: passed %v, only late %v", r.Passed, r.OnlyLate)
+	}
+	m.Errors = []error{errors.New("stale")}
+	if r := m.Result(); r.OnlyLate {
+		t.Error("an error is excused")
+	}
+	if r := linkCut().Result(); r.OnlyLate {
+		t.Error("what passed is late")
+	}
+}
+
+// TestIdleEndedByTheKernel: an end before the decision was no reset by the switch.
+func TestIdleEndedByTheKernel(t *testing.T) {
+	m := linkCut()
+	m.Fault, m.Idle = Kill, []workload.Ending{{At: m.Injected + 1, Kind: nfs.Closed}}
+	if r := m.Result(); r.IdleReset != nil || r.IdleEnd != "closed" || !r.Passed {
+		t.Errorf("idle reset %v, end %q, reasons %q", r.IdleReset, r.IdleEnd, r.Reasons)
 	}
 }
 
