@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"fairlead/internal/model"
 	"fairlead/internal/reset"
@@ -24,26 +21,6 @@ func (r clientResets) Send(orders []rounds.Order) (int, error) {
 }
 
 func (clientResets) SendServers(string, []rounds.Order) (int, error) { return 0, nil }
-
-// frameSender sends whole Ethernet frames.
-type frameSender struct{ fd int }
-
-func openFrames() (frameSender, error) {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return frameSender{}, fmt.Errorf("open a packet socket for kept frames: %w", err)
-	}
-	return frameSender{fd}, nil
-}
-
-func (s frameSender) Send(iface int, frame []byte) error {
-	if err := unix.Sendto(s.fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: iface}); err != nil {
-		return fmt.Errorf("send a kept frame on interface %d: %w", iface, err)
-	}
-	return nil
-}
-
-func (s frameSender) Close() error { return unix.Close(s.fd) }
 
 // recent is a journal of the last entries, in memory.
 type recent struct {

@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/config"
 	"fairlead/internal/control"
 	"fairlead/internal/dataplane"
+	"fairlead/internal/hold"
 	"fairlead/internal/hook"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
@@ -101,7 +102,7 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 		return err
 	}
 	open.add(resets)
-	frames, err := openFrames()
+	frames, err := hold.Open()
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"fairlead/internal/announce"
 	"fairlead/internal/decide"
+	"fairlead/internal/hold"
 	"fairlead/internal/model"
 	"fairlead/internal/probe"
 	"fairlead/internal/rounds"
@@ -43,7 +44,7 @@ type loop struct {
 	notes    []model.Event // for the journal, held back
 
 	complaints map[string]complaint
-	keeper     *keeper
+	keeper     *hold.Keeper
 	expired    time.Time          // when the keeper dropped what was too old
 	unkept     int                // SYNs that found no room
 	onHold     map[string]bool    // directors that were on hold since their last release
@@ -81,7 +82,7 @@ func newLoop(ctx context.Context, a *Agent, group *errgroup.Group) *loop {
 		hookEnds: make(chan hookEnd),
 
 		complaints: make(map[string]complaint),
-		keeper:     newKeeper(keepMost),
+		keeper:     hold.New(keepMost),
 		onHold:     make(map[string]bool),
 		releases:   make(map[string]release),
 		sentOns:    make(chan sentOn),

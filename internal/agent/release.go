@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"fairlead/internal/hold"
 	"fairlead/internal/model"
 )
 
@@ -67,7 +68,7 @@ func (l *loop) release(at time.Time) {
 		if l.onHold[director] {
 			oldest = at.Add(-staleHeld)
 		}
-		var frames []kept
+		var frames []hold.Kept
 		for _, k := range l.keeper.Take(director) {
 			if !k.At.Before(oldest) {
 				frames = append(frames, k)
@@ -93,7 +94,7 @@ type sentOn struct {
 }
 
 // sendOn runs kept SYNs through the data plane and sends them, beside the loop.
-func (l *loop) sendOn(director string, frames []kept, flipped bool) {
+func (l *loop) sendOn(director string, frames []hold.Kept, flipped bool) {
 	done := sentOn{director: director}
 	if flipped {
 		done.epoch = l.switches[director].Epoch
@@ -112,7 +113,7 @@ func (l *loop) sendOn(director string, frames []kept, flipped bool) {
 
 // passOn sends frames on to where the data plane would send them now. It returns
 // how many went, and the first failure of each kind.
-func passOn(plane DataPlane, frames Frames, director string, waiting []kept) (sent int, err error) {
+func passOn(plane DataPlane, frames Frames, director string, waiting []hold.Kept) (sent int, err error) {
 	var trusted time.Time
 	var refused, failed error
 	for _, k := range waiting {
