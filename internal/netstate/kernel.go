@@ -119,12 +119,14 @@ func sightingOf(n netlink.Neigh) (sighting, bool) {
 		s.state = failed
 	case n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0:
 		s.state = fixed
-	case n.State&(netlink.NUD_REACHABLE|netlink.NUD_STALE|netlink.NUD_DELAY|netlink.NUD_PROBE) != 0:
+	case n.State&netlink.NUD_PROBE != 0:
+		s.state = tried
+	case n.State&(netlink.NUD_REACHABLE|netlink.NUD_STALE|netlink.NUD_DELAY) != 0:
 		s.state = valid
 	default:
 		s.state = asking
 	}
-	if s.state == valid || s.state == fixed {
+	if s.state.usable() {
 		s.mac = macOf(n.HardwareAddr)
 	}
 	return s, true

@@ -17,6 +17,8 @@ type entry struct {
 	told  bool      // anything was told at all
 	fixed bool      // an entry made by hand: not ours to ask about
 	doubt bool      // the MAC did not answer; now everybody is asked
+	tried bool      // its holder is being asked at its MAC
+	mute  bool      // the kernel asked and nobody answered, as last told
 	due   time.Time // when the kernel is to ask for it again
 	why   string    // why it cannot be asked for; "" it can
 }
@@ -37,19 +39,29 @@ const (
 	asking              // it is being resolved, for up to 3 s
 	failed              // nobody answered
 	valid               // its MAC can be used
+	tried               // the same, and its holder is being asked at it
 	fixed               // the same, and it was made by hand
 )
+
+func (s state) usable() bool { return s >= valid }
 
 // see returns the entry after a sighting. A MAC is not given up lightly, as
 // packets that flow depend on it: when its entry vanished, or its holder did not
 // answer, everybody is asked at once, and only if that fails too is the MAC lost.
+//
+// That nobody answered is told at once, with the MAC, and holds until somebody
+// does. A failed entry alone does not say so: one that is deleted by hand is
+// called failed just before.
 func (e entry) see(s sighting, now time.Time, refresh, retry time.Duration) entry {
 	if s.link != e.link {
 		return e // a leftover on an interface that no longer leads there
 	}
 	e.fixed = s.state == fixed
+	asked := e.tried || e.doubt || !e.mac.Known()
+	e.mute = e.mute && !s.state.usable() || s.state == failed && asked
+	e.tried = s.state == tried
 	switch s.state {
-	case valid, fixed:
+	case valid, tried, fixed:
 		if !e.mac.Known() {
 			e.due = now.Add(refresh)
 		}
@@ -83,23 +95,24 @@ func (l *loop) see(ctx context.Context, s sighting) error {
 		return nil
 	}
 	next := e.see(s, time.Now(), l.refresh, l.retry)
-	answered := s.state == valid || s.state == fixed || s.state == failed
+	answered := s.state.usable() || s.state == failed
 	return l.put(ctx, s.addr, next, e, answered && s.link == e.link)
 }
 
-// put keeps an entry, and tells its MAC if that is news or was never told.
+// put keeps an entry, and tells what is known of it if that is news or was never
+// told.
 func (l *loop) put(ctx context.Context, addr netip.Addr, e, old entry, certain bool) error {
-	if e.mac == old.mac && (e.told || !certain) {
+	if e.mac == old.mac && e.mute == old.mute && (e.told || !certain) {
 		l.entries[addr] = e
 		return nil
 	}
 	e.told = true
 	l.entries[addr] = e
-	return l.tellMAC(ctx, addr, e.iface, e.mac)
+	return l.tellOf(ctx, addr, e)
 }
 
-func (l *loop) tellMAC(ctx context.Context, addr netip.Addr, iface string, mac model.MAC) error {
-	return l.tell(ctx, Fact{Neighbour: &model.Neighbour{Addr: addr, Iface: iface, MAC: mac}})
+func (l *loop) tellOf(ctx context.Context, addr netip.Addr, e entry) error {
+	return l.tell(ctx, Fact{Neighbour: &model.Neighbour{Addr: addr, Iface: e.iface, MAC: e.mac, Failed: e.mute}})
 }
 
 // adopt follows a call of Keep.
@@ -169,7 +182,7 @@ func (l *loop) move(ctx context.Context, addr netip.Addr, e entry, link int) err
 	}
 	l.entries[addr] = entry{link: link, iface: l.nameOf(link)}
 	if e.mac.Known() {
-		return l.tellMAC(ctx, addr, e.iface, model.MAC{})
+		return l.tellOf(ctx, addr, entry{iface: e.iface})
 	}
 	return nil
 }
@@ -183,7 +196,7 @@ func (l *loop) askFor(ctx context.Context, addr netip.Addr, old entry, failed er
 	}
 	e.why = ""
 	if failed != nil {
-		e.mac, e.doubt, e.why = model.MAC{}, false, failed.Error()
+		e.mac, e.doubt, e.mute, e.why = model.MAC{}, false, false, failed.Error()
 	}
 	if e.why != "" && e.why != old.why {
 		l.log.Warn("the MAC of a neighbour cannot be asked for", "addr", addr.String(), "why", e.why)

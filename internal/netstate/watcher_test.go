@@ -250,14 +250,69 @@ func TestNeighbourChangesItsMAC(t *testing.T) {
 
 func TestNeighbourDiesAndReturns(t *testing.T) {
 	s := newScene(t)
-	do(t, s.peer.AddrDel(s.farEth0, address(t, "192.168.10.100/24")))
+	home := address(t, "192.168.10.100/24")
+	do(t, s.peer.AddrDel(s.farEth0, home))
 	s.Keep([]netip.Addr{nfs01})
 	s.run(t)
-	s.untilMAC(t, model.MAC{}) // nobody answers, and that is told
-	do(t, s.peer.AddrAdd(s.farEth0, address(t, "192.168.10.100/24")))
-	s.untilMAC(t, s.mac(t))
-	do(t, s.peer.AddrDel(s.farEth0, address(t, "192.168.10.100/24")))
-	s.untilMAC(t, model.MAC{})
+	s.untilFailed(t, model.MAC{}) // nobody answers, and that is told
+	do(t, s.peer.AddrAdd(s.farEth0, home))
+	mac := s.mac(t)
+	s.untilMAC(t, mac)
+	do(t, s.peer.AddrDel(s.farEth0, home))
+	begin := time.Now()
+	s.untilFailed(t, mac) // the first sign comes while the MAC is still in use
+	t.Logf("noticed after %v with a refresh of %v", time.Since(begin), s.refresh)
+	s.untilFailed(t, model.MAC{})
+	// It is asked for again and again, and fails each time: told once.
+	for timeout, over := time.After(5*s.retry), false; !over; {
+		over = s.silentUntil(t, timeout)
+	}
+	do(t, s.peer.AddrAdd(s.farEth0, home))
+	s.untilMAC(t, mac)
+}
+
+// untilFailed waits until nobody answers for nfs01, while it has that MAC.
+func (s scene) untilFailed(t *testing.T, mac model.MAC) {
+	t.Helper()
+	n := model.Neighbour{Addr: nfs01, Iface: "eth0", MAC: mac, Failed: true}
+	for _, f := range s.until(t, fmt.Sprintf("%+v", n), aNeighbour(n)) {
+		if f.Neighbour != nil {
+			t.Errorf("got %s before it", texts([]Fact{f}))
+		}
+	}
+}
+
+// TestFailedMeansThatSomebodyWasAsked plays the states of one entry: only after
+// its holder was asked does a failure say that nobody answered.
+func TestFailedMeansThatSomebodyWasAsked(t *testing.T) {
+	for _, tt := range []struct {
+		states []state
+		want   bool
+	}{
+		{[]state{valid, tried, failed}, true},
+		{[]state{valid, tried, failed, gone, asking}, true}, // and that holds
+		{[]state{valid, tried, failed, failed}, true},
+		{[]state{valid, tried, failed, valid}, false},
+		{[]state{valid, tried, failed, fixed}, false},
+		{[]state{valid, failed}, false}, // deleted by hand
+		{[]state{valid, tried, valid, failed}, false},
+		{[]state{valid, gone}, false},
+		{[]state{valid, gone, failed}, true}, // then everybody was asked
+		{[]state{asking}, false},
+		{[]state{asking, failed}, true},
+	} {
+		e := entry{link: 2, iface: "eth0"}
+		for _, st := range tt.states {
+			s := sighting{addr: nfs01, link: 2, state: st}
+			if st.usable() {
+				s.mac = model.MAC{2, 0, 0, 0, 0, 1}
+			}
+			e = e.see(s, time.Now(), time.Hour, time.Second)
+		}
+		if e.mute != tt.want {
+			t.Errorf("states %v: failed is %v, want %v", tt.states, e.mute, tt.want)
+		}
+	}
 }
 
 func TestNeighbourBehindARouter(t *testing.T) {
@@ -303,7 +358,7 @@ func TestNeighbourOfARenamedInterface(t *testing.T) {
 func TestLeftoverOfAnotherInterfaceIsIgnored(t *testing.T) {
 	mac, other := model.MAC{2, 0, 0, 0, 0, 1}, model.MAC{2, 0, 0, 0, 0, 2}
 	e := entry{link: 2, iface: "eth0", mac: mac, told: true}
-	for _, st := range []state{gone, asking, failed, valid, fixed} {
+	for _, st := range []state{gone, asking, failed, valid, tried, fixed} {
 		got := e.see(sighting{addr: nfs01, link: 3, state: st, mac: other}, time.Now(), time.Hour, time.Second)
 		if got != e {
 			t.Errorf("state %d on another interface made %+v of %+v", st, got, e)
@@ -372,8 +427,13 @@ func TestOverrunIsMadeGood(t *testing.T) {
 	do(t, s.handle.NeighSet(&entry))
 	do(t, s.handle.AddrAdd(s.eth0, address(t, "192.168.40.1/24")))
 	last := netip.MustParsePrefix("192.168.40.1/24")
-	s.until(t, "the last address", aLink("eth0", func(l LinkFact) bool { return slices.Contains(l.Addrs, last) }))
-	s.untilMAC(t, hand)
+	// What was lost is told in any order.
+	address, neighbour := false, false
+	s.until(t, "the last address and the MAC", func(f Fact) bool {
+		address = address || aLink("eth0", func(l LinkFact) bool { return slices.Contains(l.Addrs, last) })(f)
+		neighbour = neighbour || aNeighbour(model.Neighbour{Addr: nfs01, Iface: "eth0", MAC: hand})(f)
+		return address && neighbour
+	})
 	if len(lost) == 0 {
 		t.Error("no notice was lost: the test shows nothing")
 	}
