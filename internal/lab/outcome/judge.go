@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fairlead/internal/lab/workload"
+	"fairlead/internal/nfs"
 )
 
 // slack is what a noisy machine may add to the times below; the goals are what
@@ -110,7 +111,7 @@ func (m Measured) judgeSwitch(bad *reasons, f Figures) {
 	if f.To == Second && m.ownEnd() {
 		return
 	}
-	bad.when(f.IdleReset == nil || f.IdleEnd != "reset", "the idle connection was not reset by the switch: %s", f.IdleEnd)
+	bad.when(f.IdleReset == nil || f.IdleEnd != nfs.Reset.String(), "the idle connection was not reset by the switch: %s", f.IdleEnd)
 	bad.whenLate(f.IdleReset != nil && f.IdleReset.duration() > limit, "the idle connection was reset later than %v after the decision", limit)
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"fairlead/internal/nfs"
 )
 
 // The terminal's colours.
@@ -129,7 +131,7 @@ func side(m Millis) string {
 // idleNote tells how the connection ended on which nothing was in flight.
 func idleNote(f Figures) string {
 	switch {
-	case f.IdleReset != nil:
+	case f.IdleReset != nil && f.IdleEnd == nfs.Reset.String():
 		return f.IdleEnd + " after the decision, goal " + idleGoal.String()
 	case f.IdleEnd != idleOpen:
 		return f.IdleEnd + " by the dying server's own kernel"
