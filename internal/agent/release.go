@@ -20,7 +20,7 @@ const (
 	staleHeld = 64 * time.Second
 	// trustTime is how long no SYN of a director is kept while those that were
 	// are sent on; it is renewed as long as there are some.
-	trustTime = 20 * time.Millisecond
+	trustTime = 100 * time.Millisecond
 )
 
 // keep keeps a frame that nobody else has.

@@ -121,7 +121,7 @@ func TestBalanced(t *testing.T) {
 	t.Run("a hint asks the server at once", func(t *testing.T) {
 		s := shared(t)
 		s.after(time.Second)
-		s.suspect("b", true)
+		s.suspect("b", false)
 		s.want("told:suspect probe:a probe:b probe:c")
 		s.after(time.Millisecond).result("b", "refused")
 		s.want("told:health told:flip switched: release")

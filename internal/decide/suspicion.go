@@ -139,7 +139,7 @@ func (s *State) releases(at time.Time) []Action {
 			continue
 		}
 		now := d.serving(d.heldFor)
-		if now == nil || now.health.Level == model.HealthUnchecked || !now.health.Passed.Before(d.held) ||
+		if now == nil || now.health.Level == model.HealthUnchecked || now.health.AnsweredAfter(d.held.Add(health.Settle)) ||
 			now.health.Level == model.HealthDown && !d.waiting || !at.Before(d.release()) {
 			d.held = time.Time{}
 			actions = append(actions, Release{Director: d.Name})

@@ -95,6 +95,10 @@ func TestHeldClientIsReleased(t *testing.T) {
 		s := quiet(t)
 		s.suspect("nfs-01", true)
 		s.after(time.Millisecond).result("nfs-01", "")
+		s.want("") // its process may just be dying
+		s.after(9 * time.Millisecond).tick()
+		s.want("probe:nfs-01")
+		s.after(time.Millisecond).result("nfs-01", "")
 		s.want("release")
 	})
 	t.Run("not by an answer from before", func(t *testing.T) {
@@ -107,7 +111,9 @@ func TestHeldClientIsReleased(t *testing.T) {
 	t.Run("when its time is over", func(t *testing.T) {
 		s := quiet(t)
 		s.suspect("nfs-01", true)
-		s.after(2999 * time.Millisecond).tick()
+		s.after(10 * time.Millisecond).tick()
+		s.want("probe:nfs-01")
+		s.after(2989 * time.Millisecond).tick()
 		s.want("")
 		s.after(time.Millisecond).tick()
 		s.want("release")

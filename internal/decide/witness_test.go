@@ -112,7 +112,7 @@ func (r *record) review() opinion {
 		was := o.health
 		switch {
 		case x.hint:
-			hinted = x.at
+			hinted = x.began
 			if o.suspected.IsZero() {
 				o.suspected = x.at
 			}
@@ -122,7 +122,7 @@ func (r *record) review() opinion {
 				o.passing = x.at
 			}
 			o.passes, o.failures, o.failing = o.passes+1, 0, time.Time{}
-			if !x.at.Before(hinted) {
+			if !x.began.Before(hinted) {
 				o.suspected = time.Time{}
 			}
 			if o.health != model.HealthDown || o.passes >= x.rise {
@@ -321,7 +321,7 @@ func (w *witness) suspected(s State, e Suspected) {
 	if v.balanced {
 		in := s.director(d.Name).serving(e.Ref.Server) != nil
 		if r != nil && in && r.asked[3] == true && !w.severed(s, e.Ref) && r.opinion().health != model.HealthDown {
-			r.results = append(r.results, result{at: e.When(), hint: true})
+			r.results = append(r.results, hintOf(e))
 		}
 		return
 	}
@@ -333,7 +333,17 @@ func (w *witness) suspected(s State, e Suspected) {
 		w.severed(s, e.Ref) || r.opinion().health == model.HealthDown {
 		return
 	}
-	r.results = append(r.results, result{at: e.When(), hint: true})
+	r.results = append(r.results, hintOf(e))
+}
+
+// hintOf: the server is believed to answer when a probe passes that began after it;
+// while a client waits, a little later.
+func hintOf(e Suspected) result {
+	began := e.When()
+	if e.Held {
+		began = began.Add(10 * time.Millisecond)
+	}
+	return result{at: e.When(), began: began, hint: true}
 }
 
 func (w *witness) directorOf(name string) (model.Director, bool) {

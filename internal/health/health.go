@@ -29,6 +29,11 @@ const (
 	passGap = 250 * time.Millisecond // after a pass, while no client is kept waiting
 )
 
+// Settle is how long after a hint of a client that is kept waiting the server is
+// asked: when a process dies, its connections may end a moment before its kernel
+// stops to accept new ones, and a pass in between says nothing.
+const Settle = 10 * time.Millisecond
+
 // The values of a check that says nothing: an unchecked server has none.
 const (
 	defaultInterval = 10 * time.Second
@@ -126,6 +131,9 @@ func (h Health) Answers(doubt, at time.Time, c model.Check) bool {
 	return h.Sound() && (!h.Began.Before(doubt) || at.Sub(h.Probed) <= Interval(c))
 }
 
+// AnsweredAfter tells whether the last probe passed and began no earlier.
+func (h Health) AnsweredAfter(at time.Time) bool { return h.Passes > 0 && !h.Began.Before(at) }
+
 // Advise takes the result of a probe that decides nothing.
 func (h *Health) Advise(r model.ProbeResult) {
 	h.heard(r)
@@ -159,7 +167,7 @@ func (h *Health) pass(r model.ProbeResult, c model.Check) {
 	}
 	h.Passed = r.At
 	h.Failures, h.Failing, h.confirm = 0, time.Time{}, time.Time{}
-	if !r.At.Before(h.hinted) {
+	if !h.Began.Before(h.hinted) {
 		h.Suspected, h.urgent = time.Time{}, time.Time{}
 	}
 	if h.Level == model.HealthDown && h.Passes < c.Rise {
@@ -208,6 +216,9 @@ func (h *Health) Suspect(at time.Time, waiting bool) (first bool) {
 	first = h.Suspected.IsZero()
 	if first {
 		h.Suspected = at
+	}
+	if waiting {
+		at = at.Add(Settle)
 	}
 	h.hinted = at
 	h.Ask(at, waiting)
