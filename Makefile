@@ -8,7 +8,7 @@
 
 .PHONY: build generate check test bench lab lab-all
 .PHONY: check-format check-vet check-lint check-generated check-modules check-layout
-.PHONY: test-fuzz test-race test-kernel
+.PHONY: test-fuzz test-race test-kernel test-vm
 
 TIMED = sh scripts/timed
 
@@ -47,12 +47,12 @@ KERNEL = fairlead/bench fairlead/internal/announce fairlead/internal/dataplane f
 
 # The order is the order of time: what fails fast comes first. Nothing is printed
 # after the last part, so that the output ends with go test's own lines.
-test: test-race test-fuzz test-kernel
+test: test-race test-fuzz test-kernel test-vm
 
 # -short leaves out what compiles mutations of decide; see test-kernel.
 test-race:
 	@$(TIMED) "tests with the race detector" go test -race -short \
-		$(filter-out $(KERNEL) fairlead/internal/floors,$(shell go list ./...))
+		$(filter-out $(KERNEL) fairlead/vm fairlead/internal/floors,$(shell go list ./...))
 
 test-fuzz:
 	@$(TIMED) fuzzing sh scripts/fuzz 60
@@ -60,6 +60,11 @@ test-fuzz:
 test-kernel:
 	@echo "== tests against the kernel, and mutations; go test says how long each took"
 	@go test -p 1 -count=1 -timeout 20m fairlead/internal/decide $(KERNEL)
+
+# The kernel's own NFS client in an emulated machine. -v shows how far it is.
+test-vm:
+	@echo "== the kernel's NFS client, in a virtual machine"
+	@go test -v -count=1 -timeout 12m fairlead/vm
 
 bench:
 	go run ./bench

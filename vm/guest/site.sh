@@ -17,9 +17,6 @@ address() {
 	esac
 }
 
-# in_host HOST COMMAND…: in the host's network namespace.
-in_host() { probe in "$@"; }
-
 # segment builds the network. XDP reads the checksum from the frame, so nobody may
 # leave it to hardware that a veth does not have.
 segment() {
@@ -28,8 +25,8 @@ segment() {
 	for host in $hosts; do
 		ip netns add $host
 		ip link add $host type veth peer name eth0 netns $host
-		in_host $host sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 2>/dev/null
-		in_host $host ethtool -K eth0 tx off >/dev/null
+		probe in $host sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 2>/dev/null
+		probe in $host ethtool -K eth0 tx off >/dev/null
 		ethtool -K $host tx off >/dev/null
 		ip link set $host master switch up
 		ip -n $host link set lo up
@@ -37,7 +34,7 @@ segment() {
 		ip -n $host link set eth0 up
 	done
 	for host in nfs-01 nfs-02; do
-		in_host $host sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
+		probe in $host sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
 		ip -n $host addr add $vip/32 dev lo
 	done
 	# The far end of the director's cable: else no frame that native XDP sends arrives.
@@ -67,12 +64,12 @@ mkdir -p /run/rpcbind /var/lib/nfs/rpc_pipefs /var/lib/nfs/nfsdcld
 touch /var/lib/nfs/etab /var/lib/nfs/rmtab
 mount -t rpc_pipefs none /var/lib/nfs/rpc_pipefs
 mount -t nfsd none /proc/fs/nfsd
-rpcbind -w && sleep 0.3 && exportfs -ra && nfsdcld && rpc.nfsd -G 10 -L 10 4 && rpc.mountd -p 20048 && echo ready
+rpcbind -w && sleep 0.3 && exportfs -ra && nfsdcld && sleep 0.5 && rpc.nfsd -G 10 -L 10 4 && rpc.mountd -p 20048 && echo ready
 exec sleep 1000000
 END
 	mkdir -p "/run/$1.nfsd"
-	in_host "$1" mount -t nfsd none "/run/$1.nfsd"
-	in_host "$1" unshare -m bash "/tmp/$1" >"/run/$1.log" 2>&1 &
+	probe in "$1" mount -t nfsd none "/run/$1.nfsd"
+	probe in "$1" unshare -m bash "/tmp/$1" >"/run/$1.log" 2>&1 &
 	echo $! >"/run/$1.pid"
 	await 20 grep -q ready "/run/$1.log" || { cat "/run/$1.log"; return 1; }
 }
@@ -109,15 +106,15 @@ await_check() {
 }
 
 # accepted HOST: how many connections were accepted there (PassiveOpens).
-accepted() { in_host "$1" awk '/^Tcp: [0-9]/ { print $7 }' /proc/net/snmp; }
+accepted() { probe in "$1" awk '/^Tcp: [0-9]/ { print $7 }' /proc/net/snmp; }
 
 # ipvs_up: keepalived and IPVS with the settings of the application note.
 ipvs_up() {
 	modprobe ip_vs && modprobe ip_vs_rr && modprobe ip_tables && modprobe iptable_mangle && modprobe xt_mark || return
 	ip -n director addr add $vip/32 dev lo
-	in_host director sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0 \
+	probe in director sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0 \
 		net.ipv4.conf.eth0.send_redirects=0 net.ipv4.vs.expire_nodest_conn=1 net.ipv4.vs.expire_quiescent_template=1
-	in_host director iptables-legacy -t mangle -A PREROUTING -i eth0 -d $vip -j MARK --set-mark 1 || return
+	probe in director iptables-legacy -t mangle -A PREROUTING -i eth0 -d $vip -j MARK --set-mark 1 || return
 	cat >/run/keepalived.conf <<END
 virtual_server fwmark 1 {
   delay_loop 10
@@ -133,14 +130,14 @@ virtual_server fwmark 1 {
   }
 }
 END
-	in_host director keepalived --dont-fork --log-console --log-detail --check --use-file /run/keepalived.conf \
+	probe in director keepalived --dont-fork --log-console --log-detail --check --use-file /run/keepalived.conf \
 		--pid /run/keepalived.pid --checkers_pid /run/checkers.pid >/run/keepalived.log 2>&1 &
 	director=$!
 }
 
 ipvs_down() {
 	kill $director && wait $director
-	in_host director ipvsadm -C
-	in_host director iptables-legacy -t mangle -F
+	probe in director ipvsadm -C
+	probe in director iptables-legacy -t mangle -F
 	ip -n director addr del $vip/32 dev lo
 }

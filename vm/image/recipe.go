@@ -35,7 +35,7 @@ var links = map[string]string{
 // extras are other files of the packages.
 var extras = []string{
 	"etc/netconfig", "etc/protocols", "etc/rpc", "etc/services",
-	"usr/lib/x86_64-linux-gnu/xtables/libxt_mark.so", // the target MARK
+	"usr/lib/x86_64-linux-gnu/xtables/libxt_mark.so", "usr/lib/x86_64-linux-gnu/xtables/libxt_MARK.so",
 }
 
 // modules go into the image, with those that they depend on. What the kernel has

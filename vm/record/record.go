@@ -37,11 +37,19 @@ func (c Call) Took() time.Duration { return time.Duration(c.End - c.Begin) }
 // Ended reports whether the application has ended, and compared everything.
 func (r Record) Ended() bool { return r.Sums != nil }
 
-// Calm reports whether every worker that works at all has ended a call that began
-// after an instant, and none has waited for the given time in the last three seconds.
+// settled is how long nobody may wait for calm.
+const settled = 3 * time.Second
+
+// Calm reports whether every worker that works at all has begun a call after an
+// instant, and none has waited for the given time in the last three seconds, which
+// are all after that instant.
 func (r Record) Calm(after int64, wait time.Duration) bool {
+	since := r.At - int64(settled)
+	if since < after {
+		return false
+	}
 	for _, c := range r.all() {
-		if c.Took() >= wait && c.End > r.At-int64(3*time.Second) {
+		if c.Took() >= wait && c.End > since {
 			return false
 		}
 	}

@@ -61,7 +61,8 @@ func TestCalm(t *testing.T) {
 	}{
 		{"a worker waits", sample(), 15 * second, false},
 		{"all work", calm(), 15 * second, true},
-		{"nobody has begun anything since", calm(), 20 * second, false},
+		{"it is too early to tell", calm(), 18 * second, false},
+		{"one has begun nothing since", func() Record { r := calm(); r.Workers[2] = Call{2, "read", 14 * second, 14*second + ms}; return r }(), 15 * second, false},
 		{"one waited a moment ago", func() Record { r := calm(); r.Slow[1].End = 18 * second; return r }(), 15 * second, false},
 	} {
 		if got := test.record.Calm(test.after, 250*time.Millisecond); got != test.want {
