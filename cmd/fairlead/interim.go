@@ -4,23 +4,26 @@ import (
 	"context"
 	"sync"
 
-	"fairlead/internal/model"
 	"fairlead/internal/reset"
 	"fairlead/internal/rounds"
 )
 
-// clientResets ends the clients' side of connections.
-type clientResets struct{ *reset.Sender }
+// resets ends both sides of connections.
+type resets struct{ *reset.Sender }
 
-func (r clientResets) Send(orders []rounds.Order) (int, error) {
-	all := make([]model.Connection, len(orders))
-	for i, o := range orders {
-		all[i] = o.Connection
-	}
-	return r.Sender.Send(all)
+func (r resets) Send(orders []rounds.Order) (int, error) { return r.Sender.Send(sendable(orders)) }
+
+func (r resets) SendServers(iface string, orders []rounds.Order) (int, error) {
+	return r.Sender.SendServers(iface, sendable(orders))
 }
 
-func (clientResets) SendServers(string, []rounds.Order) (int, error) { return 0, nil }
+func sendable(orders []rounds.Order) []reset.Order {
+	all := make([]reset.Order, len(orders))
+	for i, o := range orders {
+		all[i] = reset.Order(o)
+	}
+	return all
+}
 
 // recent is a journal of the last entries, in memory.
 type recent struct {

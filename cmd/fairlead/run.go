@@ -97,11 +97,11 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 		return fmt.Errorf("open the data plane: %w", err)
 	}
 	open.add(plane)
-	resets, err := reset.Open()
+	sender, err := reset.Open()
 	if err != nil {
 		return err
 	}
-	open.add(resets)
+	open.add(sender)
 	frames, err := hold.Open()
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 	open.add(remembered)
 	parts := newParts(log)
 	parts.Plane = capturer{plane}
-	parts.Resets = clientResets{resets}
+	parts.Resets = resets{sender}
 	parts.Frames = frames
 	parts.Hooks = hook.New(log)
 	parts.Memory = remembered

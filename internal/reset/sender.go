@@ -27,17 +27,25 @@ const (
 	stall = time.Second
 )
 
-// Sender sends resets through a raw socket. The virtual IP need not be an
-// address of this machine. A Sender is used by one goroutine at a time.
+// Order says what is sent because of a connection: a RST, a tickle, or both.
+type Order struct {
+	Connection  model.Connection
+	RST, Tickle bool
+}
+
+// Sender sends resets: to clients through a raw socket, to servers through one
+// for frames. The virtual IP need not be an address of this machine. A Sender is
+// used by one goroutine at a time.
 type Sender struct {
 	conn     net.PacketConn
 	raw      *ipv4.RawConn
+	frames   int // the socket for frames
 	packets  [batch][packetLen]byte
 	messages [batch]ipv4.Message
 	owners   [batch]int // the connection that each packet is for, by its index
 }
 
-// Open opens the raw socket, which needs CAP_NET_RAW, in the network namespace
+// Open opens the sockets, which needs CAP_NET_RAW, in the network namespace
 // of the calling thread.
 func Open() (*Sender, error) {
 	conn, err := net.ListenPacket("ip4:255", "0.0.0.0") // 255, IPPROTO_RAW: receives nothing
@@ -51,7 +59,11 @@ func Open() (*Sender, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the raw socket for resets: %w", err), conn.Close())
 	}
-	s := &Sender{conn: conn, raw: raw}
+	frames, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a packet socket for resets: %w", err), conn.Close())
+	}
+	s := &Sender{conn: conn, raw: raw, frames: frames}
 	for i := range s.messages {
 		s.messages[i].Buffers = [][]byte{s.packets[i][:]}
 		s.messages[i].Addr = &net.IPAddr{IP: make(net.IP, net.IPv4len)}
@@ -76,34 +88,37 @@ func enlarge(conn *net.IPConn) error {
 	return errors.Join(err, failed)
 }
 
-// Close closes the socket.
-func (s *Sender) Close() error { return s.conn.Close() }
+// Close closes the sockets.
+func (s *Sender) Close() error { return errors.Join(s.conn.Close(), unix.Close(s.frames)) }
 
-// Send sends every connection its packets and returns for how many connections
+// Send sends the clients of connections their packets and returns for how many connections
 // the kernel took them all. A client that cannot be reached does not stop the
 // others. The error names each kind of failure once, with the number of clients
 // it hit.
-func (s *Sender) Send(connections []model.Connection) (sent int, err error) {
+func (s *Sender) Send(orders []Order) (sent int, err error) {
 	var bad failures
 	filled := 0
-	for i, c := range connections {
+	for i, o := range orders {
+		c := o.Connection
 		if !isIPv4(c) {
 			bad.add(i, c.Client, errNotIPv4)
 			continue
 		}
 		if filled+2 > batch {
-			if !s.flush(connections, filled, &bad) {
-				return bad.survivors(i), bad.err(len(connections) - i)
+			if !s.flush(orders, filled, &bad) {
+				return bad.survivors(i), bad.err("clients", len(orders)-i)
 			}
 			filled = 0
 		}
-		if c.HasAck {
+		if o.RST {
 			filled = s.fill(filled, i, resetOf(c))
 		}
-		filled = s.fill(filled, i, tickleOf(c))
+		if o.Tickle {
+			filled = s.fill(filled, i, tickleOf(c))
+		}
 	}
-	s.flush(connections, filled, &bad)
-	return bad.survivors(len(connections)), bad.err(0)
+	s.flush(orders, filled, &bad)
+	return bad.survivors(len(orders)), bad.err("clients", 0)
 }
 
 var errNotIPv4 = errors.New("not an IPv4 connection")
@@ -122,7 +137,7 @@ func (s *Sender) fill(n, owner int, seg segment) int {
 // flush sends the first n packets of the batch. The kernel stops at the first
 // one that it refuses: that one is noted and the rest is tried. It is false when
 // nothing can be sent any more.
-func (s *Sender) flush(connections []model.Connection, n int, bad *failures) bool {
+func (s *Sender) flush(orders []Order, n int, bad *failures) bool {
 	for at := 0; at < n; {
 		took, err := 0, s.conn.SetWriteDeadline(time.Now().Add(stall))
 		if err == nil {
@@ -133,11 +148,11 @@ func (s *Sender) flush(connections []model.Connection, n int, bad *failures) boo
 			continue
 		}
 		owner := s.owners[at]
-		bad.add(owner, connections[owner].Client, err)
+		bad.add(owner, orders[owner].Connection.Client, err)
 		at++
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			for ; at < n; at++ {
-				bad.add(s.owners[at], connections[s.owners[at]].Client, err)
+				bad.add(s.owners[at], orders[s.owners[at]].Connection.Client, err)
 			}
 			return false
 		}
@@ -192,13 +207,13 @@ func cause(err error) error {
 // survivors is how many of the first n connections had no failure.
 func (f *failures) survivors(n int) int { return n - f.hit }
 
-func (f *failures) err(untried int) error {
+func (f *failures) err(whom string, untried int) error {
 	var all []error
 	for _, k := range f.kinds {
-		all = append(all, fmt.Errorf("send resets to %d clients, the first %s: %w", k.count, k.first, k.err))
+		all = append(all, fmt.Errorf("send resets to %d %s, the first %s: %w", k.count, whom, k.first, k.err))
 	}
 	if untried > 0 {
-		all = append(all, fmt.Errorf("send resets to %d clients: not tried after that", untried))
+		all = append(all, fmt.Errorf("send resets to %d %s: not tried after that", untried, whom))
 	}
 	return errors.Join(all...)
 }

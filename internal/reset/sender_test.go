@@ -118,7 +118,7 @@ func (s *scene) next(t *testing.T) (ack uint32, flags uint8) {
 // send sends the scene's connection its packets.
 func (s *scene) send(t *testing.T) {
 	t.Helper()
-	if sent, err := s.sender.Send([]model.Connection{s.conn}); sent != 1 || err != nil {
+	if sent, err := s.sender.Send(both(s.conn)); sent != 1 || err != nil {
 		t.Fatalf("Send: got %d, %v, want 1 connection", sent, err)
 	}
 }
@@ -188,7 +188,7 @@ func TestUnreachableClientsDoNotStopTheOthers(t *testing.T) {
 	six := s.conn
 	six.Client = netip.MustParseAddrPort("[2001:db8::1]:873")
 	all = append(all, six, s.conn)
-	sent, err := s.sender.Send(all)
+	sent, err := s.sender.Send(both(all...))
 	if sent != 1 {
 		t.Errorf("sent %d, want 1", sent)
 	}
@@ -226,13 +226,22 @@ func TestSendOnAClosedSender(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	sent, err := s.Send(clients(1000))
+	sent, err := s.Send(both(clients(1000)...))
 	if sent != 0 || !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %d, %v, want 0 and net.ErrClosed", sent, err)
 	}
 	if want := "send resets to 872 clients: not tried after that"; err != nil && !strings.Contains(err.Error(), want) {
 		t.Errorf("got error\n%v\nwant it to say %q", err, want)
 	}
+}
+
+// both asks for a tickle for each connection, and a RST where it can be sent.
+func both(all ...model.Connection) []Order {
+	orders := make([]Order, len(all))
+	for i, c := range all {
+		orders[i] = Order{Connection: c, RST: c.HasAck, Tickle: true}
+	}
+	return orders
 }
 
 // clients makes n connections of 192.168.10.10.
@@ -269,7 +278,7 @@ func TestSendMany(t *testing.T) {
 		packets--
 	}
 	begin := time.Now()
-	sent, err := s.Send(all)
+	sent, err := s.Send(both(all...))
 	took := time.Since(begin)
 	if sent != n || err != nil {
 		t.Fatalf("sent %d, %v, want %d", sent, err, n)
@@ -295,7 +304,7 @@ func TestDeadClientsDoNotStallTheOthers(t *testing.T) {
 	}
 	before := received(t, client)
 	begin := time.Now()
-	sent, err := s.Send(all)
+	sent, err := s.Send(both(all...))
 	if took := time.Since(begin); sent != len(all) || err != nil || took > stall/2 {
 		t.Errorf("sent %d, %v in %v, want %d at once", sent, err, took, len(all))
 	}
@@ -306,9 +315,9 @@ func TestDeadClientsDoNotStallTheOthers(t *testing.T) {
 
 func BenchmarkSend(b *testing.B) {
 	s, _ := newWire(b)
-	all := clients(20000)
+	orders := both(clients(20000)...)
 	for b.Loop() {
-		if _, err := s.Send(all); err != nil {
+		if _, err := s.Send(orders); err != nil {
 			b.Fatal(err)
 		}
 	}

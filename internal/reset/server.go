@@ -1,0 +1,95 @@
+package reset
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead/internal/model"
+)
+
+// frameLen is that of a packet with its Ethernet header.
+const frameLen = 14 + packetLen
+
+// breath is how long a full queue of the interface is waited for.
+const breath = time.Millisecond
+
+// serverReset is the RST for the old server's end: it accepts the sequence
+// number that it expects of the client next.
+func serverReset(c model.Connection) segment {
+	return segment{from: c.Client, to: c.VIP, seq: c.Next, flags: flagRST}
+}
+
+// serverTickle makes the old server answer the client with its exact numbers,
+// past the director. The client, which has no such connection any more, answers
+// with the exact RST, and the data plane still takes that to its server.
+func serverTickle(c model.Connection) segment {
+	return segment{from: c.Client, to: c.VIP, seq: c.Next - 1, ack: c.LastAck, flags: flagACK}
+}
+
+// SendServers sends the servers of connections their packets, on the interface
+// that leads to them, and returns for how many connections the kernel took them
+// all. The virtual IP is routed to nobody from here, so frames are sent; a
+// connection whose server's MAC is not known is left out.
+func (s *Sender) SendServers(iface string, orders []Order) (sent int, err error) {
+	link, err := net.InterfaceByName(iface)
+	if err != nil {
+		return 0, fmt.Errorf("send resets to servers on %s: %w", iface, err)
+	}
+	to := &unix.SockaddrLinklayer{Ifindex: link.Index}
+	var bad failures
+	for i, o := range orders {
+		c := o.Connection
+		if !isIPv4(c) {
+			bad.add(i, c.VIP, errNotIPv4)
+			continue
+		}
+		if !c.ServerMAC.Known() {
+			bad.add(i, c.VIP, errNoServer)
+			continue
+		}
+		if o.RST {
+			bad.note(i, c.VIP, s.sendFrame(to, c, serverReset(c)))
+		}
+		if o.Tickle {
+			bad.note(i, c.VIP, s.sendFrame(to, c, serverTickle(c)))
+		}
+	}
+	return bad.survivors(len(orders)), bad.err("servers", 0)
+}
+
+var errNoServer = errors.New("the server's MAC address is not known")
+
+// note adds an error, if there is one.
+func (f *failures) note(index int, to netip.AddrPort, err error) {
+	if err != nil {
+		f.add(index, to, err)
+	}
+}
+
+// sendFrame sends one packet in a frame to the server of a connection. A full
+// queue is waited for, at most as long as a stall may last.
+func (s *Sender) sendFrame(to *unix.SockaddrLinklayer, c model.Connection, seg segment) error {
+	var frame [frameLen]byte
+	copy(frame[0:], c.ServerMAC[:])
+	copy(frame[6:], c.SourceMAC[:])
+	frame[12], frame[13] = 0x08, 0x00 // IPv4
+	seg.put((*[packetLen]byte)(frame[14:]))
+	for end := time.Now().Add(stall); ; {
+		err := unix.Sendto(s.frames, frame[:], 0, to)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EAGAIN):
+			if time.Now().After(end) {
+				return err
+			}
+			time.Sleep(breath)
+		default:
+			return err
+		}
+	}
+}
