@@ -4,26 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"fairlead/internal/reset"
-	"fairlead/internal/rounds"
+	"fairlead/internal/model"
 )
-
-// resets ends both sides of connections.
-type resets struct{ *reset.Sender }
-
-func (r resets) Send(orders []rounds.Order) (int, error) { return r.Sender.Send(sendable(orders)) }
-
-func (r resets) SendServers(iface string, orders []rounds.Order) (int, error) {
-	return r.Sender.SendServers(iface, sendable(orders))
-}
-
-func sendable(orders []rounds.Order) []reset.Order {
-	all := make([]reset.Order, len(orders))
-	for i, o := range orders {
-		all[i] = reset.Order(o)
-	}
-	return all
-}
 
 // recent is a journal of the last entries, in memory.
 type recent struct {
