@@ -97,11 +97,11 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 		return fmt.Errorf("open the data plane: %w", err)
 	}
 	open.add(plane)
-	sender, err := reset.Open()
+	resets, err := reset.Open()
 	if err != nil {
 		return err
 	}
-	open.add(sender)
+	open.add(resets)
 	frames, err := hold.Open()
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 	open.add(remembered)
 	parts := newParts(log)
 	parts.Plane = capturer{plane}
-	parts.Resets = resets{sender}
+	parts.Resets = resets
 	parts.Frames = frames
 	parts.Hooks = hook.New(log)
 	parts.Memory = remembered

@@ -19,7 +19,7 @@ import (
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 	"fairlead/internal/probe"
-	"fairlead/internal/rounds"
+	"fairlead/internal/reset"
 )
 
 // journal keeps what the parts were told, in order.
@@ -255,12 +255,12 @@ type fakeSender struct {
 	packets map[uint16]int // to or because of a client, by its port
 }
 
-func (s *fakeSender) Send(orders []rounds.Order) (int, error) {
+func (s *fakeSender) Send(orders []reset.Order) (int, error) {
 	s.journal.add("reset%s", s.count(orders))
 	return len(orders), s.err
 }
 
-func (s *fakeSender) SendServers(iface string, orders []rounds.Order) (int, error) {
+func (s *fakeSender) SendServers(iface string, orders []reset.Order) (int, error) {
 	for _, o := range orders {
 		if o.Tickle {
 			s.packets[o.Connection.Client.Port()]++
@@ -270,7 +270,7 @@ func (s *fakeSender) SendServers(iface string, orders []rounds.Order) (int, erro
 	return len(orders), s.err
 }
 
-func (s *fakeSender) count(orders []rounds.Order) string {
+func (s *fakeSender) count(orders []reset.Order) string {
 	for _, o := range orders {
 		if o.RST {
 			s.packets[o.Connection.Client.Port()]++
@@ -282,7 +282,7 @@ func (s *fakeSender) count(orders []rounds.Order) string {
 	return ports(orders)
 }
 
-func ports(orders []rounds.Order) string {
+func ports(orders []reset.Order) string {
 	text := ""
 	for _, o := range orders {
 		text += fmt.Sprintf(" %d", o.Connection.Client.Port())

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fairlead/internal/model"
+	"fairlead/internal/reset"
 )
 
 // Plane is what the rounds need of the data plane.
@@ -20,8 +21,8 @@ type Plane interface {
 
 // Sender sends resets. It is used by one goroutine at a time.
 type Sender interface {
-	Send([]Order) (sent int, err error)
-	SendServers(iface string, orders []Order) (sent int, err error)
+	Send([]reset.Order) (sent int, err error)
+	SendServers(iface string, orders []reset.Order) (sent int, err error)
 }
 
 const (

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fairlead/internal/model"
+	"fairlead/internal/reset"
 )
 
 // crowd is a data plane with many old connections.
@@ -37,12 +38,12 @@ func (c crowd) Sweep(string) (int, error) { return c.size, nil }
 // counter takes resets as fast as it can.
 type counter struct{ clients, servers int }
 
-func (c *counter) Send(orders []Order) (int, error) {
+func (c *counter) Send(orders []reset.Order) (int, error) {
 	c.clients += len(orders)
 	return len(orders), nil
 }
 
-func (c *counter) SendServers(_ string, orders []Order) (int, error) {
+func (c *counter) SendServers(_ string, orders []reset.Order) (int, error) {
 	c.servers += len(orders)
 	return len(orders), nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairlead/internal/model"
+	"fairlead/internal/reset"
 )
 
 // ends name a connection, without pointers: there may be a million of them.
@@ -34,8 +35,8 @@ type work struct {
 	over   chan struct{} // closed at the end
 
 	spent   map[ends]uint8
-	orders  []Order // of the present batch
-	fresh   int     // of these, connections that count as known
+	orders  []reset.Order // of the present batch
+	fresh   int           // of these, connections that count as known
 	known   int
 	reset   int
 	servers int
@@ -128,7 +129,7 @@ func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 		if p.cost() == 0 {
 			continue
 		}
-		w.orders = append(w.orders, Order{Connection: c, RST: p.rst, Tickle: p.tickle})
+		w.orders = append(w.orders, reset.Order{Connection: c, RST: p.rst, Tickle: p.tickle})
 		if len(w.orders) == batch {
 			w.flush()
 			if !sleep(ctx, breath) {
@@ -180,7 +181,7 @@ func (w *work) tellServers(ctx context.Context) {
 		}
 		ask := mayAskServer(c, spent&costs)
 		w.spent[e] = (spent | served) + parcel{tickle: ask}.cost()
-		w.orders = append(w.orders, Order{Connection: c, RST: true, Tickle: ask})
+		w.orders = append(w.orders, reset.Order{Connection: c, RST: true, Tickle: ask})
 		if len(w.orders) == batch {
 			w.flushServers()
 			if !sleep(ctx, breath) {
