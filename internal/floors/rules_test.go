@@ -52,6 +52,11 @@ var floor = map[string]int{
 	"internal/lab":          40,
 	"cmd/fairlead":          50,
 	"bench":                 50,
+	"vm/record":             30,
+	"vm/image":              30,
+	"vm/machine":            30,
+	"vm/probe":              50,
+	"vm":                    60, // the tests of the whole in a virtual machine
 }
 
 // pure packages are functions of values.
