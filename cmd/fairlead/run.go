@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/dataplane"
 	"fairlead/internal/hold"
 	"fairlead/internal/hook"
+	"fairlead/internal/journal"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 	"fairlead/internal/probe"
@@ -112,13 +113,15 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 		return err
 	}
 	open.add(remembered)
+	events := journal.Open(c.StateDir, log)
+	open.add(events)
 	parts := newParts(log)
 	parts.Plane = capturer{plane}
 	parts.Resets = resets
 	parts.Frames = frames
 	parts.Hooks = hook.New(log)
 	parts.Memory = remembered
-	parts.Journal = newRecent()
+	parts.Journal = events
 	parts.Control = control.New(listener, log)
 	parts.Loader = loader
 	parts.Hangups = env.hangups
