@@ -29,18 +29,28 @@ func connect(ctx context.Context, t Target) error {
 	return errors.Join(err, tcp.SetLinger(0), tcp.Close())
 }
 
-// confirm asks the kernel who the peer is. A connect that merely became
-// writable has none: without this question a dead host can pass for a live one.
+// confirm asks the kernel whether the socket has an error, and who the peer is. A
+// connect that merely became writable has none: without these questions a dead
+// host can pass for a live one.
 func confirm(conn *net.TCPConn, want netip.AddrPort) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("reach the socket: %w", err)
 	}
+	var pending int
 	var peer unix.Sockaddr
-	var failed error
-	err = raw.Control(func(fd uintptr) { peer, failed = unix.Getpeername(int(fd)) })
-	if err = errors.Join(err, failed); err != nil {
-		return fmt.Errorf("read the peer's address: %w", err)
+	var failed, nobody error
+	err = raw.Control(func(fd uintptr) {
+		pending, failed = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+		peer, nobody = unix.Getpeername(int(fd))
+	})
+	switch {
+	case err != nil || failed != nil:
+		return fmt.Errorf("read the socket's error: %w", errors.Join(err, failed))
+	case pending != 0:
+		return fmt.Errorf("connect: %w", unix.Errno(pending))
+	case nobody != nil:
+		return fmt.Errorf("read the peer's address: %w", nobody)
 	}
 	if got := addrPort(peer); got != want {
 		return fmt.Errorf("connected to %s instead of %s", got, want)
@@ -61,7 +71,7 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 // explain puts the outcome of a failed probe into plain words.
 func explain(err error, t Target, within time.Duration) string {
 	switch {
-	case errors.Is(err, errTimeout), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.ETIMEDOUT):
+	case errors.As(err, new(timedOut)), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.ETIMEDOUT):
 		return fmt.Sprintf("no answer from %s within %s", t.Addr, within.Round(time.Millisecond))
 	case errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Sprintf("connection refused by %s", t.Addr)

@@ -132,6 +132,39 @@ func TestConfirmNamesAnotherPeer(t *testing.T) {
 	}
 }
 
+// TestConfirmReadsTheSocketsError: a connection that came about and was reset at
+// once is no answer.
+func TestConfirmReadsTheSocketsError(t *testing.T) {
+	ln, addr := listen(t)
+	conn, err := net.Dial("tcp4", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	tcp := conn.(*net.TCPConn)
+	if err := confirm(tcp, addr); err != nil {
+		t.Fatalf("before the reset: %v", err)
+	}
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(far.(*net.TCPConn).SetLinger(0), far.Close()); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangup := func(fd uintptr) { _, err = unix.Poll([]unix.PollFd{{Fd: int32(fd)}}, 5000) }
+	if failed := errors.Join(raw.Control(hangup), err); failed != nil {
+		t.Fatal(failed)
+	}
+	if err := confirm(tcp, addr); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("after the reset: got %v, want ECONNRESET", err)
+	}
+}
+
 func TestConfirmNeedsAPeer(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -151,7 +184,7 @@ func TestExplain(t *testing.T) {
 		err  error
 		want string
 	}{
-		{errTimeout, "no answer from 192.168.10.100:2049 within 2s"},
+		{timedOut(2 * time.Second), "no answer from 192.168.10.100:2049 within 2s"},
 		{unix.ETIMEDOUT, "no answer from 192.168.10.100:2049 within 2s"},
 		{unix.ECONNREFUSED, "connection refused by 192.168.10.100:2049"},
 		{unix.ECONNRESET, "connection reset by 192.168.10.100:2049"},

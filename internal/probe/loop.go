@@ -2,110 +2,107 @@ package probe
 
 import (
 	"context"
-	"errors"
-	"hash/fnv"
 	"time"
 
 	"fairlead/internal/model"
 )
 
+// most is how many probes of one target may be under way at a time.
+const most = 2
+
 // loop probes one target until its context ends.
 type loop struct {
 	target  Target
+	entry   entry
 	dial    func(context.Context, Target) error
 	results chan<- model.ProbeResult
 	now     chan time.Duration // orders of an extra probe: its timeout
 	cancel  context.CancelFunc
+
+	// The following belong to run.
+	shots []*shot       // under way, the oldest first
+	ended chan *shot    // capacity most
+	order time.Duration // the timeout of an order that waits for room; zero: none
 }
 
-// run keeps the schedule. The first probe and an extra one begin it anew: the
-// next comes an interval later, less the target's phase, and from then on they
-// follow at exact intervals, however long each takes.
+// run keeps the schedule. Once the target has its phase, its slots lie at exact
+// intervals, whatever is ordered and however long probes take. A slot that finds
+// a probe under way is used as soon as none is; those missed are not caught up.
 func (l *loop) run(ctx context.Context) {
-	timeout := l.target.Timeout
-	next := time.Now()
-	anew := true
+	defer l.finish()
+	slot := l.entry.first
+	timer := time.NewTimer(time.Until(slot))
+	defer timer.Stop()
+	early, due := l.entry.early, false
 	for {
-		if !l.probe(ctx, timeout) {
-			return
-		}
-		next = next.Add(l.target.Interval)
-		if anew {
-			next = next.Add(-phase(l.target))
-		}
-		if late := time.Until(next); late < 0 {
-			next = next.Add(-late)
-		}
-		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
+		case s := <-l.ended:
+			l.end(s)
+		case l.order = <-l.now:
+			l.hurry()
 		case <-timer.C:
-			timeout, anew = l.target.Timeout, false
-		case timeout = <-l.now:
-			timer.Stop()
-			next, anew = time.Now(), true
+			slot = following(slot.Add(-early), l.target.Interval, time.Now())
+			early, due = 0, true
+			timer.Reset(time.Until(slot))
+		}
+		if l.order > 0 && len(l.shots) < most {
+			l.fire(ctx, l.order)
+			l.order = 0
+		}
+		if due && len(l.shots) == 0 {
+			l.fire(ctx, l.target.Timeout)
+			due = false
 		}
 	}
 }
 
-// phase is by how much a target's second probe comes early: up to a tenth of
-// the interval, so that thousands of targets that were set at once spread. It
-// depends on the target alone: the schedule of a run can be repeated.
-func phase(t Target) time.Duration {
-	h := fnv.New32a()
-	h.Write([]byte(t.Ref.String()))
-	h.Write([]byte(t.Addr.String()))
-	return t.Interval / 10 * time.Duration(h.Sum32()%1024) / 1024
+// following is the next slot that is still to come.
+func following(slot time.Time, interval time.Duration, now time.Time) time.Time {
+	slot = slot.Add(interval)
+	if late := now.Sub(slot); late > 0 {
+		slot = slot.Add((late/interval + 1) * interval)
+	}
+	return slot
 }
 
-// errTimeout is the outcome of a probe that had its time.
-var errTimeout = errors.New("no answer in time")
-
-// probe makes one probe and hands on its outcome. It is false when the context
-// ended first: then there is no outcome.
-func (l *loop) probe(ctx context.Context, timeout time.Duration) bool {
-	begin := time.Now()
-	within, err := l.attempt(ctx, begin, timeout)
-	if ctx.Err() != nil {
-		return false
-	}
-	r := model.ProbeResult{Ref: l.target.Ref, At: time.Now(), OK: err == nil, Latency: time.Since(begin)}
-	if err != nil {
-		r.Err = explain(err, l.target, within)
-	}
-	select {
-	case l.results <- r:
-		return true
-	case <-ctx.Done():
-		return false
+// hurry gives the newest probe no more time than the order that waits for its
+// end allows.
+func (l *loop) hurry() {
+	if len(l.shots) == most {
+		l.shots[most-1].shorten(l.order)
 	}
 }
 
-// attempt dials once and returns how long that was allowed to take. An order
-// that comes meanwhile may shorten the time but never prolongs it.
-func (l *loop) attempt(ctx context.Context, begin time.Time, within time.Duration) (time.Duration, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ended := make(chan error, 1)
-	go func() { ended <- l.dial(ctx, l.target) }()
-	timer := time.NewTimer(within)
-	defer timer.Stop()
-	for {
-		select {
-		case err := <-ended:
-			if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
-				err = errTimeout
-			}
-			return within, err
-		case <-timer.C:
-			cancel(errTimeout)
-		case timeout := <-l.now:
-			if sooner := time.Since(begin) + timeout; sooner < within {
-				within = sooner
-				timer.Reset(timeout)
-			}
+// finish waits for what is under way.
+func (l *loop) finish() {
+	for len(l.shots) > 0 {
+		l.end(<-l.ended)
+	}
+}
+
+func (l *loop) end(s *shot) {
+	for i := range l.shots {
+		if l.shots[i] == s {
+			l.shots = append(l.shots[:i], l.shots[i+1:]...)
+			return
 		}
 	}
+}
+
+// fire begins a probe. It hands on its outcome itself, so that the loop never
+// waits for the reader.
+func (l *loop) fire(ctx context.Context, timeout time.Duration) {
+	s := newShot(ctx, timeout)
+	l.shots = append(l.shots, s)
+	go func() {
+		if r, ok := s.result(l.target, l.dial(s.ctx, l.target)); ok {
+			select {
+			case l.results <- r:
+			case <-ctx.Done():
+			}
+		}
+		l.ended <- s
+	}()
 }

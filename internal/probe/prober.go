@@ -47,9 +47,9 @@ func New(results chan<- model.ProbeResult, log *slog.Logger) *Prober {
 }
 
 // Set replaces the targets. The loop of an unchanged target is undisturbed; a
-// changed or new one begins at once with a probe; what a target that is gone
-// had under way is given up without a result. The first target of a server
-// counts, should there be several.
+// handful of changed or new ones begin at once with a probe, many within a
+// second or their interval; what a target that is gone had under way is given up
+// without a result. The first target of a server counts, should there be several.
 func (p *Prober) Set(targets []Target) {
 	p.mu.Lock()
 	p.targets = append([]Target(nil), targets...)
@@ -57,9 +57,11 @@ func (p *Prober) Set(targets []Target) {
 	p.stir()
 }
 
-// Now orders one extra probe of a server, at once and with this timeout. Is a
-// probe under way, then that one serves, and it ends within the timeout too.
-// The regular schedule goes on from the extra probe.
+// Now orders one extra probe of a server, at once and with this timeout: what is
+// under way may have begun before whatever the caller fears, so it does not
+// serve. Only when two are under way does the order wait for the first of them to
+// end, and the newer one ends within the timeout too. The regular schedule
+// goes on as if nothing had been ordered.
 func (p *Prober) Now(ref model.ServerRef, timeout time.Duration) {
 	p.mu.Lock()
 	p.orders = append(p.orders, order{ref, timeout})
@@ -99,9 +101,14 @@ func (p *Prober) reconcile(ctx context.Context, loops map[model.ServerRef]*loop,
 	p.mu.Unlock()
 
 	want := make(map[model.ServerRef]Target, len(targets))
+	var fresh []Target
 	for _, t := range targets {
-		if _, twice := want[t.Ref]; !twice {
-			want[t.Ref] = t
+		if _, twice := want[t.Ref]; twice {
+			continue
+		}
+		want[t.Ref] = t
+		if l := loops[t.Ref]; l == nil || l.target != t {
+			fresh = append(fresh, t)
 		}
 	}
 	for ref, l := range loops {
@@ -110,10 +117,9 @@ func (p *Prober) reconcile(ctx context.Context, loops map[model.ServerRef]*loop,
 			delete(loops, ref)
 		}
 	}
-	for ref, t := range want {
-		if loops[ref] == nil {
-			loops[ref] = p.start(ctx, t, done)
-		}
+	now := time.Now()
+	for i, t := range fresh {
+		loops[t.Ref] = p.start(ctx, t, entryOf(t, i, len(fresh), now), done)
 	}
 	for _, o := range orders {
 		l := loops[o.ref]
@@ -128,9 +134,12 @@ func (p *Prober) reconcile(ctx context.Context, loops map[model.ServerRef]*loop,
 	}
 }
 
-func (p *Prober) start(ctx context.Context, t Target, done *sync.WaitGroup) *loop {
+func (p *Prober) start(ctx context.Context, t Target, e entry, done *sync.WaitGroup) *loop {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &loop{target: t, dial: p.dial, results: p.results, now: make(chan time.Duration, 1), cancel: cancel}
+	l := &loop{
+		target: t, entry: e, dial: p.dial, results: p.results, cancel: cancel,
+		now: make(chan time.Duration, 1), ended: make(chan *shot, most),
+	}
 	done.Go(func() {
 		defer cancel()
 		l.run(ctx)

@@ -160,7 +160,7 @@ func TestResult(t *testing.T) {
 func TestNowProbesAtOnce(t *testing.T) {
 	inBubble(t, accept, func(t *testing.T, b bench) {
 		b.Set([]Target{nfs01})
-		b.starts(2)
+		second := b.starts(2)[1]
 		time.Sleep(3 * time.Second) // bubble time
 		at := time.Since(b.start)
 		b.Now(nfs01.Ref, time.Second)
@@ -168,11 +168,10 @@ func TestNowProbesAtOnce(t *testing.T) {
 		if got[0] != at {
 			t.Errorf("extra probe at %v, want at once, at %v", got[0], at)
 		}
-		if want := at + nfs01.Interval - phase(nfs01); got[1] != want {
-			t.Errorf("the probe after it at %v, want %v", got[1], want)
-		}
-		if gap := got[2] - got[1]; gap != nfs01.Interval {
-			t.Errorf("the schedule goes on after %v, want %v", gap, nfs01.Interval)
+		for i := range 2 {
+			if want := second + time.Duration(i+1)*nfs01.Interval; got[i+1] != want {
+				t.Errorf("regular probe at %v, want %v: an order does not move the schedule", got[i+1], want)
+			}
 		}
 	})
 }
@@ -191,20 +190,64 @@ func TestNowHasItsOwnTimeout(t *testing.T) {
 	})
 }
 
-func TestNowJoinsTheProbeUnderWay(t *testing.T) {
+// TestNowIsNotServedByAnOlderProbe lets the server die, in silence, while a probe
+// is under way that passes later.
+func TestNowIsNotServedByAnOlderProbe(t *testing.T) {
+	start := time.Now()
+	dial := func(ctx context.Context) error {
+		if time.Since(start) > 500*time.Millisecond {
+			return silence(ctx)
+		}
+		return took(700 * time.Millisecond)(ctx)
+	}
+	inBubble(t, dial, func(t *testing.T, b bench) {
+		start = b.start
+		b.Set([]Target{nfs01})
+		time.Sleep(600 * time.Millisecond) // bubble time
+		b.Now(nfs01.Ref, 400*time.Millisecond)
+		b.expect(t, "the older probe", 0, 700*time.Millisecond, true)
+		b.expect(t, "the ordered probe", 600*time.Millisecond, time.Second, false)
+	})
+}
+
+// expect takes a result, which must be of a probe from begin to end.
+func (b bench) expect(t *testing.T, what string, begin, end time.Duration, ok bool) {
+	t.Helper()
+	r := <-b.results
+	if at := r.At.Sub(b.start); at-r.Latency != begin || at != end || r.OK != ok {
+		t.Errorf("%s: from %v to %v, passed: %v; want from %v to %v, %v", what, at-r.Latency, at, r.OK, begin, end, ok)
+	}
+}
+
+func TestNowWaitsWhenTwoAreUnderWay(t *testing.T) {
+	const ms = time.Millisecond
 	inBubble(t, silence, func(t *testing.T, b bench) {
 		b.Set([]Target{nfs01})
-		time.Sleep(time.Second) // bubble time
-		b.Now(nfs01.Ref, 400*time.Millisecond)
-		b.Now(nfs01.Ref, 300*time.Millisecond)
-		got := <-b.results
-		if got.Latency != 1400*time.Millisecond && got.Latency != 1300*time.Millisecond {
-			t.Errorf("the probe took %v, want it cut short by the order", got.Latency)
-		}
+		time.Sleep(500 * ms) // bubble time
+		b.Now(nfs01.Ref, 1200*ms)
+		time.Sleep(100 * ms)
+		b.Now(nfs01.Ref, 300*ms)
 		synctest.Wait()
-		if n := len(b.begun); n != 1 {
-			t.Errorf("%d probes began, want 1", n)
+		if n := len(b.begun); n != 2 {
+			t.Errorf("%d probes are under way, want 2", n)
 		}
+		b.expect(t, "the first ordered, which the second cuts short", 500*ms, 900*ms, false)
+		b.expect(t, "the second ordered", 900*ms, 1200*ms, false)
+		b.expect(t, "the regular one", 0, nfs01.Timeout, false)
+	})
+}
+
+func TestSlotWaitsForTheProbeUnderWay(t *testing.T) {
+	inBubble(t, silence, func(t *testing.T, b bench) {
+		b.Set([]Target{nfs01})
+		<-b.results
+		slot := nfs01.Interval - phase(nfs01)
+		time.Sleep(slot - nfs01.Timeout - time.Second) // bubble time
+		b.Now(nfs01.Ref, nfs01.Timeout)
+		b.expect(t, "the ordered probe", slot-time.Second, slot+time.Second, false)
+		b.expect(t, "the regular one", slot+time.Second, slot+3*time.Second, false)
+		slot += nfs01.Interval
+		b.expect(t, "the next", slot, slot+nfs01.Timeout, false)
 	})
 }
 
@@ -212,10 +255,10 @@ func TestNowNeverProlongs(t *testing.T) {
 	inBubble(t, silence, func(t *testing.T, b bench) {
 		b.Set([]Target{nfs01})
 		time.Sleep(time.Second) // bubble time
+		b.Now(nfs01.Ref, 500*time.Millisecond)
+		synctest.Wait()
 		b.Now(nfs01.Ref, time.Minute)
-		if got := <-b.results; got.Latency != nfs01.Timeout {
-			t.Errorf("the probe took %v, want its own %v", got.Latency, nfs01.Timeout)
-		}
+		b.expect(t, "the first ordered", time.Second, 1500*time.Millisecond, false)
 	})
 }
 
@@ -282,32 +325,34 @@ func TestResultsWaitForTheirReader(t *testing.T) {
 	inBubble(t, accept, func(t *testing.T, b bench) {
 		b.Set([]Target{nfs01})
 		time.Sleep(25 * time.Second) // bubble time: two slots pass while nobody reads
-		if got := <-b.results; !got.At.Equal(b.start) {
-			t.Errorf("first result is of %v, want the first probe's", got.At.Sub(b.start))
-		}
-		if got := <-b.results; got.At.Sub(b.start) != 25*time.Second {
-			t.Errorf("the next probe at %v, want as soon as its loop is free", got.At.Sub(b.start))
-		}
-		if got := <-b.results; got.At.Sub(b.start) != 35*time.Second {
-			t.Errorf("the third probe at %v, want an interval later: missed slots are not caught up", got.At.Sub(b.start))
-		}
+		b.expect(t, "the first probe", 0, 0, true)
+		b.expect(t, "the next, as soon as the result is taken", 25*time.Second, 25*time.Second, true)
+		// Missed slots are not caught up, and the schedule has not moved.
+		slot := 3*nfs01.Interval - phase(nfs01)
+		b.expect(t, "the third", slot, slot, true)
 	})
 }
 
-func TestManyTargets(t *testing.T) {
+// crowd is n targets that differ, with this interval.
+func crowd(n int, interval time.Duration) []Target {
+	all := make([]Target, n)
+	for i := range all {
+		all[i] = nfs01
+		all[i].Addr = netip.AddrPortFrom(nfs01.Addr.Addr(), uint16(i+1))
+		all[i].Ref.Server = all[i].Addr.String()
+		all[i].Interval = interval
+	}
+	return all
+}
+
+func TestFirstTargetOfAServerCounts(t *testing.T) {
 	var dials atomic.Int64
 	count := func(context.Context) error { dials.Add(1); return nil }
 	inBubble(t, count, func(t *testing.T, b bench) {
-		var targets []Target
-		for i := range 500 {
-			target := nfs01
-			target.Addr = netip.AddrPortFrom(target.Addr.Addr(), uint16(i+1))
-			target.Ref.Server = target.Addr.String()
-			targets = append(targets, target)
-		}
+		targets := crowd(500, nfs01.Interval)
 		again := targets[7]
 		again.Addr = nfs01.Addr
-		b.Set(append(targets, again)) // the first of a server counts
+		b.Set(append(targets, again))
 		for range 500 {
 			<-b.results
 			if d := <-b.begun; d.server != d.addr.String() {
