@@ -97,30 +97,26 @@ func monotonic() uint64 {
 	return uint64(ts.Nano())
 }
 
-// xdpTX is the answer to a frame that goes back out, of linux/bpf.h.
-const xdpTX = 3
+// tcRedirect is the answer to a frame that goes back out, of linux/pkt_cls.h.
+const tcRedirect = 7
+
+// skbIfindex is where struct __sk_buff of linux/bpf.h has the interface.
+const skbIfindex = 40
 
 // Pass runs a frame that was kept through the programme, as if it came now: it is
 // entered in the connection table, counted and rewritten. out is to be sent on
 // the interface that it came from. ok is false when it is not forwarded: dropped,
-// or kept once more.
+// or kept once more. It is the form for tc that runs, whatever is attached: for
+// a test run of the other one the kernel may wait for a grace period.
 func (p *Plane) Pass(frame []byte, iface int) (out []byte, ok bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-	about := make([]byte, 24)
-	binary.NativeEndian.PutUint32(about[4:], uint32(len(frame)))
-	binary.NativeEndian.PutUint32(about[12:], uint32(iface))
+	about := make([]byte, skbIfindex+4)
+	binary.NativeEndian.PutUint32(about[skbIfindex:], uint32(iface))
 	run := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)), Context: about}
-	verdict, err := p.programs.xdp.Run(&run)
-	if err != nil {
-		// An interface whose driver knows nothing of XDP cannot be named; only
-		// rules that ask for the interface notice.
-		run = ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
-		verdict, err = p.programs.xdp.Run(&run)
-	}
+	verdict, err := p.programs.tc.Run(&run)
 	if err != nil {
 		return nil, false, fmt.Errorf("run a kept frame through the programme: %w", err)
 	}
-	return run.DataOut, verdict == xdpTX, nil
+	return run.DataOut, verdict == tcRedirect, nil
 }

@@ -242,3 +242,17 @@ func TestOldFIN(t *testing.T) {
 		}
 	}
 }
+
+// Many kept SYNs go on in no time: none waits for a grace period of the kernel.
+func BenchmarkPass(b *testing.B) {
+	p := newPlane(b, 100_000)
+	apply(b, p, note())
+	syn := crowd(b, frameSpec{flags: synFlag})
+	n := 0
+	for b.Loop() {
+		if _, ok, err := p.Pass(syn(n), 1); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+		n++
+	}
+}
