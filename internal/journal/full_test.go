@@ -61,6 +61,9 @@ func TestFullDisk(t *testing.T) {
 		if j.Err() == nil {
 			t.Error("a full disk is fine")
 		}
+		if text, err := os.ReadFile(filepath.Join(dir, present)); err != nil || !strings.HasSuffix(string(text), "}\n") {
+			t.Errorf("the file ends with a torn line: %v, %.50q", err, text[max(0, len(text)-50):])
+		}
 		wantNumbers(t, open(t, dir), 1, 3)
 
 		if err := os.Remove(ballast); err != nil {
