@@ -18,6 +18,15 @@ import (
 var crashAfter = []time.Duration{0, 500 * time.Microsecond, time.Millisecond, 1500 * time.Microsecond, 2 * time.Millisecond,
 	3 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}
 
+// With a fence hook a switch is on hold for as long as the hook takes. Then the
+// programme is killed while the hook runs, and right after.
+const fenceTakes = 200 * time.Millisecond
+
+var crashHeld = []time.Duration{20 * time.Millisecond, 150 * time.Millisecond, fenceTakes + 5*time.Millisecond}
+
+// starts is how often the programme is started after its death, at most.
+const starts = 3
+
 // crashPause is how long the clients work between two of them.
 const crashPause = 500 * time.Millisecond
 
@@ -29,15 +38,29 @@ func (r *run) crash(ctx context.Context) error {
 	if r.throng != nil {
 		return r.crashCrowd(ctx)
 	}
-	for _, after := range crashAfter {
-		if err := r.crashOnce(ctx, after); err != nil {
+	if err := r.crashes(ctx, crashAfter); err != nil {
+		return err
+	}
+	r.line("the director gets a fence hook that takes %v", fenceTakes)
+	if err := r.site.Fence(ctx, fenceTakes); err != nil {
+		return err
+	}
+	if err := r.crashes(ctx, crashHeld); err != nil {
+		return err
+	}
+	return r.goOn(ctx, clock.Now())
+}
+
+func (r *run) crashes(ctx context.Context, after []time.Duration) error {
+	for _, d := range after {
+		if err := r.crashOnce(ctx, d); err != nil {
 			return err
 		}
 		if err := pause(ctx, crashPause); err != nil {
 			return err
 		}
 	}
-	return r.goOn(ctx, clock.Now())
+	return nil
 }
 
 // crashCrowd does so in the middle of many resets: the next programme must send
@@ -80,7 +103,7 @@ func (r *run) crashOnce(ctx context.Context, after time.Duration) error {
 	}
 	<-r.site.Daemon.Done()
 	acknowledged := <-answered == nil
-	if err := r.site.Launch(ctx, settled); err != nil {
+	if err := r.startAgain(ctx); err != nil {
 		return err
 	}
 	back := clock.Now()
@@ -94,6 +117,24 @@ func (r *run) crashOnce(ctx context.Context, after time.Duration) error {
 	}
 	r.epoch = now.Epoch
 	return r.resumed(ctx, back)
+}
+
+// startAgain starts the director's programme as a service manager does: when it
+// ends at once, again. For a moment a hook that was just being started may hold
+// the dead programme's control socket open.
+func (r *run) startAgain(ctx context.Context) error {
+	for n := 1; ; n++ {
+		err := r.site.Launch(ctx, settled)
+		if err == nil || n == starts {
+			return err
+		}
+		select {
+		case <-r.site.Daemon.Done():
+			r.lineAt(clock.Now(), outcome.Red, "the programme ended at its start; it is started again")
+		default:
+			return err
+		}
+	}
 }
 
 // crashed judges what stands after the programme was started again.
@@ -121,11 +162,15 @@ func (r *run) wrong(format string, args ...any) {
 	r.m.Wrong = append(r.m.Wrong, fmt.Sprintf(format, args...))
 }
 
-// settled objects until a director that came back forwards what it wants to. When
-// the kernel and its memory on disk do not agree, it raises an alarm.
+// settled objects until a director that came back forwards what it wants to, and
+// has done what was left of a switch. When the kernel and its memory on disk do not
+// agree, it raises an alarm.
 func settled(st model.Status, d model.DirectorStatus) error {
 	if d.Applied == "" || d.Applied != d.Desired {
 		return fmt.Errorf("the director forwards to %q and wants %q: %s", d.Applied, d.Desired, d.Why)
+	}
+	if d.Step != model.StepNone {
+		return fmt.Errorf("a switch to %s is under way: %v", d.To, d.Step)
 	}
 	for _, a := range st.Alarms {
 		return fmt.Errorf("%s: %s", a.What, a.Why)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -98,6 +100,25 @@ func (s *Site) Await(ctx context.Context, limit time.Duration, objection func(mo
 		case <-tick.C:
 		}
 	}
+}
+
+// Fence gives the director a hook that keeps a server from writing, which takes
+// some time here and does nothing. The director reads its configuration again.
+func (s *Site) Fence(ctx context.Context, takes time.Duration) error {
+	const file = "l4.cfg"
+	script, path := fmt.Sprintf("#!/bin/sh\nexec sleep %.3f\n", takes.Seconds()), filepath.Join(s.dir, "fence")
+	text := s.opts.Config[file] + fmt.Sprintf("hook fence %s timeout %d\n", path, int(startTime.Seconds()))
+	err := os.WriteFile(path, []byte(script), 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.config(), file), []byte(text), 0o600)
+	}
+	if err == nil {
+		_, err = s.Control.Reload(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("give the director a fence hook: %w", err)
+	}
+	return nil
 }
 
 // DirectorName is the name of the one director of the note's configuration.

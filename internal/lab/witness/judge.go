@@ -70,8 +70,9 @@ type place struct {
 // connection is one life of a tuple: a SYN with another number begins the next.
 type connection struct {
 	isn    uint32
-	server uint8 // that it was first seen on
-	split  bool  // it was seen on another, too
+	next   uint32 // sequence number after the client's last bytes
+	server uint8  // that it was first seen on
+	split  bool   // it was seen on another, too
 }
 
 // assign finds the packet's connection and notes where it was.
@@ -79,22 +80,37 @@ func (j *judge) assign(p Packet) {
 	if p.bareEnd() {
 		return
 	}
-	at := place{p.Tuple, p.Server}
-	c := j.latest[p.Tuple]
-	if p.FromServer && j.met[at] != nil {
-		c = j.met[at] // an old server may still speak when its client has gone on
-	}
-	if c == nil || p.opens() && c.isn != p.Seq {
-		c = &connection{isn: p.Seq, server: p.Server}
-		j.latest[p.Tuple], j.met[at] = c, c
-		j.report.Connections++
-	}
+	c := j.connection(p)
 	if c.server != p.Server && !c.split {
 		c.split = true
 		j.report.Split++
-		j.tell("the connection of %v was seen on two servers, at last on %s", p.Tuple, j.servers[p.Server])
+		j.tell("the connection of %v was seen on two servers, at last on %s: %v", p.Tuple, j.servers[p.Server], p.what())
 	}
 }
+
+// connection finds the life of the tuple that the packet belongs to, or begins
+// one. When the client has gone on to another server, its old one may still speak,
+// and may be told by the director that the old connection is over. The sequence
+// numbers tell which of the two lives a packet means.
+func (j *judge) connection(p Packet) *connection {
+	at := place{p.Tuple, p.Server}
+	c := j.latest[p.Tuple]
+	if old := j.met[at]; old != nil && old != c && !p.opens() && (p.FromServer || old.distance(p.Seq) < c.distance(p.Seq)) {
+		c = old
+	}
+	if c == nil || p.opens() && c.isn != p.Seq {
+		c = &connection{isn: p.Seq, next: p.Seq, server: p.Server}
+		j.latest[p.Tuple], j.met[at] = c, c
+		j.report.Connections++
+	}
+	if !p.FromServer && int32(p.Seq+p.Payload-c.next) > 0 {
+		c.next = p.Seq + p.Payload
+	}
+	return c
+}
+
+// distance is how far a client's sequence number is from those last seen.
+func (c *connection) distance(seq uint32) uint32 { return min(seq-c.next, c.next-seq) }
 
 // order looks whose turn it is when clients' data comes to a server.
 func (j *judge) order(p Packet) {

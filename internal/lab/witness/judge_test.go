@@ -31,6 +31,11 @@ func answer(at int64, t Tuple, server uint8) Packet {
 	return p
 }
 
+// numbered is a client's ACK without data.
+func numbered(at int64, t Tuple, server uint8, seq uint32) Packet {
+	return Packet{At: instant(at), Tuple: t, Server: server, Flags: ACK, Seq: seq}
+}
+
 // at100 is the switch of most cases: from nfs-01 to nfs-02, somewhere between
 // 90 and 110.
 var at100 = []Turn{{90, 110, 1}}
@@ -57,6 +62,13 @@ func TestJudge(t *testing.T) {
 			syn(1, tuple, 0, 5), syn(120, tuple, 1, 6), bare(121, tuple, 0, RST)}, at100, 2, 0, 0},
 		{"an old connection's FIN to its server", []Packet{
 			syn(1, tuple, 0, 5), syn(120, tuple, 1, 6), bare(121, tuple, 0, FIN|ACK)}, at100, 2, 0, 0},
+		{"a word of the director to the old server about the old connection", []Packet{
+			syn(1, tuple, 0, 5000), syn(120, tuple, 1, 900_000), numbered(121, tuple, 0, 4990)}, at100, 2, 0, 0},
+		{"the new connection's ACK on the old server", []Packet{
+			syn(1, tuple, 0, 5000), syn(120, tuple, 1, 900_000), numbered(121, tuple, 0, 900_001)}, at100, 2, 1, 0},
+		{"an old connection's number after much data", []Packet{
+			syn(1, tuple, 0, 5000), {At: 2, Tuple: tuple, Server: 0, Flags: ACK, Seq: 5001, Payload: 1 << 20},
+			syn(120, tuple, 1, 900_000), numbered(121, tuple, 0, 5001+1<<20)}, at100, 2, 0, 0},
 		{"its FIN with data", []Packet{
 			syn(1, tuple, 0, 5), {At: 120, Tuple: tuple, Server: 1, Flags: FIN | ACK, Payload: 1}}, at100, 1, 1, 0},
 		{"seen on two servers three times counts once", []Packet{
@@ -98,7 +110,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("packets %v, with data %v", r.Packets, r.Data)
 	}
 	all := strings.Join(r.Examples, "\n")
-	for _, want := range []string{"192.168.10.10:700 to port 2049 was seen on two servers, at last on nfs-02", "100 bytes of", "came to nfs-02 when"} {
+	for _, want := range []string{"192.168.10.10:700 to port 2049 was seen on two servers, at last on nfs-02: a client's PSH ACK with 100 bytes", "100 bytes of", "came to nfs-02 when"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("examples %q, want %q", all, want)
 		}

@@ -54,6 +54,21 @@ func (p Packet) bareEnd() bool {
 	return p.Flags&(RST|FIN) != 0 && p.Flags&SYN == 0 && p.Payload == 0
 }
 
+// what says in words what the packet is.
+func (p Packet) what() string {
+	from := "a client's"
+	if p.FromServer {
+		from = "a server's"
+	}
+	flags := ""
+	for i, name := range []string{"FIN", "SYN", "RST", "PSH", "ACK"} {
+		if p.Flags&(1<<i) != 0 {
+			flags += " " + name
+		}
+	}
+	return fmt.Sprintf("%s%s with %d bytes, number %d", from, flags, p.Payload, p.Seq)
+}
+
 // opens tells whether the packet is a client's first of a connection.
 func (p Packet) opens() bool { return !p.FromServer && p.Flags&(SYN|ACK) == SYN }
 
