@@ -69,6 +69,10 @@ func TestJudge(t *testing.T) {
 		{"an old connection's number after much data", []Packet{
 			syn(1, tuple, 0, 5000), {At: 2, Tuple: tuple, Server: 0, Flags: ACK, Seq: 5001, Payload: 1 << 20},
 			syn(120, tuple, 1, 900_000), numbered(121, tuple, 0, 5001+1<<20)}, at100, 2, 0, 0},
+		{"an old server's late answer, with a number like the new connection's", []Packet{
+			syn(1, tuple, 0, 5), answer(2, tuple, 0), syn(120, tuple, 1, 600_000), {At: 121, Tuple: tuple, Flags: ACK, Seq: 600_000, FromServer: true}}, at100, 2, 0, 0},
+		{"one SYN on both, with a number like an older one's there", []Packet{
+			syn(1, tuple, 1, 100), syn(2, tuple, 0, 90), {At: 3, Tuple: tuple, Flags: ACK, Seq: 90, Payload: 1000}, syn(120, tuple, 1, 90)}, at100, 2, 1, 0},
 		{"its FIN with data", []Packet{
 			syn(1, tuple, 0, 5), {At: 120, Tuple: tuple, Server: 1, Flags: FIN | ACK, Payload: 1}}, at100, 1, 1, 0},
 		{"seen on two servers three times counts once", []Packet{
