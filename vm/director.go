@@ -36,7 +36,7 @@ func (f fairlead) start(ctx context.Context, s *site) error {
 		return err
 	}
 	// Most of it is the kernel's verifier, which an emulator runs slowly.
-	return await(ctx, 90*time.Second, "Fairlead announces the virtual IP for nfs-01", func() (bool, error) {
+	return await(ctx, 150*time.Second, "Fairlead announces the virtual IP for nfs-01", func() (bool, error) {
 		out, err := s.run(ctx, "kill -0 $director && { fairlead status --json 2>/dev/null || echo {}; }")
 		if err != nil {
 			return false, fmt.Errorf("fairlead ended: %w", err)

@@ -14,6 +14,10 @@ const (
 	better      = 5                      // times shorter than keepalived's stall
 )
 
+// slowest is how long Fairlead may take to notice a fault: the clients' own traffic
+// tells it, long before the next check. One that vanished has to miss a probe, of 2 s.
+var slowest = map[string]time.Duration{link: 3 * time.Second, kill: time.Second}
+
 // compared are the rows that have to be better than keepalived's. The failback of
 // v3 is not among them: IPVS resets that connection with its next packet, and the
 // rest is up to the client.
@@ -64,6 +68,9 @@ func broken(results []result) (found []string) {
 		}
 		if !r.decided {
 			complain(r, "fairlead does not tell when it decided")
+		}
+		if limit, ok := slowest[r.fault]; ok && r.detection > limit {
+			complain(r, "the decision took %s s, want at most %s", seconds(r.detection), seconds(limit))
 		}
 		if r.rest > longestRest {
 			complain(r, "the application waited %s s after the decision, want at most %s", seconds(r.rest), seconds(longestRest))

@@ -35,6 +35,7 @@ func TestBroken(t *testing.T) {
 	}{
 		{"kept", func(r []result) []result { return r }, ""},
 		{"rest", func(r []result) []result { r[4].rest = 501 * time.Millisecond; return r }, "kill, v3: the application waited 0.50 s after the decision"},
+		{"detection", func(r []result) []result { r[5].detection = 1001 * time.Millisecond; return r }, "kill, v4.1: the decision took 1.00 s, want at most 1.00"},
 		{"error", func(r []result) []result { r[1].errors = []string{"worker 1: read: EIO"}; return r }, "link, v4.1: of 900 calls of the application, 1 failed, the first with: worker 1: read: EIO"},
 		{"bytes", func(r []result) []result { r[0].wrong = 3; return r }, "link, v3: the application read 3 wrong bytes"},
 		{"undecided", func(r []result) []result { r[2].decided = false; return r }, "failback, v3: fairlead does not tell when it decided"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"testing"
 	"time"
 )
@@ -40,7 +39,8 @@ func TestKernelClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	results = append(results, more...)
-	if _, err := io.WriteString(t.Output(), "\n"+table(results)+"\n"); err != nil {
+	if _, err := fmt.Fprintf(t.Output(), "\nLinux %s; a check every 10 s with a timeout of 2 s; each fault just after one\n%s\n",
+		s.Release, table(results)); err != nil {
 		t.Error(err)
 	}
 	for _, promise := range broken(results) {
