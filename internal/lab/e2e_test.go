@@ -129,9 +129,8 @@ func once(t *testing.T, o Options) outcome.Result {
 
 // TestCrowd holds 20,000 connections while the service is moved, and while the
 // director's programme is killed in the middle of the resets. All must be reset
-// within a second. The director hangs on socket buffers: with XDP in the
-// driver the ring of a veth interface, of 256 frames, loses part of such a burst,
-// and the repeats take longer.
+// within a second. The director hangs on socket buffers: with XDP in the driver
+// the ring of a veth interface, of 256 frames, may lose part of such a burst.
 func TestCrowd(t *testing.T) {
 	for _, f := range []outcome.Fault{outcome.Planned, outcome.Crash} {
 		t.Run(f.String(), func(t *testing.T) {
