@@ -98,20 +98,30 @@ func rehearseOne(ctx context.Context, s *site, d director, fault string, progres
 	return append(results, back...), err
 }
 
-// measure waits until all applications work again on a server, and tells how long
-// they could not since an instant.
+// measure waits until a server is active and all applications work again, and tells
+// how long they could not since an instant.
 func measure(ctx context.Context, s *site, d director, fault, server string, since int64, progress func(string)) ([]result, error) {
+	err := await(ctx, 60*time.Second, server+" is active", func() (bool, error) {
+		active, _, err := d.active(ctx, s)
+		return active == server, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	switched, err := s.at(ctx, "true")
+	if err != nil {
+		return nil, err
+	}
 	seen := map[string]record.Record{}
-	err := await(ctx, 90*time.Second, "the applications work again", func() (bool, error) {
+	err = await(ctx, 90*time.Second, "the applications work again", func() (bool, error) {
 		for _, v := range versions {
 			r, err := s.record(ctx, v)
 			seen[v] = r
-			if err != nil || !r.Calm(since, noticeable) {
+			if err != nil || !r.Calm(switched.Before, noticeable) {
 				return false, err
 			}
 		}
-		active, _, err := d.active(ctx, s)
-		return active == server, err
+		return true, nil
 	})
 	if err != nil {
 		return nil, err
