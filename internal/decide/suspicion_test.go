@@ -159,6 +159,18 @@ func TestNobodyAnswers(t *testing.T) {
 		s.alarm("director nfs: no server answers; staying with a\ninterface eth0 of director nfs does not exist")
 		return s
 	}
+	t.Run("the other one was asked, and its answer is overdue", func(t *testing.T) {
+		s := newStory(t, change(web(a, sorry(b)), func(d *model.Director) { d.Check.Rise = 1 }))
+		s.up("a")
+		s.up("b")
+		s.after(5 * time.Second)
+		s.suspect("a", false)
+		s.want("told:suspect probe:a probe:b")
+		s.after(2 * time.Second).result("a", "no answer")
+		s.active("a", 1, model.ReasonFirst)
+		s.result("b", "no answer")
+		s.active("a", 1, model.ReasonFirst)
+	})
 	t.Run("the active one answers first", func(t *testing.T) {
 		s := lost(t)
 		s.pass("a")

@@ -190,7 +190,9 @@ func (w *witness) sound(d model.Director, s model.Server) bool {
 // answers: the server is known to have answered since the doubt in another.
 func (w *witness) answers(d model.Director, s model.Server, doubt, now time.Time) bool {
 	o := w.opinion(d.Name, s.Name)
-	return w.sound(d, s) && (o.health == model.HealthUnchecked || !o.began.Before(doubt) || now.Sub(o.at) <= d.Check.Interval)
+	r := w.servers[model.ServerRef{Director: d.Name, Server: s.Name}]
+	awaited := r != nil && !r.extra.Before(doubt) && o.at.Before(r.extra) && now.Sub(r.extra) > d.Check.Timeout/2
+	return w.sound(d, s) && (o.health == model.HealthUnchecked || !o.began.Before(doubt) || !awaited && now.Sub(o.at) <= d.Check.Interval)
 }
 
 // rank sorts the servers of a director from the most to the least preferred.

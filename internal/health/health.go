@@ -123,12 +123,14 @@ func (h Health) Doubt() time.Time {
 
 // Answers tells whether the server is known to have answered lately: its last
 // probe passed, and began after the doubt in another server or is not older
-// than an interval. An unchecked server is taken as it is.
+// than an interval, unless it was asked since and its answer is
+// awaited for longer than one that lives would take. An unchecked server is taken as it is.
 func (h Health) Answers(doubt, at time.Time, c model.Check) bool {
 	if h.Level == model.HealthUnchecked {
 		return true
 	}
-	return h.Sound() && (!h.Began.Before(doubt) || at.Sub(h.Probed) <= Interval(c))
+	awaited := !h.asked.Before(doubt) && h.Probed.Before(h.asked) && at.Sub(h.asked) > Timeout(c)/2
+	return h.Sound() && (!h.Began.Before(doubt) || !awaited && at.Sub(h.Probed) <= Interval(c))
 }
 
 // AnsweredAfter tells whether the last probe passed and began no earlier.

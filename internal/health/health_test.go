@@ -90,6 +90,11 @@ func TestAnswers(t *testing.T) {
 		h.Count(model.ProbeResult{At: ms(at), OK: true, Latency: time.Duration(latency) * time.Millisecond}, check)
 		return h
 	}
+	awaited := passed(59_000, 1)
+	awaited.Ask(ms(60_000), true)
+	if _, due := awaited.Due(ms(60_000), check); !due {
+		t.Fatal("it was not asked")
+	}
 	failed := passed(1000, 1)
 	failed.Count(model.ProbeResult{At: ms(2000), Err: "refused"}, check)
 	for _, tt := range []struct {
@@ -103,6 +108,8 @@ func TestAnswers(t *testing.T) {
 		{"began before it, long ago", passed(60_000, 10), 59_995, 70_001, false},
 		{"failed since", failed, 0, 2000, false},
 		{"never answered", New(true, start), 0, 0, false},
+		{"asked since, a moment ago", awaited, 59_500, 60_900, true},
+		{"asked since, and silent for longer than it should", awaited, 59_500, 61_600, false},
 		{"not checked", New(false, start), 1000, 99_000, true},
 	} {
 		if got := tt.h.Answers(ms(tt.doubt), ms(tt.at), check); got != tt.want {
