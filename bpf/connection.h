@@ -74,6 +74,7 @@ GLOBAL __u32 find_in(__u32 index, __u64 h, struct visit *v)
 		/* the lowest hit's byte number */
 		k = ((hits & -hits) >> 7) * 0x0001020304050607ULL >> 56 & 7;
 		hits &= hits - 1;
+		barrier_var(k); /* kernel 6.1 must see the comparison of the very register */
 		if (k >= SLOTS || SLOT_TAG(b->slots[k]) != HASH_TAG(h))
 			continue;
 		c = &t->slots[k];
@@ -142,6 +143,7 @@ INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 exp
 	struct tuples *t = bpf_map_lookup_elem(&tuples, &index);
 	__u64 old;
 
+	barrier_var(k);
 	if (!b || !t || k >= SLOTS)
 		return 0;
 	if (__sync_val_compare_and_swap(&b->slots[k], expected, value) != expected)
@@ -291,7 +293,7 @@ INLINE int share(struct visit *v, __u64 h, __u64 slot)
 GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 {
 	__u8 now = jiffies >> SEEN_SHIFT;
-	__u32 at, index, states = 0;
+	__u32 at, index, k, states = 0;
 	struct bucket *b = 0;
 	struct tuples *t;
 	__u64 slot = 0, h;
@@ -331,9 +333,11 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 	if (!current)
 		return farewell(v, slot, &b->slots[at & 7]);
 	t = bpf_map_lookup_elem(&tuples, &index);
-	if (!t || (at & 7) >= SLOTS)
+	k = at & 7;
+	barrier_var(k);
+	if (!t || k >= SLOTS)
 		return ANSWER(VERDICT_FORWARD, v->server);
-	return note(v, slot, &b->slots[at & 7], &t->slots[at & 7], states, now);
+	return note(v, slot, &b->slots[k], &t->slots[k], states, now);
 }
 
 #endif

@@ -85,8 +85,9 @@ enum choice_flags {
 	CHOICE_LOOKUP = 2,    /* old connections may be left: look every one up */
 	CHOICE_SILENT = 4,    /* meet them with silence instead of RST */
 	CHOICE_HOLD = 8,      /* a switch is under way: keep SYNs, drop the rest */
-	CHOICE_WATCH = 16,    /* tell suspicions, and keep SYNs that look like one */
+	CHOICE_WATCH = 16,    /* tell suspicions */
 	CHOICE_BALANCED = 32, /* several servers: see struct shares */
+	CHOICE_KEEP = 64,     /* keep SYNs that look like the end of a server */
 	CHOICE_CAREFUL = CHOICE_LOOKUP | CHOICE_HOLD | CHOICE_BALANCED, /* not for the short way */
 };
 

@@ -47,7 +47,7 @@ INLINE int may_keep(struct visit *v)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 
-	return (v->choice_flags & (CHOICE_WATCH | CHOICE_BALANCED)) == CHOICE_WATCH &&
+	return (v->choice_flags & (CHOICE_KEEP | CHOICE_BALANCED)) == CHOICE_KEEP &&
 	       now < shared.watch.alive_ns + ALIVE &&
 	       now > shared.watch.trusted_ns[v->director & (DIRECTORS - 1)];
 }

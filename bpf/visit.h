@@ -44,6 +44,8 @@ INLINE struct server *server_of(__u32 settings, __u32 director, __u32 server)
 {
 	__u32 index = director * SERVERS_PER_DIRECTOR + (server & (SERVERS_PER_DIRECTOR - 1));
 
+	barrier_var(index); /* kernel 6.1 follows no bound through what clang makes of this */
+
 	return &shared.settings[settings & 1]
 			.servers[index & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)];
 }

@@ -182,6 +182,7 @@ func flagsOf(want model.DesiredDirector) uint8 {
 		{want.Silent, directorChoiceFlagsCHOICE_SILENT},
 		{want.Hold, directorChoiceFlagsCHOICE_HOLD},
 		{want.Watch, directorChoiceFlagsCHOICE_WATCH},
+		{want.Keep, directorChoiceFlagsCHOICE_KEEP},
 		{want.Balanced, directorChoiceFlagsCHOICE_BALANCED},
 	} {
 		if f.set {

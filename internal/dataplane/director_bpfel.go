@@ -45,6 +45,7 @@ const (
 	directorChoiceFlagsCHOICE_HOLD     directorChoiceFlags = 8
 	directorChoiceFlagsCHOICE_WATCH    directorChoiceFlags = 16
 	directorChoiceFlagsCHOICE_BALANCED directorChoiceFlags = 32
+	directorChoiceFlagsCHOICE_KEEP     directorChoiceFlags = 64
 	directorChoiceFlagsCHOICE_CAREFUL  directorChoiceFlags = 42
 )
 

@@ -13,7 +13,7 @@ import (
 // watched is the note's configuration whose suspicions are told.
 func watched() model.Desired {
 	d := note()
-	d.Directors[0].Watch = true
+	d.Directors[0].Watch, d.Directors[0].Keep = true, true
 	return d
 }
 
@@ -88,6 +88,12 @@ func forget(t *testing.T, p *Plane) {
 func TestNothingIsKept(t *testing.T) {
 	syn := frameSpec{flags: synFlag, sport: 701}
 	for name, prepare := range map[string]func(p *Plane) model.Desired{
+		"no SYN is to be kept": func(p *Plane) model.Desired {
+			p.Beat()
+			d := watched()
+			d.Directors[0].Keep = false
+			return d
+		},
 		"no suspicion is wanted": func(p *Plane) model.Desired { p.Beat(); return note() },
 		"the daemon is dead":     func(p *Plane) model.Desired { return watched() },
 		"the server is trusted": func(p *Plane) model.Desired {

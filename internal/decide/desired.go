@@ -47,6 +47,7 @@ func (s State) desired(d *director) model.DesiredDirector {
 		Silent: s.silent(),
 		Hold:   d.turn.step != model.StepNone,
 		Watch:  d.watched(),
+		Keep:   d.watched() && d.ServesNFS(), // whose clients wait for seconds when they are refused
 
 		Balanced: d.Balanced(),
 	}

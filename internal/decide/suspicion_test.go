@@ -94,9 +94,11 @@ func TestHeldClientIsReleased(t *testing.T) {
 	t.Run("when the server answers", func(t *testing.T) {
 		s := quiet(t)
 		s.suspect("nfs-01", true)
+		s.after(10 * time.Millisecond).tick()
+		s.want("probe:nfs-01")
 		s.after(time.Millisecond).result("nfs-01", "")
 		s.want("") // its process may just be dying
-		s.after(9 * time.Millisecond).tick()
+		s.after(99 * time.Millisecond).tick()
 		s.want("probe:nfs-01")
 		s.after(time.Millisecond).result("nfs-01", "")
 		s.want("release")
@@ -166,7 +168,7 @@ func TestNobodyAnswers(t *testing.T) {
 		s.after(5 * time.Second)
 		s.suspect("a", false)
 		s.want("told:suspect probe:a probe:b")
-		s.after(2 * time.Second).result("a", "no answer")
+		s.after(2*time.Second).result("a", "no answer")
 		s.active("a", 1, model.ReasonFirst)
 		s.result("b", "no answer")
 		s.active("a", 1, model.ReasonFirst)

@@ -343,7 +343,7 @@ func (w *witness) suspected(s State, e Suspected) {
 func hintOf(e Suspected) result {
 	began := e.When()
 	if e.Held {
-		began = began.Add(10 * time.Millisecond)
+		began = began.Add(110 * time.Millisecond)
 	}
 	return result{at: e.When(), began: began, hint: true}
 }

@@ -29,10 +29,15 @@ const (
 	passGap = 250 * time.Millisecond // after a pass, while no client is kept waiting
 )
 
-// Settle is how long after a hint of a client that is kept waiting the server is
-// asked: when a process dies, its connections may end a moment before its kernel
-// stops to accept new ones, and a pass in between says nothing.
-const Settle = 10 * time.Millisecond
+// A client that is kept waiting may just have lost its connection because the
+// server's process dies. Its kernel may end connections some time before it stops
+// to accept new ones (Linux's NFS server: 50 ms), so a pass right after says
+// little. The server is asked soon, and if that passed once more before its pass lets
+// the client go.
+const (
+	glance = 10 * time.Millisecond  // from the hint to the first question
+	Settle = 110 * time.Millisecond // to the one whose pass counts
+)
 
 // The values of a check that says nothing: an unchecked server has none.
 const (
@@ -171,6 +176,8 @@ func (h *Health) pass(r model.ProbeResult, c model.Check) {
 	h.Failures, h.Failing, h.confirm = 0, time.Time{}, time.Time{}
 	if !h.Began.Before(h.hinted) {
 		h.Suspected, h.urgent = time.Time{}, time.Time{}
+	} else if h.hinted.After(r.At) {
+		h.Ask(h.hinted, true)
 	}
 	if h.Level == model.HealthDown && h.Passes < c.Rise {
 		return
@@ -219,10 +226,11 @@ func (h *Health) Suspect(at time.Time, waiting bool) (first bool) {
 	if first {
 		h.Suspected = at
 	}
-	if waiting {
-		at = at.Add(Settle)
-	}
 	h.hinted = at
+	if waiting {
+		h.hinted = at.Add(Settle)
+		at = at.Add(glance)
+	}
 	h.Ask(at, waiting)
 	return first
 }

@@ -58,10 +58,11 @@ type DesiredDirector struct {
 	// Hold: a switch is under way. SYNs are kept for the agent, everything else
 	// is dropped silently.
 	Hold bool
-	// Watch: the active server can be probed, so suspicions are told, and the
-	// SYN of a client whose connection may just have broken is kept until the
-	// server was asked.
+	// Watch: the active server can be probed, so suspicions are told.
 	Watch bool
+	// Keep: the SYN of a client whose connection may just have broken is kept until
+	// the server was asked.
+	Keep bool
 	// Servers are all servers with their MACs: the RST of an old connection
 	// may still follow it to its server.
 	Servers []DesiredServer
