@@ -78,7 +78,9 @@ func newHooked(t *testing.T, fence, policy, promote string) *hooked {
 	o := realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note)
 	o.Config = map[string]string{"flow.cfg": note["flow.cfg"], "services.cfg": note["services.cfg"], "l4.cfg": fmt.Sprintf(hookDirector, lines)}
 	h.Site = built(t, o)
-	h.load = must[*workload.Load](t)(h.Load(t.Context(), site.VIP))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	h.load = must[*workload.Load](t)(h.Load(ctx, site.VIP))
 	t.Cleanup(func() { h.load.Close() })
 	h.first = directorStatus(t, h.Site).Epoch
 	h.load.Start(t.Context())

@@ -128,6 +128,7 @@ func TestFenceFails(t *testing.T) {
 		}
 		h.command("switch", "--force", second.String())
 		c.wantSoon(t, clock.Instant(h.switched().AppliedMono))
+		h.wantTold(model.ReasonFailed, "begins,fence", "begins,promote", "ends,promote")
 		if d := directorStatus(t, h.Site); h.alarmed("is on hold", "") || d.Step != model.StepNone {
 			t.Errorf("after the switch: step %v, or still an alarm", d.Step)
 		}
