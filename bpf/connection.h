@@ -60,9 +60,8 @@ GLOBAL __u32 find_in(__u32 index, __u64 h, struct visit *v)
 {
 	struct bucket *b = bpf_map_lookup_elem(&buckets, &index);
 	struct tuples *t = bpf_map_lookup_elem(&tuples, &index);
-	__u64 differ, hits;
+	__u64 differ, hits, k;
 	struct tuple *c;
-	__u32 k;
 
 	if (!b || !t || !v)
 		return NOWHERE;
@@ -74,7 +73,7 @@ GLOBAL __u32 find_in(__u32 index, __u64 h, struct visit *v)
 		/* the lowest hit's byte number */
 		k = ((hits & -hits) >> 7) * 0x0001020304050607ULL >> 56 & 7;
 		hits &= hits - 1;
-		barrier_var(k); /* kernel 6.1 must see the comparison of the very register */
+		barrier_var(k);
 		if (k >= SLOTS || SLOT_TAG(b->slots[k]) != HASH_TAG(h))
 			continue;
 		c = &t->slots[k];
@@ -138,7 +137,8 @@ INLINE __u32 next_of(struct visit *v)
 /* Writes the connection into a slot; false when somebody else just did. */
 INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 expected)
 {
-	__u32 index = at >> 3, k = at & 7;
+	__u32 index = at >> 3;
+	__u64 k = at & 7; /* 64 bits wide: kernel 6.1 learns nothing from a narrow comparison */
 	struct bucket *b = bpf_map_lookup_elem(&buckets, &index);
 	struct tuples *t = bpf_map_lookup_elem(&tuples, &index);
 	__u64 old;
@@ -293,10 +293,10 @@ INLINE int share(struct visit *v, __u64 h, __u64 slot)
 GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 {
 	__u8 now = jiffies >> SEEN_SHIFT;
-	__u32 at, index, k, states = 0;
+	__u32 at, index, states = 0;
 	struct bucket *b = 0;
 	struct tuples *t;
-	__u64 slot = 0, h;
+	__u64 slot = 0, h, k;
 	int current;
 
 	if (!v)
