@@ -45,6 +45,9 @@ func (w *witness) restart(c Configured, dice *world) Configured {
 		c.Lost, w.memory = "state.json is torn", model.Memory{}
 	}
 	for _, h := range w.holds {
+		if c.Lost != "" { // nobody can tell any more who was being promoted
+			clear(h.begun)
+		}
 		if h.at.After(c.At.At) { // the clock stepped back meanwhile
 			h.at = c.At.At
 		}

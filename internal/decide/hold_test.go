@@ -108,8 +108,8 @@ func (w *witness) held(d model.Director, before, after view, switches []model.Sw
 		}
 	}()
 	start := isStart(e, reloaded)
-	if after.step == model.StepOrder { // who was promoted is forgotten: that is why an operator must say
-		h.begun, h.unsure = map[string]bool{}, true
+	if after.step == model.StepOrder { // that is why an operator must say
+		h.unsure = true
 	}
 	given := before.step != model.StepNone && !start && h.unsure
 	if given && (len(switches) == 0 && after.step == model.StepNone && after.active == "" || len(switches) == 1 && switches[0].Reason == model.ReasonFirst) {

@@ -41,6 +41,9 @@ func (d director) remembered() remembered {
 	}
 	if t := d.turn; t.step != model.StepNone {
 		r.Pending = &model.Pending{To: t.to.Name, Old: t.old.Name, Step: t.step, Reason: t.reason, Why: t.why, Since: t.since, Unsure: t.unsure}
+		if t.to.Addr.IsValid() {
+			r.Pending.ToAddr = t.to.Addr.String()
+		}
 		if t.old.Addr.IsValid() {
 			r.Pending.OldAddr = t.old.Addr.String()
 		}
@@ -113,7 +116,7 @@ func (s *State) adopt(d *director, e Configured) []Action {
 	nothing := d.choice.active == "" && d.choice.epoch == 0
 	switch p := m.Pending; {
 	case p != nil && m.Epoch >= a.Epoch:
-		d.pending(*p, e)
+		actions = append(actions, d.pending(*p, e)...)
 	case a.Hold && m.Epoch <= a.Epoch, e.Lost != "" && nothing && len(d.servers) > 1:
 		d.turn = nobodyKnows(e.When())
 	}
@@ -157,19 +160,28 @@ func (d *director) fromMemory(m model.Remembered) {
 }
 
 // pending takes up a switch that was under way.
-func (d *director) pending(p model.Pending, e Configured) {
+func (d *director) pending(p model.Pending, e Configured) []Action {
 	t := turn{step: p.Step, since: e.When(), reason: p.Reason, why: p.Why, resumed: true}
 	t.unsure = p.Unsure
+	was, old := model.Server{Name: p.To}, model.Server{Name: p.Old}
+	was.Addr, _ = netip.ParseAddr(p.ToAddr) // invalid: not known
+	old.Addr, _ = netip.ParseAddr(p.OldAddr)
 	to := d.server(p.To)
-	switch {
-	case p.Step == model.StepOrder, to == nil && t.unsure:
-		d.turn = nobodyKnows(e.When())
-		return
-	case to == nil:
-		return // it is judged anew
+	if to != nil && was.Addr.IsValid() && was.Addr != to.Addr {
+		to = nil // the same name with another address is another server
 	}
-	t.to, t.old = to.Server, model.Server{Name: p.Old}
-	t.old.Addr, _ = netip.ParseAddr(p.OldAddr) // invalid: not known
+	switch {
+	case p.Step == model.StepOrder && old.Name != "":
+		d.turn = halfway(e.When(), old)
+		return nil
+	case p.Step == model.StepOrder:
+		d.turn = nobodyKnows(e.When())
+		return nil
+	case to == nil:
+		d.turn = turn{to: was, old: old, promoting: p.Step > model.StepFence, unsure: p.Unsure}
+		return d.abandon(e.When(), "the configuration no longer has "+p.To+" as it was")
+	}
+	t.to, t.old = to.Server, old
 	if old := d.server(p.Old); old != nil && old.Addr == t.old.Addr {
 		t.old = old.Server
 	}
@@ -178,4 +190,5 @@ func (d *director) pending(p model.Pending, e Configured) {
 	t.promoting = p.Step > model.StepFence
 	t.sw = model.Switch{Held: p.Since}
 	d.turn = t
+	return nil
 }

@@ -78,8 +78,13 @@ func (d *director) refusal(srv *server, force bool) string {
 
 // settle ends the wait for an operator's word: that server holds the truth. Its
 // promote hook runs even if it was active before, since it may have been fenced.
+// A server whose promotion had begun is fenced like an active one.
 func (s *State) settle(d *director, v verdict, srv *server, at time.Time) []Action {
-	t := turn{to: srv.Server, unsure: true, old: d.former(), reason: v.reason, why: v.why, order: v.order, force: v.force}
+	old := d.turn.old
+	if old.Name == "" {
+		old = d.former()
+	}
+	t := turn{to: srv.Server, unsure: true, old: old, reason: v.reason, why: v.why, order: v.order, force: v.force}
 	t.spare()
 	return s.hold(d, t, at)
 }

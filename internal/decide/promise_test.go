@@ -70,7 +70,12 @@ func (w *witness) adopted(d model.Director, before, after view, e Event, reloade
 		}
 	}
 	_, pinned := w.kernel[d.Name]
-	_, kept := d.Server(before.to)
+	target, kept := d.Server(before.to)
+	for _, m := range w.memory.Directors {
+		if m.Name == d.Name && m.Pending != nil {
+			kept = kept && m.Pending.ToAddr == target.Addr.String()
+		}
+	}
 	lost := e.(Configured).Lost != "" && !pinned && len(d.Servers) > 1
 	switch {
 	case (lost || before.step == model.StepOrder) && after.step != model.StepOrder:

@@ -293,11 +293,36 @@ func nobodyKnows(at time.Time) turn {
 	return turn{step: model.StepOrder, since: at, why: "nobody knows which server holds the truth"}
 }
 
+// halfway is that hold after a switch that was given up when the promotion of a
+// server had begun: that one may write too, so it is to be fenced first.
+func halfway(at time.Time, promoted model.Server) turn {
+	return turn{step: model.StepOrder, since: at, old: promoted,
+		why: fmt.Sprintf("the switch was given up when the promotion of %s had begun; it may be writing too", promoted.Name)}
+}
+
+// begun is the server beside the active one whose promotion has begun in the
+// turn, and that was not fenced since; its Name is "" when there is none.
+func (d *director) begun() model.Server {
+	t, former := d.turn, d.former()
+	same := t.old.Name == former.Name && (t.old.Addr == former.Addr || !t.old.Addr.IsValid() || !former.Addr.IsValid())
+	switch {
+	case t.promoting:
+		return t.to
+	case t.fenced || same:
+		return model.Server{}
+	}
+	return t.old
+}
+
 // abandon gives a turn up; what to do is judged anew, or an operator must say it
 // again.
 func (d *director) abandon(at time.Time, why string) []Action {
 	actions := append([]Action{d.tell(at, model.EventStay, d.turn.to.Name, "the switch to %s was given up: %s", d.turn.to.Name, why)}, d.refuse(why)...)
-	if d.turn.unsure {
+	switch half := d.begun(); {
+	case half.Name != "":
+		d.turn = halfway(at, half)
+		return actions
+	case d.turn.unsure:
 		d.turn = nobodyKnows(at)
 		return actions
 	}

@@ -212,6 +212,51 @@ func TestReloadDuringASwitch(t *testing.T) {
 	s.active("nfs-01", 1, model.ReasonFirst)
 }
 
+// A server whose promotion had begun may be writing: when the configuration
+// drops it, no other one is promoted until an operator says so, and it is fenced.
+func TestPromotedServerIsDropped(t *testing.T) {
+	three := change(hooked(), func(d *model.Director) {
+		d.Servers = append(d.Servers, model.Server{Name: "nfs-03", Addr: addr("192.168.10.102"), Port: 2049, Weight: 1, Sorry: true, Check: true})
+	})
+	without := change(three, func(d *model.Director) { d.Servers = append(d.Servers[:1:1], d.Servers[2]) })
+	moved := change(three, func(d *model.Director) { d.Servers[1].Addr = addr("192.168.10.110") })
+	for name, after := range map[string]model.Config{"gone": without, "another address": moved} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restart %v", name, restart), func(t *testing.T) {
+				s := failing(t, three)
+				s.pass("nfs-03")
+				s.ended("")
+				s.want("told:fence told:promote promote:nfs-01>nfs-02")
+				if restart {
+					s = s.restarted(after, s.kernel(), s.state.Memory(), "")
+				} else {
+					s.reload(after)
+				}
+				s.onHold(model.StepOrder)
+				s = s.restarted(after, s.kernel(), s.state.Memory(), "")
+				s.onHold(model.StepOrder)
+				s.pass("nfs-03")
+				s.say(model.VerbSwitch, "nfs-03", false)
+				s.want("told:hold told:fence fence:nfs-02>nfs-03")
+				if run := only[RunHook](s.actions)[0]; run.Old.Addr != addr("192.168.10.101") {
+					t.Errorf("fences %v", run.Old)
+				}
+			})
+		}
+	}
+	t.Run("while it is fenced for another one", func(t *testing.T) {
+		s := failing(t, three)
+		s.pass("nfs-03")
+		s.ended("")
+		s.say(model.VerbSwitch, "nfs-03", false)
+		s.want("told:hold told:fence fence:nfs-02>nfs-03")
+		s.reload(change(three, func(d *model.Director) { d.Servers = d.Servers[:2] }))
+		s.onHold(model.StepOrder)
+		s.say(model.VerbSwitch, "nfs-01", false)
+		s.want("told:hold told:fence fence:nfs-02>nfs-01")
+	})
+}
+
 func TestFirstChoiceRunsNoHook(t *testing.T) {
 	s := newStory(t, hooked())
 	s.pass("nfs-01")

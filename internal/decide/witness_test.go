@@ -2,7 +2,6 @@ package decide
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -272,12 +271,6 @@ func (w *witness) configured(e Configured) {
 			w.marks[model.ServerRef{Director: m.Name, Server: mark.Server}] = mark.Mark
 		}
 	}
-	for name, h := range w.holds { // a switch to a server that is gone is given up
-		d, _ := w.directorOf(name)
-		maps.DeleteFunc(h.begun, func(machine string, _ bool) bool {
-			return !slices.ContainsFunc(d.Servers, func(s model.Server) bool { return who(s) == machine })
-		})
-	}
 	for ref := range w.marks { // of a server that is gone nothing is kept, of a director that is gone everything
 		d, ok := w.directorOf(ref.Director)
 		if _, has := d.Server(ref.Server); ok && !has {
@@ -414,6 +407,7 @@ func (w *witness) one(d *director, cfg model.Director, e Event, reloaded bool, a
 	}
 	switches := switchesOf(actions, cfg.Name)
 	if cfg.Balanced() || before.balanced {
+		delete(w.holds, cfg.Name) // it has no switches by steps
 		after.balanced = cfg.Balanced()
 		return after, w.balanced(d, cfg, before, switches)
 	}

@@ -84,6 +84,7 @@ type Remembered struct {
 // Pending is a switch that was begun and is not decided yet.
 type Pending struct {
 	To      string    `json:"to"`
+	ToAddr  string    `json:"to_addr,omitempty"`
 	Old     string    `json:"old"` // the server to fence; "": none
 	OldAddr string    `json:"old_addr,omitempty"`
 	Unsure  bool      `json:"unsure,omitempty"` // nobody knew which server holds the truth, and an operator named one
