@@ -79,3 +79,50 @@ func TestHundredThousand(t *testing.T) {
 		}
 	})
 }
+
+// mixed is a data plane whose last connection is the only one that lives.
+type mixed struct{ crowd }
+
+func (m mixed) Connections() iter.Seq[model.Connection] {
+	return func(yield func(model.Connection) bool) {
+		n := 0
+		for c := range m.crowd.Connections() {
+			n++
+			c.HasAck = n == m.size
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// first notes whether the first connection that is reset lives.
+type first struct {
+	counter
+	lives bool
+}
+
+func (f *first) Send(orders []reset.Order) (int, error) {
+	if f.clients == 0 {
+		f.lives = orders[0].Connection.HasAck
+	}
+	return f.counter.Send(orders)
+}
+
+// TestTheLivingFirst: whoever sends and waits does not queue behind thousands that
+// sleep, wherever in the table they are.
+func TestTheLivingFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		group, ctx := errgroup.WithContext(ctx)
+		reports, sent := make(chan Report), &first{}
+		New(ctx, group, mixed{crowd{1000}}, sent, reports).Start(Job{Director: "nfs", Epoch: 2})
+		if r := <-reports; r.Known != 1000 || r.Reset != 1000 || !sent.lives {
+			t.Errorf("got %+v, the living one first: %v", r, sent.lives)
+		}
+		cancel()
+		if err := group.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -68,16 +68,19 @@ func (w *work) run(ctx context.Context) {
 type stage uint8
 
 const (
-	firstStage  stage = iota // all that were not met before
+	livelyStage stage = iota // those whose clients are known to acknowledge
+	firstStage               // all that were not met before
 	secondStage              // those, and a second packet for the others
 	repeatStage              // those that have not ended, as far as they may be sent more
 )
 
-// resetAll sends the first round at once. A second one follows when no packet in
+// resetAll sends the first round at once; among many connections those that live
+// come first, since somebody waits for them. A second one follows when no packet in
 // flight can see the old choice any more: connections may have slipped in
 // meanwhile. Then the servers' ends are reset, and the clients' again, until all
 // have ended or nothing more may be sent. It reports whether it came to its end.
 func (w *work) resetAll(ctx context.Context) bool {
+	w.clients(ctx, livelyStage)
 	w.clients(ctx, firstStage)
 	w.sentAt = time.Now()
 	if !w.tell(ctx, 0, false) {
@@ -113,6 +116,9 @@ func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 		e := endsOf(c)
 		if !c.Old {
 			delete(w.spent, e) // its client has connected anew
+			continue
+		}
+		if now == livelyStage && !c.HasAck {
 			continue
 		}
 		p := due(c, w.spent[e], now)
