@@ -61,7 +61,7 @@ func (p *pool) loses(all []*echo) []*echo {
 		return sw != nil && sw.From == "a" && sw.ResetMono != 0
 	})
 	p.t.Logf("decided %v after the cut", clock.Instant(sw.DecidedMono).Since(since))
-	wantReset(p.t, lost, clock.Instant(sw.DecidedMono))
+	p.wantReset(lost, clock.Instant(sw.DecidedMono))
 	if _, by := p.openMany(crew / 2); by["b"] != crew/2 {
 		p.t.Errorf("without a, new connections were shared as %v", by)
 	}

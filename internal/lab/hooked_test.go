@@ -203,17 +203,22 @@ func (h *hooked) events(kinds ...model.EventKind) (all []model.Event) {
 	return all
 }
 
-// wantTold compares what the hooks told.
+// wantTold compares what the hooks told so far.
 func (h *hooked) wantTold(reason model.Reason, want ...string) []hookLine {
 	h.t.Helper()
 	got := h.told()
+	h.wantLines(got, reason, want...)
+	return got
+}
+
+func (h *hooked) wantLines(got []hookLine, reason model.Reason, want ...string) {
+	h.t.Helper()
 	rest := fmt.Sprintf(",nfs,%v,nfs-01,nfs-02,%d,%v", site.VIP, h.first+1, reason)
 	for i, w := range want {
 		if len(got) != len(want) || got[i].Text != w+rest {
 			h.t.Fatalf("the hooks told %v\nwant %q, each with %q", got, want, rest)
 		}
 	}
-	return got
 }
 
 // cut cuts the cable of nfs-01.
@@ -258,7 +263,7 @@ func (c *callers) wantSoon(t *testing.T, applied clock.Instant) {
 	t.Helper()
 	c.all.Wait()
 	for i, err := range c.errs {
-		if d := c.ends[i].Since(applied); err != nil || d > 150*time.Millisecond {
+		if d := c.ends[i].Since(applied); err != nil || d > 300*time.Millisecond {
 			t.Errorf("a connection begun on hold was made %v after the switch: %v", d, err)
 		}
 	}
