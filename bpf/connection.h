@@ -232,6 +232,8 @@ INLINE __u32 begin(struct visit *v, __u64 h, __u32 at, __u64 slot, int current, 
 		insert(v, h, 0, now);
 	else if (!living)
 		write_slot(at, v, h, slot_value(v, h, 0, now), slot);
+	/* look at the next packet too: mostly the client's first ACK, which a reset needs */
+	shared.sampled = 0;
 	return answer;
 }
 

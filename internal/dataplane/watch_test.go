@@ -262,3 +262,25 @@ func BenchmarkPass(b *testing.B) {
 		n++
 	}
 }
+
+// The packet after a SYN is looked at, whatever the clock says: an idle
+// connection is then known by an acknowledgment, and a RST alone ends it.
+func TestHandshakeIsSeen(t *testing.T) {
+	for _, h := range hooks {
+		p := newPlane(t, 1000)
+		apply(t, p, note())
+		for port := range uint16(20) {
+			h.run(t, p, frameSpec{flags: synFlag, sport: 800 + port}.bytes(t))
+			h.run(t, p, frameSpec{flags: ackFlag, ack: 77, sport: 800 + port}.bytes(t))
+		}
+		n := 0
+		for c := range p.Connections() {
+			if n++; !c.HasAck || c.LastAck != 77 || c.Packets != 2 {
+				t.Errorf("%s: %+v", h.name, c)
+			}
+		}
+		if n != 20 {
+			t.Errorf("%s: %d connections", h.name, n)
+		}
+	}
+}
