@@ -26,7 +26,7 @@ func (s *State) configure(e Configured) []Action {
 		s.recall(e)
 	}
 	for _, d := range old.directors {
-		s.absent[d.Name] = d.remembered().vacant()
+		s.absent[d.Name] = d.remembered().Remembered
 		if !slices.ContainsFunc(e.Config.Directors, func(c model.Director) bool { return c.Name == d.Name }) {
 			actions = append(actions, d.refuse("the configuration no longer has the director "+d.Name)...)
 		}
@@ -34,10 +34,14 @@ func (s *State) configure(e Configured) []Action {
 	for _, cfg := range e.Config.Directors {
 		d, told := newDirector(cfg, old.director(cfg.Name), at)
 		actions = append(actions, told...)
-		d.resume(s.absent[cfg.Name])
-		if old.configured {
+		was, known := s.absent[cfg.Name]
+		d.resume(was)
+		switch {
+		case old.configured && known && old.director(cfg.Name) == nil: // it returns, and goes on where it was
+			actions = append(actions, s.adopt(&d, Configured{At: e.At, Memory: model.Memory{Directors: []model.Remembered{was}}})...)
+		case old.configured:
 			actions = append(actions, s.rebalance(&d, old.director(cfg.Name), at)...)
-		} else {
+		default:
 			actions = append(actions, s.adopt(&d, e)...)
 		}
 		delete(s.absent, cfg.Name)

@@ -3,6 +3,7 @@ package decide
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"fairlead/internal/model"
@@ -44,9 +45,10 @@ func (w *witness) restart(c Configured, dice *world) Configured {
 	if dice.chance(10) {
 		c.Lost, w.memory = "state.json is torn", model.Memory{}
 	}
-	for _, h := range w.holds {
+	for name, h := range w.holds {
 		if c.Lost != "" { // nobody can tell any more who was being promoted
 			clear(h.begun)
+			h.unsure = h.unsure && slices.ContainsFunc(c.Config.Directors, func(d model.Director) bool { return d.Name == name })
 		}
 		if h.at.After(c.At.At) { // the clock stepped back meanwhile
 			h.at = c.At.At
@@ -77,7 +79,7 @@ func (w *witness) forget() {
 	w.servers, w.links, w.epochs = map[model.ServerRef]*record{}, map[string]model.Link{}, map[string]uint64{}
 	w.calls, w.waiting, w.clients, w.gone = map[uint64]RunHook{}, map[uint64]bool{}, map[string]client{}, map[string]bool{}
 	w.views, w.marks = map[string]view{}, map[model.ServerRef]model.Mark{}
-	w.started = false
+	w.started, w.absent = false, map[string]view{}
 	for name, h := range w.ended {
 		if w.holds[name] == nil {
 			w.holds[name] = h

@@ -26,12 +26,6 @@ func (s State) Memory() model.Memory {
 // remembered is what is kept of a director.
 type remembered struct{ model.Remembered }
 
-// vacant is what is kept of a director that the configuration no longer has:
-// its epochs go on, and its servers keep their marks.
-func (r remembered) vacant() model.Remembered {
-	return model.Remembered{Name: r.Name, Epoch: r.Epoch, Marks: r.Marks}
-}
-
 func (d director) remembered() remembered {
 	c := d.choice
 	r := model.Remembered{Name: d.Name, Active: c.active, Epoch: c.epoch, Reason: c.reason,
@@ -62,19 +56,34 @@ func (d director) remembered() remembered {
 func (s *State) recall(e Configured) {
 	s.lost = e.Lost
 	for _, m := range e.Memory.Directors {
-		s.absent[m.Name] = remembered{m}.vacant()
+		s.absent[m.Name] = m
 	}
 	for name, a := range e.Adopted {
-		r := s.absent[name]
-		r.Name, r.Epoch = name, max(r.Epoch, a.Epoch)
-		s.absent[name] = r
+		r, known := s.absent[name]
+		switch {
+		case !known, a.Epoch > r.Epoch:
+			s.absent[name] = pinned(name, a, r.Marks)
+		case a.Hold && a.Epoch == r.Epoch && r.Pending == nil:
+			r.Pending = &model.Pending{Step: model.StepOrder, Since: e.When()}
+			s.absent[name] = r
+		}
 	}
 }
 
-// resume takes the epoch and the marks that were known of a director of that
-// name.
+// pinned is what the kernel holds of a director, as it is remembered.
+func pinned(name string, a model.Adopted, marks []model.Marked) model.Remembered {
+	r := model.Remembered{Name: name, Active: a.Active, Epoch: a.Epoch, Reason: a.Reason, Why: "found in the kernel at start", Since: a.Since, Marks: marks}
+	if a.Addr.IsValid() {
+		r.Addr = a.Addr.String()
+	}
+	if a.Hold {
+		r.Pending = &model.Pending{Step: model.StepOrder, Since: a.Since}
+	}
+	return r
+}
+
+// resume takes the marks that were known of a director of that name.
 func (d *director) resume(r model.Remembered) {
-	d.choice.epoch = max(d.choice.epoch, r.Epoch)
 	for _, m := range r.Marks {
 		if srv := d.server(m.Server); srv != nil {
 			srv.mark = m.Mark

@@ -45,10 +45,40 @@ func TestMemory(t *testing.T) {
 	empty := pair()
 	empty.Flows, empty.Directors = nil, nil
 	s.reload(empty)
-	gone := model.Memory{Directors: []model.Remembered{{Name: "nfs", Epoch: 2, Marks: want.Directors[0].Marks}}}
-	if got := s.state.Memory(); !reflect.DeepEqual(got, gone) {
-		t.Errorf("memory =\n%+v, want\n%+v", got, gone)
+	if got := s.state.Memory(); !reflect.DeepEqual(got, want) {
+		t.Errorf("without the director: memory =\n%+v, want\n%+v", got, want)
 	}
+}
+
+// A director that the configuration loses and gets back goes on where it was: the
+// server that failed before may hold older data.
+func TestDirectorReturns(t *testing.T) {
+	s := switchedStory(t)
+	s.up("nfs-01")
+	empty := pair()
+	empty.Flows, empty.Directors = nil, nil
+	kernel := s.kernel()
+	s.reload(empty)
+	all := map[string]*story{
+		"by a reload":                  s,
+		"after a restart":              s.restarted(empty, kernel, s.state.Memory(), ""),
+		"after a restart, from memory": s.restarted(empty, nil, s.state.Memory(), ""),
+		"after a restart, from kernel": s.restarted(empty, kernel, model.Memory{}, "state.json is torn"),
+	}
+	for name, s := range all {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			s.reload(pair())
+			s.up("nfs-01")
+			if d := s.director("nfs"); d.Desired != "nfs-02" || d.Epoch != 2 || d.Reason != model.ReasonFailed {
+				t.Errorf("active %s, epoch %d, reason %v", d.Desired, d.Epoch, d.Reason)
+			}
+		})
+	}
+	s = failing(t, hooked())
+	s.reload(empty)
+	s.reload(hooked())
+	s.want("told:hold told:fence fence:nfs-01>nfs-02")
 }
 
 func TestRestart(t *testing.T) {

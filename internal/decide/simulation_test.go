@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 
@@ -187,7 +188,19 @@ func said(e Event) string {
 }
 
 // look is everything in a state, as text.
-func look(s State) string { return fmt.Sprintf("%+v", s) }
+func look(s State) string {
+	absent := maps.Clone(s.absent)
+	text := ""
+	for _, name := range slices.Sorted(maps.Keys(absent)) {
+		if m := absent[name]; m.Pending != nil {
+			text += fmt.Sprintf("%+v", *m.Pending) // not its address
+			m.Pending = nil
+			absent[name] = m
+		}
+	}
+	s.absent = absent
+	return fmt.Sprintf("%+v", s) + text
+}
 
 func replay(history []moment) error {
 	for n, m := range history {

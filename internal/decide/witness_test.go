@@ -16,6 +16,7 @@ type witness struct {
 	servers map[model.ServerRef]*record
 	views   map[string]view   // what was chosen, by director
 	epochs  map[string]uint64 // the highest of each director that is not in the configuration
+	absent  map[string]view   // what was chosen in those
 	holds   map[string]*hold  // switches under way
 	calls   map[uint64]RunHook
 	waiting map[uint64]bool // orders that were not answered
@@ -74,7 +75,7 @@ type result struct {
 
 func newWitness() *witness {
 	return &witness{links: map[string]model.Link{}, servers: map[model.ServerRef]*record{}, views: map[string]view{},
-		epochs: map[string]uint64{}, holds: map[string]*hold{}, calls: map[uint64]RunHook{}, waiting: map[uint64]bool{},
+		epochs: map[string]uint64{}, absent: map[string]view{}, holds: map[string]*hold{}, calls: map[uint64]RunHook{}, waiting: map[uint64]bool{},
 		clients: map[string]client{}, gone: map[string]bool{}, kernel: map[string]model.Adopted{},
 		marks: map[model.ServerRef]model.Mark{}, ended: map[string]*hold{}, reached: nothing()}
 }
@@ -378,7 +379,11 @@ func (w *witness) judge(s State, e Event, actions []Action) error {
 	for name, v := range w.views {
 		w.epochs[name] = max(w.epochs[name], v.epoch)
 		if _, ok := views[name]; !ok {
-			delete(w.holds, name)
+			if v.auto = (time.Time{}); auto(v.reason) {
+				v.auto = v.since
+			}
+			v.forced, v.force = false, false
+			w.absent[name] = v
 			delete(w.clients, name)
 			delete(w.gone, name)
 		}
@@ -391,7 +396,12 @@ func (w *witness) judge(s State, e Event, actions []Action) error {
 func (w *witness) one(d *director, cfg model.Director, e Event, reloaded bool, actions []Action) (view, error) {
 	before, had := w.views[cfg.Name]
 	if !had {
-		before = view{epoch: w.epochs[cfg.Name]}
+		before = w.absent[cfg.Name]
+		delete(w.absent, cfg.Name)
+		before.epoch = max(before.epoch, w.epochs[cfg.Name])
+		if before.active != "" {
+			w.gone[cfg.Name] = true
+		}
 	}
 	c := d.choice
 	after := view{active: c.active, epoch: c.epoch, reason: c.reason, since: c.since, auto: before.auto, forced: before.forced,
