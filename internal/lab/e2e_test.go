@@ -85,7 +85,7 @@ func TestScenarios(t *testing.T) {
 		}
 	}
 	all = append(all, scenario{outcome.Link, outcome.Embedded, model.AttachGeneric}, scenario{outcome.Link, outcome.Embedded, model.AttachTCX})
-	for _, f := range []outcome.Fault{outcome.Kill, outcome.Link, outcome.Planned, outcome.Failback} {
+	for _, f := range outcome.Faults() {
 		all = append(all, scenario{f, outcome.Ganesha, model.AttachNative})
 	}
 	for _, s := range all {
