@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairlead/internal/decide"
+	"fairlead/internal/health"
 	"fairlead/internal/model"
 )
 
@@ -56,7 +57,7 @@ func TestKeptSYNOfAWorkingServer(t *testing.T) {
 		pass(2 * time.Second)
 		from, began := b.len(), time.Now()
 		b.syn(model.SightingReconnect, 1001)
-		pass(50 * time.Millisecond)
+		pass(health.Settle + 20*time.Millisecond)
 		b.wantLines(b.since(from), "sent by 2: SYN of 1001 to nfs-01")
 		if d := b.director(); d.Applied != "nfs-01" || d.Held != 0 || d.LastSwitch.Replayed != 0 {
 			t.Errorf("after %v: got %+v, %+v", time.Since(began), d, d.LastSwitch)
