@@ -259,7 +259,9 @@ INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void
 	if (unlikely(o->sighting) &&
 	    !hand_over(o->sighting - 1, p, o->director, o->server, iface, data, end) &&
 	    o->verdict == VERDICT_HELD)
-		o->verdict = VERDICT_DROP_HOLD;
+		/* nobody could keep it: on hold it may go nowhere, else where it would have gone */
+		o->verdict =
+			o->sighting == SIGHTING_RECONNECT + 1 ? VERDICT_FORWARD : VERDICT_DROP_HOLD;
 	if (o->verdict == VERDICT_FORWARD && balanced)
 		s = server_of(o->settings, o->director, o->server);
 	else if (o->verdict == VERDICT_FORWARD_OLD)

@@ -27,7 +27,7 @@ func (p *Plane) Apply(want model.Desired) error {
 		return err
 	}
 	flips := p.flips
-	err = errors.Join(p.applySettings(want, at), p.reconcileLinks(want.Rules.Ifaces))
+	err = errors.Join(p.applySettings(want, at), p.takeOver(), p.reconcileLinks(want.Rules.Ifaces))
 	if p.flips != flips {
 		p.settling.Go(p.settleSoon)
 	}
@@ -145,6 +145,12 @@ func nextChoice(have directorChoice, record directorChoiceRecord, want model.Des
 		choice.Flags |= uint8(directorChoiceFlagsCHOICE_LOOKUP)
 	} else {
 		choice.Flags |= have.Flags & uint8(directorChoiceFlagsCHOICE_LOOKUP)
+	}
+	if want.Hold && want.Active != "" && (!want.MAC.Known() || !want.Source.Known()) {
+		// The server is gone from the network, too: nothing may go there while
+		// hooks run, whatever its address was.
+		have.Flags = choice.Flags | have.Flags&uint8(directorChoiceFlagsCHOICE_FORWARD)
+		return have, record, nil
 	}
 	switch {
 	case want.Balanced && !want.Source.Known(), want.Active != "" && !want.Source.Known():

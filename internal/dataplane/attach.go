@@ -45,13 +45,34 @@ func parseLinkPin(path string) (mode model.AttachMode, ifindex int, err error) {
 // adoptLinks finds the pinned links and puts this programme behind each, in one
 // step each: no packet is missed.
 func (p *Plane) adoptLinks() error {
-	pins, err := filepath.Glob(filepath.Join(layoutDir(p.options.Dir), "link-*"))
-	if err != nil {
-		return err
-	}
-	for _, pin := range pins {
+	for _, pin := range linkPins(layoutDir(p.options.Dir)) {
 		if err := p.adoptLink(pin); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// takeOver finds the attachments of an older layout, whose maps this programme
+// cannot read, and puts this programme behind them: after an upgrade the old one
+// must not go on by its old choice. It comes after the settings, so that no packet
+// meets an empty programme.
+func (p *Plane) takeOver() error {
+	if p.options.Dir == "" {
+		return nil // nothing is pinned
+	}
+	for _, l := range otherLayouts(p.options.Dir) {
+		for _, old := range linkPins(l) {
+			pin := filepath.Join(layoutDir(p.options.Dir), filepath.Base(old))
+			if err := os.Rename(old, pin); err != nil {
+				return fmt.Errorf("take over the attachment of an older version: %w", err)
+			}
+			if err := p.adoptLink(pin); err != nil {
+				return err
+			}
+		}
+		if err := os.RemoveAll(l); err != nil {
+			return fmt.Errorf("remove the pins of an older version: %w", err)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,17 @@ import (
 const layout = "v2"
 
 func layoutDir(dir string) string { return filepath.Join(dir, layout) }
+
+// otherLayouts are the directories of other versions, whose maps cannot be read.
+func otherLayouts(dir string) []string {
+	all, err := filepath.Glob(filepath.Join(dir, "v[0-9]*"))
+	if err != nil {
+		panic(err) // the pattern is wrong
+	}
+	return slices.DeleteFunc(all, func(d string) bool {
+		return d == layoutDir(dir) || strings.Trim(filepath.Base(d)[1:], "0123456789") != ""
+	})
+}
 
 // buildingDir is where new pins are before they are complete.
 func buildingDir(dir string) string { return layoutDir(dir) + "-building" }
@@ -72,7 +84,8 @@ func Detach(dir string) error {
 	if filepath.Clean(dir) == bpffsMount {
 		return fmt.Errorf("%s belongs to the whole machine: name the directory below it that fairlead was started with", dir)
 	}
-	if _, err := os.Stat(layoutDir(dir)); errors.Is(err, fs.ErrNotExist) || !onBPFFS(dir) {
+	layouts := append(otherLayouts(dir), layoutDir(dir))
+	if !slices.ContainsFunc(layouts, exists) || !onBPFFS(dir) {
 		return nil
 	}
 	lock, err := openDir(dir)
@@ -81,22 +94,38 @@ func Detach(dir string) error {
 	}
 	defer lock.Close()
 	// links first: from then on nothing is forwarded
-	links, err := filepath.Glob(filepath.Join(layoutDir(dir), "link-*"))
-	if err != nil {
-		return err
-	}
-	for _, pin := range links {
+	for _, pin := range linkPins(layouts...) {
 		if err := os.Remove(pin); err != nil {
 			return fmt.Errorf("detach %s: %w", pin, err)
 		}
 	}
-	if err := os.RemoveAll(layoutDir(dir)); err != nil {
-		return fmt.Errorf("remove the pins: %w", err)
+	for _, l := range layouts {
+		if err := os.RemoveAll(l); err != nil {
+			return fmt.Errorf("remove the pins: %w", err)
+		}
 	}
 	if err := os.RemoveAll(buildingDir(dir)); err != nil {
 		return fmt.Errorf("remove an unfinished start: %w", err)
 	}
 	return removeDir(dir)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// linkPins are the pinned attachments below these directories.
+func linkPins(layouts ...string) []string {
+	var all []string
+	for _, l := range layouts {
+		pins, err := filepath.Glob(filepath.Join(l, "link-*"))
+		if err != nil {
+			panic(err) // the pattern is wrong
+		}
+		all = append(all, pins...)
+	}
+	return all
 }
 
 // removeDir removes the directory, and the bpffs that was mounted just for it. What

@@ -49,6 +49,9 @@ func Open(o Options) (*Plane, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise the limit of locked memory: %w", err)
 	}
+	if err := gracePeriod(); err != nil {
+		return nil, fmt.Errorf("%w (a kernel with nohz_full refuses it, and without it no change is safe)", err)
+	}
 	lock, err := openDir(o.Dir)
 	if err != nil {
 		return nil, err

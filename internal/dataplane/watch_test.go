@@ -284,3 +284,27 @@ func TestHandshakeIsSeen(t *testing.T) {
 		}
 	}
 }
+
+// A SYN that looks like a reconnect but finds no room goes where it would have
+// gone: nobody refuses it for the sake of a suspicion.
+func TestReconnectWithoutRoom(t *testing.T) {
+	p := newPlane(t, 10_000)
+	apply(t, p, watched())
+	establish(t, p, hooks[0])
+	forget(t, p)
+	p.Beat()
+	last := uint32(0)
+	for i := range 6000 {
+		if i%500 == 0 {
+			p.Beat()
+		}
+		last, _ = hooks[0].run(t, p, frameSpec{flags: synFlag, sport: uint16(1000 + i)}.bytes(t))
+	}
+	traffic, err := p.Traffic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if traffic.Verdicts["held"].Packets < 3000 || traffic.Verdicts["drop-hold"].Packets != 0 || last != hooks[0].returns("forward") || traffic.Lost == 0 {
+		t.Errorf("the last one returned %d; %+v, %d lost", last, traffic.Verdicts, traffic.Lost)
+	}
+}
