@@ -81,7 +81,7 @@ func TestAdoptionDecides(t *testing.T) {
 		b.adopted()
 		b.start(func() { b.watcher.mute = true })
 		pass(time.Second)
-		if _, err := b.order(t.Context(), ref("nfs-01")); err == nil || !strings.Contains(err.Error(), "MAC address of nfs-01 is not known") {
+		if _, err := b.order(t.Context(), ref("nfs-01")); err == nil || !strings.Contains(err.Error(), "nfs-01: its MAC address is not known") {
 			t.Errorf("got %v", err)
 		}
 		if len(b.only("apply")) == 0 {

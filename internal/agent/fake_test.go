@@ -97,9 +97,16 @@ func (p *fakePlane) Apply(want model.Desired) error {
 		p.held.VIPs[v.Addr] = model.AppliedVIP{Announce: v.Announce}
 	}
 	var names []string
+	var unknown error
 	for _, d := range want.Directors {
-		if d.Active != "" && d.MAC.Known() || d.Hold {
+		switch held := p.held.Directors[d.Name]; {
+		case d.Active != "" && d.MAC.Known() || d.Active == "" && d.Hold:
 			p.choose(d)
+		case d.Hold && held.Epoch != 0:
+			held.Hold = true // the choice stays; nothing is forwarded to it
+			p.held.Directors[d.Name] = held
+		case d.Active != "" && !d.Hold:
+			unknown = fmt.Errorf("apply %s/%s: its MAC address is not known: it does not answer ARP", d.Name, d.Active)
 		}
 		name := d.Name + "=" + p.held.Directors[d.Name].Active
 		if p.held.Directors[d.Name].Hold {
@@ -108,10 +115,13 @@ func (p *fakePlane) Apply(want model.Desired) error {
 		names = append(names, name)
 	}
 	p.journal.add("apply %s", strings.Join(names, " "))
-	return nil
+	return unknown
 }
 
 func (p *fakePlane) choose(d model.DesiredDirector) {
+	if d.Epoch == 0 {
+		return // Applied leaves it out
+	}
 	if p.held.Directors[d.Name].Epoch != d.Epoch {
 		for i := range p.conns {
 			p.conns[i].Old = p.conns[i].Old || p.conns[i].Director == d.Name

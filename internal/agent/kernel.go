@@ -81,12 +81,12 @@ func (k *kernel) reconcile(want model.Desired) bool {
 	return true
 }
 
-// unresolved tells whether all choices are those that were adopted, and some
+// unresolved tells whether all choices and holds are those that were adopted, and some
 // server's MAC address is not known yet.
 func unresolved(want model.Desired, adopted map[string]model.Adopted) bool {
 	missing := false
 	for _, d := range want.Directors {
-		if d.Active != adopted[d.Name].Active {
+		if was := adopted[d.Name]; d.Active != was.Active || d.Hold != was.Hold {
 			return false // a decision: apply what can be applied
 		}
 		missing = missing || d.Active != "" && (!d.MAC.Known() || !d.Source.Known())

@@ -40,6 +40,7 @@ type loop struct {
 	rounds   *rounds.Rounds
 	reports  chan rounds.Report
 	hooks    map[string]context.CancelFunc // that end the last hook of each director
+	due      map[string]decide.RunHook     // hooks that wait for the kernel, by director
 	hookEnds chan hookEnd
 	notes    []model.Event // for the journal, held back
 
@@ -79,6 +80,7 @@ func newLoop(ctx context.Context, a *Agent, group *errgroup.Group) *loop {
 		rounds:   rounds.New(ctx, group, a.parts.Plane, a.parts.Resets, reports),
 		reports:  reports,
 		hooks:    make(map[string]context.CancelFunc),
+		due:      make(map[string]decide.RunHook),
 		hookEnds: make(chan hookEnd),
 
 		complaints: make(map[string]complaint),
@@ -199,8 +201,8 @@ func (l *loop) step(e decide.Event) []decide.Action {
 // finish brings everything to the desired value, publishes the outcome, and
 // performs the actions. The order matters: the disk before the data plane, so
 // that no reboot forgets a switch that happened; the data plane before the
-// clients, so that none is reset or let go while it would still reach the old
-// server; and an order is answered when the status shows it.
+// clients and the hooks, so that nobody is reset, let go, fenced or promoted while
+// packets would still reach the old server; and an order is answered when the status shows it.
 func (l *loop) finish(at time.Time, actions []decide.Action) {
 	for _, a := range actions {
 		switch a := a.(type) {
@@ -224,6 +226,7 @@ func (l *loop) finish(at time.Time, actions []decide.Action) {
 	for _, a := range actions {
 		l.perform(a, actions)
 	}
+	l.beginHooks()
 	l.enterNotes()
 }
 
@@ -233,7 +236,7 @@ func (l *loop) perform(a decide.Action, all []decide.Action) {
 	case decide.ProbeNow:
 		l.parts.Prober.Now(a.Ref, a.Timeout)
 	case decide.RunHook:
-		l.runHook(a)
+		l.due[a.Director] = a // begun by beginHooks, like one that waited; in place of an older one
 	case decide.Reply:
 		l.reply(a, all)
 	case decide.Switched, decide.Told, decide.Release:

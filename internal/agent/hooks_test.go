@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// TestHookWaitsForTheHold: while the kernel may still forward to the old server,
+// that is not fenced and no other promoted.
+func TestHookWaitsForTheHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.text = hooked
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
+		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		pass(time.Second)
+		b.wantLines(b.only("hook"))
+		from := b.len()
+		b.plane.set(func(p *fakePlane) { p.refuse = nil })
+		pass(2 * time.Second)
+		b.wantLines(b.since(from), "apply nfs=nfs-01 on hold", "hook fence of nfs begins: nfs-01 to nfs-02, epoch 2")
+		b.end()
+	})
+}
+
+// TestKeptHookIsReplaced: of two hooks that the kernel keeps waiting only the
+// newer one runs.
+func TestKeptHookIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.text = hooked
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
+		for _, to := range []string{"nfs-02", "nfs-01"} {
+			go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref(to), false) }()
+			pass(time.Second)
+		}
+		b.plane.set(func(p *fakePlane) { p.refuse = nil })
+		pass(4 * time.Second)
+		b.wantLines(b.only("hook"), "hook promote of nfs begins:  to nfs-01, epoch 2")
+		b.end()
+	})
+}
+
+// TestHookOfTheFirstChoice: the kernel has nothing of such a director to read back.
+func TestHookOfTheFirstChoice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.text = hooked
+		b.memory.broken = errFull
+		b.start(nil)
+		pass(4 * time.Second)
+		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		pass(time.Second)
+		b.wantLines(b.only("hook"), "hook promote of nfs begins:  to nfs-02, epoch 1")
+		b.end()
+	})
+}
+
+// TestHoldAfterTheStart: a switch that goes on after a restart does not wait for
+// MAC addresses, and its hook does not run ahead of the hold.
+func TestHoldAfterTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.text = hooked
+		b.start(nil)
+		pass(2 * time.Second)
+		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
+		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		pass(time.Second)
+		b.end()
+		b.plane.set(func(p *fakePlane) { p.refuse = nil })
+		from := b.len()
+		b.start(func() { b.watcher.mute = true })
+		pass(10 * time.Millisecond)
+		got := b.since(from)
+		if len(got) > 1 && got[0] != "apply nfs=nfs-01 on hold" || len(b.only("hook")) != 1 {
+			t.Errorf("effects: got %q", got)
+		}
+		b.end()
+	})
+}
