@@ -31,6 +31,7 @@ type Agent struct {
 
 	clock    monotonic
 	view     atomic.Pointer[view] // what the loop knows; replaced, never changed
+	turned   atomic.Int64         // when the loop was last seen to turn, by clock
 	observer observer
 	orders   chan order
 	loads    chan load
@@ -84,6 +85,7 @@ func (a *Agent) run(ctx context.Context) error {
 	if err := l.begin(); err != nil {
 		return errors.Join(err, group.Wait())
 	}
+	a.turn()
 	for _, task := range []struct {
 		name string
 		run  func(context.Context) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fairlead/internal/hook"
@@ -38,6 +39,8 @@ type fakeMemory struct {
 	full   error // of Save
 	broken error // of Load
 	saves  int
+	hang   chan struct{} // not nil: Save ends when it is closed
+	flying atomic.Int64
 }
 
 func (m *fakeMemory) Load() (model.Memory, error) {
@@ -47,6 +50,16 @@ func (m *fakeMemory) Load() (model.Memory, error) {
 }
 
 func (m *fakeMemory) Save(want model.Memory) error {
+	if m.flying.Add(1) > 1 {
+		m.journal.add("two at once save")
+	}
+	defer m.flying.Add(-1)
+	m.mu.Lock()
+	hang := m.hang
+	m.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.saves++

@@ -47,6 +47,7 @@ func (j *journal) len() int { return len(j.since(0)) }
 type fakePlane struct {
 	journal  *journal
 	traffics atomic.Int64 // calls of Traffic
+	slow     atomic.Int64 // how long an Apply takes, ns
 
 	mu       sync.Mutex // guards the following
 	held     model.Applied
@@ -79,6 +80,7 @@ func (p *fakePlane) Applied() (model.Applied, error) {
 }
 
 func (p *fakePlane) Apply(want model.Desired) error {
+	time.Sleep(time.Duration(p.slow.Load())) // in a synctest bubble
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.onApply != nil {

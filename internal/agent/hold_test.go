@@ -314,3 +314,29 @@ func TestBeat(t *testing.T) {
 		b.end()
 	})
 }
+
+// TestStuckLoopDoesNotBeat: nobody is there for the SYNs that would be kept.
+func TestStuckLoopDoesNotBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(time.Minute) // nothing happens, and it beats
+		b.plane.set(func(p *fakePlane) {
+			if p.beats != 301 {
+				t.Errorf("got %d beats in a minute", p.beats)
+			}
+			p.beats = 0
+		})
+		b.plane.slow.Store(int64(5 * time.Second))
+		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		pass(5*time.Second - time.Millisecond)
+		b.plane.slow.Store(0)
+		b.plane.set(func(p *fakePlane) {
+			if p.beats > 3 {
+				t.Errorf("got %d beats while the loop was stuck for 5 s", p.beats)
+			}
+		})
+		pass(time.Second)
+		b.end()
+	})
+}

@@ -74,7 +74,7 @@ func newLoop(ctx context.Context, a *Agent, group *errgroup.Group) *loop {
 		held:     make(map[netip.Addr]bool),
 		ctx:      ctx,
 		group:    group,
-		memory:   remembrance{store: a.parts.Memory, log: a.log},
+		memory:   remembrance{store: a.parts.Memory, log: a.log, done: make(chan error, 1)},
 		kernel:   kernel{plane: a.parts.Plane, log: a.log},
 		switches: make(map[string]record),
 		rounds:   rounds.New(ctx, group, a.parts.Plane, a.parts.Resets, reports),
@@ -133,11 +133,16 @@ func (l *loop) begin() error {
 func (l *loop) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	awake := time.NewTicker(turnEvery)
+	defer awake.Stop()
 	for {
+		l.turn()
 		timer.Reset(l.pause())
 		select {
 		case <-ctx.Done():
+			l.memory.last()
 			return nil
+		case <-awake.C:
 		case r := <-l.parts.Results:
 			l.handle(decide.Probed{At: now(), Result: r})
 		case f := <-l.parts.Facts:
@@ -154,6 +159,9 @@ func (l *loop) run(ctx context.Context) error {
 			l.sighted(s)
 		case h := <-l.hookEnds:
 			l.handle(decide.HookEnded{At: now(), ID: h.id, Err: h.err})
+		case err := <-l.memory.done:
+			l.memory.ended(err)
+			l.finish(time.Now(), nil)
 		case s := <-l.sentOns:
 			l.wentOn(s)
 		case n := <-l.losses:

@@ -76,6 +76,55 @@ func TestMemoryFails(t *testing.T) {
 	})
 }
 
+// TestMemoryHangs: a disk that does not answer delays a switch by a second and
+// stops nothing; what is newest is saved when it answers again.
+func TestMemoryHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		hang := make(chan struct{})
+		b.memory.set(func(m *fakeMemory) { m.hang, m.saves = hang, 0 })
+		begin := time.Now()
+		for i, to := range []string{"nfs-02", "nfs-01", "nfs-02"} {
+			_, err := b.order(t.Context(), ref(to))
+			if took := time.Since(begin); err != nil || b.plane.active() != to || took > saveWait {
+				t.Errorf("switch %d: got %v after %v", i, err, took)
+			}
+		}
+		pass(time.Minute)
+		if !b.alarm("not remembered") || b.memory.held.Directors[0].Active != "nfs-01" {
+			t.Errorf("alarms: got %+v", b.agent.Status().Alarms)
+		}
+		b.memory.set(func(m *fakeMemory) { m.hang = nil })
+		close(hang)
+		pass(0)
+		if m := b.memory.held.Directors[0]; m.Active != "nfs-02" || m.Epoch != 4 || b.memory.saves != 2 || b.alarm("not remembered") {
+			t.Errorf("with the disk again: got %+v, %d saves, %+v", m, b.memory.saves, b.agent.Status().Alarms)
+		}
+		b.wantLines(b.only("two"))
+		b.end()
+	})
+}
+
+// TestMemoryHangsAtTheEnd: the daemon ends nevertheless.
+func TestMemoryHangsAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(nil)
+		pass(2 * time.Second)
+		hang := make(chan struct{})
+		b.memory.set(func(m *fakeMemory) { m.hang = hang })
+		_, _ = b.order(t.Context(), ref("nfs-02"))
+		begin := time.Now()
+		b.end()
+		if took := time.Since(begin); took > saveWait {
+			t.Errorf("the end took %v", took)
+		}
+		close(hang)
+	})
+}
+
 // TestMemoryIsSavedFirst: at no instant is the kernel ahead of the disk.
 func TestMemoryIsSavedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -12,6 +12,11 @@ import (
 const (
 	// beatEvery is how often the data plane is told that the daemon lives.
 	beatEvery = 200 * time.Millisecond
+	// turnEvery is how often the loop turns at least.
+	turnEvery = 250 * time.Millisecond
+	// stuck is how long the loop may take for one turn: then it is no longer there
+	// for the clients whose SYNs are kept.
+	stuck = 500 * time.Millisecond
 	// quiet is the pause between two suspicions of a director that reach the
 	// decisions: of a thousand clients that complain, one is enough.
 	quiet = 20 * time.Millisecond
@@ -25,12 +30,22 @@ type complaint struct {
 	held bool // and that a client is kept waiting; until it is let go
 }
 
-// beat tells the data plane that the daemon lives.
+// turn notes that the loop turns.
+func (a *Agent) turn() { a.turned.Store(int64(a.clock.at(time.Now()))) }
+
+// turns tells whether the loop has turned lately.
+func (a *Agent) turns() bool {
+	return int64(a.clock.at(time.Now()))-a.turned.Load() <= int64(stuck)
+}
+
+// beat tells the data plane that the daemon lives, while the loop turns.
 func (a *Agent) beat(ctx context.Context) error {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for {
-		a.parts.Plane.Beat()
+		if a.turns() {
+			a.parts.Plane.Beat()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
