@@ -15,6 +15,7 @@ import (
 type fakeHooks struct {
 	journal *journal
 	ends    chan error
+	linger  time.Duration // from being ended to the end
 }
 
 func (h *fakeHooks) Run(ctx context.Context, c hook.Call) hook.Outcome {
@@ -25,6 +26,7 @@ func (h *fakeHooks) Run(ctx context.Context, c hook.Call) hook.Outcome {
 	case err := <-h.ends:
 		return hook.Outcome{Err: err}
 	case <-ctx.Done():
+		time.Sleep(h.linger) // in a synctest bubble
 		h.journal.add("hook %s is ended", c.Kind)
 		return hook.Outcome{Err: ctx.Err()}
 	}

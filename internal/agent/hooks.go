@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"slices"
 
 	"fairlead/internal/decide"
 	"fairlead/internal/hook"
@@ -11,28 +10,36 @@ import (
 
 // hookEnd tells the loop how a hook ended.
 type hookEnd struct {
-	id  uint64
-	err string // "": it succeeded
+	director string
+	id       uint64
+	err      string // "": it succeeded
 }
 
-// beginHooks begins the hooks that are due of directors that the kernel holds. A
-// hook whose switch was given up meanwhile is forgotten.
-func (l *loop) beginHooks() {
+// moveHooks ends the hooks that nobody waits for any more, and begins those that
+// are due of directors that the kernel holds. A director never has two at once:
+// the next one begins when the one before has returned.
+func (l *loop) moveHooks() {
+	if len(l.hooks) == 0 && len(l.due) == 0 {
+		return
+	}
+	awaited := make(map[string]bool)
+	for _, d := range l.state.Status() {
+		awaited[d.Name] = d.Step == model.StepFence || d.Step == model.StepPromote
+	}
+	for director, cancel := range l.hooks {
+		if _, newer := l.due[director]; newer || !awaited[director] {
+			cancel()
+		}
+	}
 	for director, a := range l.due {
 		switch {
-		case !l.hooking(director):
+		case !awaited[director]:
 			delete(l.due, director)
-		case l.holding(director):
+		case l.hooks[director] == nil && l.holding(director):
 			delete(l.due, director)
 			l.runHook(a)
 		}
 	}
-}
-
-// hooking tells whether a director's switch is under way, as it must be for a
-// hook of it.
-func (l *loop) hooking(director string) bool {
-	return slices.ContainsFunc(l.desired.Directors, func(d model.DesiredDirector) bool { return d.Name == director && d.Hold })
 }
 
 // holding tells whether the kernel was seen to forward nothing of a director. It
@@ -45,12 +52,8 @@ func (l *loop) holding(director string) bool {
 	return l.kernel.tried && l.kernel.err == nil
 }
 
-// runHook begins a hook. One of the director that still runs is ended: nobody
-// waits for its answer any more.
+// runHook begins a hook.
 func (l *loop) runHook(a decide.RunHook) {
-	if cancel := l.hooks[a.Director]; cancel != nil {
-		cancel()
-	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	l.hooks[a.Director] = cancel
 	l.group.Go(func() error {
@@ -59,14 +62,21 @@ func (l *loop) runHook(a decide.RunHook) {
 			Kind: a.Kind, Hook: a.Hook, Director: a.Director, VIPs: a.VIPs,
 			Old: a.Old, New: a.New, Epoch: a.Epoch, Reason: a.Reason, Why: a.Why,
 		})
-		end := hookEnd{id: a.ID}
+		end := hookEnd{director: a.Director, id: a.ID}
 		if o.Err != nil {
 			end.err = o.Err.Error()
 		}
 		select {
 		case l.hookEnds <- end:
-		case <-ctx.Done():
+		case <-l.ctx.Done():
 		}
 		return nil
 	})
+}
+
+// hookEnded takes the end of a hook. The decisions pass over one that they do not
+// wait for.
+func (l *loop) hookEnded(h hookEnd) {
+	delete(l.hooks, h.director)
+	l.handle(decide.HookEnded{At: now(), ID: h.id, Err: h.err})
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,53 @@ func TestHoldAfterTheStart(t *testing.T) {
 		got := b.since(from)
 		if len(got) > 1 && got[0] != "apply nfs=nfs-01 on hold" || len(b.only("hook")) != 1 {
 			t.Errorf("effects: got %q", got)
+		}
+		b.end()
+	})
+}
+
+// TestHooksDoNotOverlap: a hook that takes its time to end is waited for.
+func TestHooksDoNotOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.text = hooked
+		b.start(nil)
+		b.hooks.linger = 3 * time.Second
+		pass(2 * time.Second)
+		for _, to := range []string{"nfs-02", "nfs-01"} {
+			go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref(to), false) }()
+			pass(time.Second)
+		}
+		b.wantLines(b.only("hook"), "hook fence of nfs begins: nfs-01 to nfs-02, epoch 2")
+		pass(3 * time.Second)
+		b.wantLines(b.only("hook"), "hook fence of nfs begins: nfs-01 to nfs-02, epoch 2",
+			"hook fence is ended", "hook promote of nfs begins:  to nfs-01, epoch 2")
+		b.hooks.ends <- nil
+		pass(2 * time.Second)
+		if d := b.director(); d.Step != model.StepNone || d.Applied != "nfs-01" {
+			t.Errorf("got %+v", d)
+		}
+		b.end()
+	})
+}
+
+// TestHookOfASwitchThatWasGivenUp: it is ended with its switch.
+func TestHookOfASwitchThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.text = hooked
+		b.start(nil)
+		pass(2 * time.Second)
+		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		pass(time.Second)
+		b.text = strings.Replace(hooked, "server nfs-02 192.168.10.101:2049 sorry\n", "", 1)
+		if _, err := b.agent.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		b.wantLines(b.only("hook"), "hook fence of nfs begins: nfs-01 to nfs-02, epoch 2", "hook fence is ended")
+		if d := b.director(); d.Step != model.StepNone || d.Applied != "nfs-01" {
+			t.Errorf("got %+v", d)
 		}
 		b.end()
 	})

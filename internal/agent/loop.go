@@ -39,8 +39,8 @@ type loop struct {
 	switches map[string]record // the last one of each director
 	rounds   *rounds.Rounds
 	reports  chan rounds.Report
-	hooks    map[string]context.CancelFunc // that end the last hook of each director
-	due      map[string]decide.RunHook     // hooks that wait for the kernel, by director
+	hooks    map[string]context.CancelFunc // that end the hook that runs, by director
+	due      map[string]decide.RunHook     // hooks that wait for the kernel or for the one before, by director
 	hookEnds chan hookEnd
 	notes    []model.Event // for the journal, held back
 
@@ -158,7 +158,7 @@ func (l *loop) run(ctx context.Context) error {
 		case s := <-l.sightings:
 			l.sighted(s)
 		case h := <-l.hookEnds:
-			l.handle(decide.HookEnded{At: now(), ID: h.id, Err: h.err})
+			l.hookEnded(h)
 		case err := <-l.memory.done:
 			l.memory.ended(err)
 			l.finish(time.Now(), nil)
@@ -234,7 +234,7 @@ func (l *loop) finish(at time.Time, actions []decide.Action) {
 	for _, a := range actions {
 		l.perform(a, actions)
 	}
-	l.beginHooks()
+	l.moveHooks()
 	l.enterNotes()
 }
 
@@ -244,7 +244,7 @@ func (l *loop) perform(a decide.Action, all []decide.Action) {
 	case decide.ProbeNow:
 		l.parts.Prober.Now(a.Ref, a.Timeout)
 	case decide.RunHook:
-		l.due[a.Director] = a // begun by beginHooks, like one that waited; in place of an older one
+		l.due[a.Director] = a // begun by moveHooks, like one that waited; in place of an older one
 	case decide.Reply:
 		l.reply(a, all)
 	case decide.Switched, decide.Told, decide.Release:
