@@ -10,7 +10,8 @@
 //
 // Who owns which goroutine and channel: Run starts every goroutine in one
 // errgroup and returns when all have ended; only the journal's writer outlives
-// the group, to keep the stop too. The channels of facts (Results, Facts, Seen,
+// the group, to keep the stop too, and a save of the memory on a disk that hangs:
+// the loop waits a second for each save, then goes on without it. The channels of facts (Results, Facts, Seen,
 // Hangups, the sightings of the data plane) are read by the loop only; their
 // senders wait when one is full, so the loop never calls anything that waits for
 // such a sender. The orders of the control socket go through unbuffered

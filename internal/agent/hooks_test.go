@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -132,5 +133,35 @@ func TestHookOfASwitchThatWasGivenUp(t *testing.T) {
 			t.Errorf("got %+v", d)
 		}
 		b.end()
+	})
+}
+
+// TestHookForAServerThatWasNeverSeen: after a reboot the old server is dead and
+// its MAC address unknown, so the kernel never gets its choice. It forwards
+// nothing, and the hook runs.
+func TestHookForAServerThatWasNeverSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.text = hooked
+		b.start(nil)
+		pass(2 * time.Second)
+		b.end()
+		for _, held := range []model.Adopted{{}, {Active: "nfs-02", Epoch: 1, Addr: netip.MustParseAddr("192.168.10.101")}} {
+			clear(b.plane.held.Directors)
+			b.memory.held.Directors[0].Epoch = 5
+			if held.Epoch != 0 {
+				b.plane.held.Directors["nfs"] = held // of before the memory's last switch
+			}
+			before := len(b.only("hook"))
+			b.start(func() { b.watcher.mute = true })
+			pass(4 * time.Second)
+			go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+			pass(time.Second)
+			if got := b.only("hook")[before:]; len(got) != 1 || !strings.HasPrefix(got[0], "hook fence of nfs begins: nfs-01 to nfs-02") {
+				t.Errorf("kernel %+v: got %q", held, got)
+			}
+			b.end()
+			b.memory.held.Directors[0].Pending = nil
+		}
 	})
 }
