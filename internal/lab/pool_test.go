@@ -275,11 +275,11 @@ func (e *echo) gap(from, to clock.Instant) (longest time.Duration) {
 	return longest
 }
 
-// over is how and when the connection ended; nil: it did not.
-func (e *echo) over() (error, clock.Instant) {
+// over is when and how the connection ended; nil: it did not.
+func (e *echo) over() (clock.Instant, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.fail, e.end
+	return e.end, e.fail
 }
 
 // of are the connections of one server.
@@ -311,7 +311,7 @@ func (p *pool) wantReset(all []*echo, decided clock.Instant) {
 	var latest time.Duration
 	noise := p.noise(decided, clock.Now())
 	for i, e := range all {
-		err, at := e.over()
+		at, err := e.over()
 		d := at.Since(decided)
 		if !errors.Is(err, syscall.ECONNRESET) || d < 0 || d > noticed+noise {
 			p.t.Errorf("connection %d of %s ended %v after the decision (noise %v): %v", i, e.server, d, noise, err)
@@ -329,7 +329,7 @@ func (p *pool) wantUndisturbed(all []*echo, since clock.Instant) {
 	var longest time.Duration
 	for i, e := range all {
 		gap := e.gap(since, now)
-		if err, _ := e.over(); err != nil || gap > noticed+noise {
+		if _, err := e.over(); err != nil || gap > noticed+noise {
 			p.t.Errorf("connection %d of %s paused for %v (noise %v): %v", i, e.server, gap, noise, err)
 		}
 		longest = max(longest, gap)
