@@ -38,7 +38,7 @@ type Agent struct {
 	loading  sync.Mutex // held by the one reload under way
 
 	sightings chan model.Sighting
-	losses    chan uint64 // sightings that the data plane lost so far
+	losses    chan tally
 }
 
 // New returns an agent that begins with the loaded configuration.
@@ -54,7 +54,7 @@ func New(parts Parts, settings Settings, first Loaded, log *slog.Logger) *Agent 
 		loads:    make(chan load),
 
 		sightings: make(chan model.Sighting, sightingsWait),
-		losses:    make(chan uint64),
+		losses:    make(chan tally),
 	}
 }
 
@@ -97,7 +97,7 @@ func (a *Agent) run(ctx context.Context) error {
 		{"reload on a signal", a.hangups},
 		{"beat", a.beat},
 		{"watch over the clients' traffic", a.watch},
-		{"count of lost sightings", a.countLosses},
+		{"count of losses", a.countLosses},
 		{"loop", l.run},
 	} {
 		group.Go(func() error { return ended(ctx, task.name, task.run(ctx)) })

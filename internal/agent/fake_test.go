@@ -59,6 +59,7 @@ type fakePlane struct {
 	onApply  func(model.Desired)
 	settles  int
 	lost     uint64
+	refused  uint64
 	beats    int
 	trusted  map[string]time.Time // no SYN of the director is kept until then
 
@@ -180,6 +181,7 @@ func (p *fakePlane) Traffic() (model.Traffic, error) {
 	p.traffics.Add(1)
 	t := model.Traffic{
 		Lost:    p.lost,
+		Table:   model.TableStatus{Refused: p.refused},
 		Flows:   map[string]map[string]model.Counter{"nfs": {"forward": {Packets: 7, Bytes: 700}}},
 		Servers: map[model.ServerRef]model.Counter{}, Conns: map[model.ServerRef]model.ConnCount{},
 	}

@@ -52,7 +52,8 @@ type loop struct {
 	releases   map[string]release // that wait for the kernel
 	framing    sync.Mutex         // held by the one goroutine that sends frames on
 	sentOns    chan sentOn
-	lost       losses
+	lost       losses // sightings
+	crowded    losses // connections that found no room
 
 	asked    uint64           // the last order's ID
 	awaiting map[uint64]order // orders without their answer

@@ -9,20 +9,26 @@ import (
 )
 
 const (
-	// countEvery is how often lost sightings are counted.
+	// countEvery is how often is counted what the data plane could not do.
 	countEvery = 10 * time.Second
 	// lossShown is how long a loss stays an alarm.
 	lossShown = time.Minute
 )
 
-// losses are the sightings that the data plane could not hand over.
-type losses struct {
-	count uint64 // so far
-	begun bool   // the first count was taken: what was lost before is no news
-	at    time.Time
+// tally is what the data plane could not do so far.
+type tally struct {
+	lost    uint64 // sightings that it could not hand over
+	refused uint64 // connections that found no room in its table
 }
 
-// countLosses tells the loop now and then how many sightings were lost.
+// losses are one of its numbers, watched.
+type losses struct {
+	count uint64    // so far
+	begun bool      // the first count was taken: what was before is no news
+	at    time.Time // of the last growth that was seen
+}
+
+// countLosses tells the loop now and then what the data plane could not do.
 func (a *Agent) countLosses(ctx context.Context) error {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
@@ -30,7 +36,7 @@ func (a *Agent) countLosses(ctx context.Context) error {
 		seen := a.observer.look(a.view.Load().applies)
 		if seen.err == nil {
 			select {
-			case a.losses <- seen.traffic.Lost:
+			case a.losses <- tally{seen.traffic.Lost, seen.traffic.Table.Refused}:
 			case <-ctx.Done():
 				return nil
 			}
@@ -43,20 +49,40 @@ func (a *Agent) countLosses(ctx context.Context) error {
 	}
 }
 
-// loss takes a count. A data plane that was made anew counts from zero.
-func (l *loop) loss(count uint64) {
-	if l.lost.begun && count > l.lost.count {
-		l.lost.at = time.Now()
-	}
-	l.lost.count, l.lost.begun = count, true
-	if !l.lost.at.IsZero() {
+// loss takes a tally.
+func (l *loop) loss(t tally) {
+	l.lost.take(t.lost)
+	l.crowded.take(t.refused)
+	if !l.lost.at.IsZero() || !l.crowded.at.IsZero() {
 		l.publish(time.Now())
 		l.enterNotes()
 	}
 }
 
-func (l losses) alarms(now time.Time) []model.Alarm {
-	if l.at.IsZero() || now.Sub(l.at) > lossShown {
+// take takes a count. A data plane that was made anew counts from zero.
+func (l *losses) take(count uint64) {
+	if l.begun && count > l.count {
+		l.at = time.Now()
+	}
+	l.count, l.begun = count, true
+}
+
+// lately tells whether it grew not long ago.
+func (l losses) lately(now time.Time) bool { return !l.at.IsZero() && now.Sub(l.at) <= lossShown }
+
+func crowdedAlarms(l losses, now time.Time) []model.Alarm {
+	if !l.lately(now) {
+		return nil
+	}
+	return []model.Alarm{{
+		What: "the connection table is full: connections that find no room are not known at a switch",
+		Why:  fmt.Sprintf("%d connections found no room so far, the last of them in the last minute", l.count),
+		Do:   "after fairlead detach, start the daemon with a larger --connections; if few clients are expected, see who connects: fairlead capture",
+	}}
+}
+
+func lostAlarms(l losses, now time.Time) []model.Alarm {
+	if !l.lately(now) {
 		return nil
 	}
 	return []model.Alarm{{

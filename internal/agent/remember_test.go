@@ -237,22 +237,22 @@ func TestEvents(t *testing.T) {
 func TestOwnAlarms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.plane.lost = 5 // of a daemon before
+		b.plane.lost, b.plane.refused = 5, 5 // of a daemon before
 		b.start(nil)
 		pass(time.Minute)
-		if b.alarm("more than the daemon") || b.alarm("journal") {
+		if b.alarm("more than the daemon") || b.alarm("journal") || b.alarm("table is full") {
 			t.Errorf("at the start: got %+v", b.agent.Status().Alarms)
 		}
-		b.plane.set(func(p *fakePlane) { p.lost = 6 })
+		b.plane.set(func(p *fakePlane) { p.lost, p.refused = 6, 6 })
 		b.events.mu.Lock()
 		b.events.failed = errFull
 		b.events.mu.Unlock()
 		pass(countEvery)
-		if !b.alarm("more than the daemon") || !b.alarm("journal") {
+		if !b.alarm("more than the daemon") || !b.alarm("journal") || !b.alarm("table is full") {
 			t.Errorf("after a loss: got %+v", b.agent.Status().Alarms)
 		}
 		pass(lossShown + countEvery)
-		if b.alarm("more than the daemon") {
+		if b.alarm("more than the daemon") || b.alarm("table is full") {
 			t.Errorf("a minute later: got %+v", b.agent.Status().Alarms)
 		}
 		b.end()

@@ -53,7 +53,7 @@ func (l *loop) publish(at time.Time) {
 	if l.kernel.err != nil {
 		v.failed = l.kernel.err.Error()
 	}
-	v.alarms = slices.Concat(v.alarms, v.own(), l.memory.alarms(), l.lost.alarms(at), journalAlarms(l.parts.Journal.Err()))
+	v.alarms = slices.Concat(v.alarms, v.own(), l.memory.alarms(), lostAlarms(l.lost, at), crowdedAlarms(l.crowded, at), journalAlarms(l.parts.Journal.Err()))
 	old := l.view.Swap(v)
 	if old == nil {
 		old = &view{}

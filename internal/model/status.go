@@ -149,5 +149,5 @@ type TableStatus struct {
 	Size    uint64 `json:"size"` // slots
 	Used    uint64 `json:"used"`
 	Bytes   uint64 `json:"bytes"`   // of kernel memory
-	Refused uint64 `json:"refused"` // connections that found no room: forwarded, but not known at a switch
+	Refused uint64 `json:"refused"` // connections that found no room: forwarded, but not known at a switch, and reset while old ones are looked for
 }
