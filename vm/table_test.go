@@ -87,3 +87,17 @@ func TestDecision(t *testing.T) {
 		}
 	}
 }
+
+// A cut is made again when it was found late, and only then.
+func TestLate(t *testing.T) {
+	for detection, want := range map[time.Duration]bool{2300 * time.Millisecond: false, 6700 * time.Millisecond: true} {
+		ours := []result{{director: fairlead{}.name(), fault: link, detection: detection}}
+		if late(ours) != want {
+			t.Errorf("%v: late %v, want %v", detection, !want, want)
+		}
+		ours[0].director = ipvs{}.name()
+		if late(ours) {
+			t.Errorf("%v of another director is late", detection)
+		}
+	}
+}
