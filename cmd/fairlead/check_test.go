@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,23 +82,5 @@ func TestHooksOfOthers(t *testing.T) {
 	}
 	if got := hookTrouble([]string{file, link}); len(got) != 2 {
 		t.Errorf("got %q, want trouble with both", got)
-	}
-}
-
-// TestOnlyRoot: who can change what leads to a hook is root.
-func TestOnlyRoot(t *testing.T) {
-	for _, tt := range []struct {
-		mode  fs.FileMode
-		owner uint32
-		ok    bool
-	}{
-		{0o755, 0, true}, {0o4755, 0, true}, {0o700, 0, true}, {0o775, 0, false}, {0o757, 0, false}, {0o755, 1000, false},
-		{fs.ModeDir | 0o755, 0, true}, {fs.ModeDir | 0o777, 0, false}, {fs.ModeDir | fs.ModeSticky | 0o777, 0, true},
-		{fs.ModeDir | fs.ModeSticky | 0o777, 1000, false}, {fs.ModeSymlink | 0o777, 0, true}, {fs.ModeSymlink | 0o777, 1000, false},
-		{fs.ModeSticky | 0o757, 0, false}, // it means nothing on a file
-	} {
-		if err := onlyRoot("/x", tt.mode, tt.owner); (err == nil) != tt.ok {
-			t.Errorf("%v of user %d: got %v", tt.mode, tt.owner, err)
-		}
 	}
 }

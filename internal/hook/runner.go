@@ -55,7 +55,7 @@ func (r *Runner) Run(ctx context.Context, c Call) Outcome {
 var errTimeout = errors.New("timeout")
 
 func run(ctx context.Context, c Call, out *tail) error {
-	if err := trust(c.Hook.Command); err != nil {
+	if err := Trust(c.Hook.Command); err != nil {
 		return fmt.Errorf("it is not run: %w", err)
 	}
 	f := c.facts()

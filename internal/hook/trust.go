@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,9 +12,10 @@ import (
 // mostLinks is how many symbolic links a path may have, as the kernel counts.
 const mostLinks = 40
 
-// trust refuses a programme that is not root's alone to choose and to change:
-// the file, every directory above it, and every link on the way.
-func trust(path string) error {
+// Trust refuses a programme that is not root's alone to choose and to change: the
+// file, every directory above it, and every link on the way. Run asks it before
+// each hook; who checks a configuration can ask it earlier.
+func Trust(path string) error {
 	if !filepath.IsAbs(path) {
 		return fmt.Errorf("the path %q is not absolute", path)
 	}
@@ -41,7 +43,7 @@ func follow(path string) (string, error) {
 		part, rest := path[:max(end, 1)], path[end:]
 		info, err := os.Lstat(part)
 		if err != nil {
-			return "", err
+			return "", pathError(err)
 		}
 		if err := owned(part, info); err != nil {
 			return "", err
@@ -56,7 +58,7 @@ func follow(path string) (string, error) {
 func replace(link, rest string) (string, error) {
 	target, err := os.Readlink(link)
 	if err != nil {
-		return "", err
+		return "", pathError(err)
 	}
 	if !filepath.IsAbs(target) {
 		target = filepath.Join(filepath.Dir(link), target)
@@ -86,11 +88,20 @@ func executable(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return err
+		return pathError(err)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a file", path)
 	case info.Mode().Perm()&0o111 == 0:
 		return fmt.Errorf("%s is not executable: run chmod +x on it", path)
 	}
 	return nil
+}
+
+// pathError leaves the name of the system call out.
+func pathError(err error) error {
+	var cause *fs.PathError
+	if errors.As(err, &cause) {
+		return fmt.Errorf("%s: %w", cause.Path, cause.Err)
+	}
+	return err
 }

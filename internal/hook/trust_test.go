@@ -52,7 +52,7 @@ func TestTrust(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "dir")
 			file := filepath.Join(dir, "hook")
 			must(t, os.Mkdir(dir, 0o755), os.WriteFile(file, []byte("#!/bin/sh\n"), 0o755), tt.spoil(dir, file))
-			err := trust(file)
+			err := Trust(file)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -62,11 +62,11 @@ func TestTrust(t *testing.T) {
 
 func TestTrustWantsAWholePath(t *testing.T) {
 	for _, path := range []string{"", "hook", "./hook"} {
-		if err := trust(path); err == nil || !strings.Contains(err.Error(), "is not absolute") {
+		if err := Trust(path); err == nil || !strings.Contains(err.Error(), "is not absolute") {
 			t.Errorf("%q: got %v", path, err)
 		}
 	}
-	must(t, trust("/bin/../bin/sh"))
+	must(t, Trust("/bin/../bin/sh"))
 }
 
 // TestRefusedHookIsNotRun: the check stands before the run.
