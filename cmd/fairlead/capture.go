@@ -10,7 +10,7 @@ import (
 	"net/netip"
 	"os"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 )
 
 type captureCommand struct {
@@ -38,7 +38,7 @@ func (c *captureCommand) Run(ctx context.Context, env *surroundings) error {
 		return err
 	}
 	n := 0
-	err = control.NewClient(c.Socket).Capture(ctx, c.Snaplen, func(p control.Packet) error {
+	err = api.NewClient(c.Socket).Capture(ctx, c.Snaplen, func(p api.Packet) error {
 		if err := emit(p); err != nil {
 			return err
 		}
@@ -57,14 +57,14 @@ func (c *captureCommand) Run(ctx context.Context, env *surroundings) error {
 }
 
 // sink returns what takes the packets, and what ends it.
-func (c *captureCommand) sink(env *surroundings) (emit func(control.Packet) error, finish func() error, err error) {
+func (c *captureCommand) sink(env *surroundings) (emit func(api.Packet) error, finish func() error, err error) {
 	nothing := func() error { return nil }
 	switch {
 	case c.JSON:
 		lines := json.NewEncoder(env.out)
-		return func(p control.Packet) error { return lines.Encode(p) }, nothing, nil
+		return func(p api.Packet) error { return lines.Encode(p) }, nothing, nil
 	case c.Write == "":
-		return func(p control.Packet) error { return printPacket(env.out, p) }, nothing, nil
+		return func(p api.Packet) error { return printPacket(env.out, p) }, nothing, nil
 	case c.Write == "-":
 		emit, err := pcapSink(env.out)
 		return emit, nothing, err
@@ -80,15 +80,15 @@ func (c *captureCommand) sink(env *surroundings) (emit func(control.Packet) erro
 	return emit, f.Close, nil
 }
 
-func pcapSink(w io.Writer) (func(control.Packet) error, error) {
+func pcapSink(w io.Writer) (func(api.Packet) error, error) {
 	packet, err := writePcap(w)
 	if err != nil {
 		return nil, err
 	}
-	return func(p control.Packet) error { return packet(p.At, p.Length, p.Data) }, nil
+	return func(p api.Packet) error { return packet(p.At, p.Length, p.Data) }, nil
 }
 
-func printPacket(w io.Writer, p control.Packet) error {
+func printPacket(w io.Writer, p api.Packet) error {
 	_, err := fmt.Fprintf(w, "%s %s %s %s, %d bytes\n",
 		p.At.Local().Format("15:04:05.000000"), p.Iface, p.Verdict, describe(p.Data), p.Length)
 	return err

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"fairlead/internal/api"
 	"fairlead/internal/config"
-	"fairlead/internal/control"
 	"fairlead/internal/model"
 )
 
@@ -21,11 +21,11 @@ type checkCommand struct {
 
 // checked is what `check --json` prints.
 type checked struct {
-	OK          bool                 `json:"ok"`
-	Errors      int                  `json:"errors"`
-	Warnings    int                  `json:"warnings"`
-	Notes       []string             `json:"notes"` // of a configuration without errors: how each director fails back
-	Diagnostics []control.Diagnostic `json:"diagnostics"`
+	OK          bool             `json:"ok"`
+	Errors      int              `json:"errors"`
+	Warnings    int              `json:"warnings"`
+	Notes       []string         `json:"notes"` // of a configuration without errors: how each director fails back
+	Diagnostics []api.Diagnostic `json:"diagnostics"`
 }
 
 func (c *checkCommand) Run(env *surroundings) error {
@@ -44,7 +44,7 @@ func (c *checkCommand) Run(env *surroundings) error {
 		found = append(found, config.CheckHost(cfg, file, links)...)
 		found = append(found, config.CheckHooks(file, hookTrouble(config.Hooks(cfg)))...)
 	}
-	result := judge(control.Diagnostics(sources, found))
+	result := judge(api.Diagnostics(sources, found))
 	if result.OK {
 		result.Notes = append(result.Notes, config.Notes(cfg, file)...)
 	}
@@ -59,7 +59,7 @@ func (c *checkCommand) Run(env *surroundings) error {
 	return err
 }
 
-func judge(found []control.Diagnostic) checked {
+func judge(found []api.Diagnostic) checked {
 	c := checked{Notes: []string{}, Diagnostics: found}
 	for _, d := range found {
 		if d.Severity == config.Error.String() {
@@ -129,7 +129,7 @@ func (c *fmtCommand) Run(env *surroundings) error {
 	}
 	file, found := config.Parse(sources)
 	if config.Failed(found) {
-		return &control.Error{Message: "the configuration has errors; nothing was written", Diagnostics: control.Diagnostics(sources, found)}
+		return &api.Error{Message: "the configuration has errors; nothing was written", Diagnostics: api.Diagnostics(sources, found)}
 	}
 	for i, s := range config.Format(file) {
 		if !c.Write {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 )
 
 // version is what `fairlead version` says.
@@ -89,7 +89,7 @@ func newParser(line *commands, env *surroundings, exit func(int)) (*kong.Kong, e
 	return kong.New(line,
 		kong.Name("fairlead"),
 		kong.Description(description),
-		kong.Vars{"socket": control.DefaultSocket, "pins": defaultPins, "state": defaultState},
+		kong.Vars{"socket": api.DefaultSocket, "pins": defaultPins, "state": defaultState},
 		kong.Writers(env.out, env.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Exit(exit))
@@ -108,7 +108,7 @@ func report(env *surroundings, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	var found *control.Error
+	var found *api.Error
 	if errors.As(err, &found) {
 		for _, d := range found.Diagnostics {
 			fmt.Fprint(env.err, d.Rendered)
@@ -119,7 +119,7 @@ func report(env *surroundings, err error) int {
 		fmt.Fprintf(env.err, "fairlead: %v\n", err)
 	}
 	var cannot unable
-	if errors.As(err, &cannot) || errors.Is(err, control.ErrNotRunning) || errors.Is(err, control.ErrForbidden) {
+	if errors.As(err, &cannot) || errors.Is(err, api.ErrNotRunning) || errors.Is(err, api.ErrForbidden) {
 		return exitUnable
 	}
 	return exitFailed

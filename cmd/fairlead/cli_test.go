@@ -16,7 +16,7 @@ import (
 
 	"github.com/gopacket/gopacket/pcapgo"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 )
 
@@ -42,24 +42,25 @@ func (s shell) run(ctx context.Context, args ...string) result {
 type fakeDaemon struct {
 	status  model.Status
 	refuse  error
-	packets []control.Packet
+	packets []api.Packet
 	events  []model.Event
 }
 
 func (d *fakeDaemon) Status() model.Status { return d.status }
 
-func (d *fakeDaemon) Reload(context.Context) (control.Reloaded, error) {
-	return control.Reloaded{Generation: 3, Warnings: []control.Diagnostic{{Rendered: "a.cfg:1:1: warning: careful\n"}}}, d.refuse
+func (d *fakeDaemon) Reload(context.Context, model.Actor) (api.Reloaded, error) {
+	return api.Reloaded{Generation: 3, Warnings: []api.Diagnostic{{Rendered: "a.cfg:1:1: warning: careful\n"}}}, d.refuse
 }
 
-func (d *fakeDaemon) Order(_ context.Context, verb model.Verb, ref model.ServerRef, force bool) (control.Ordered, error) {
+func (d *fakeDaemon) Order(_ context.Context, _ model.Actor, order api.Order) (api.Ordered, error) {
+	verb, ref, force := order.Verb, model.ServerRef{Director: order.Director, Server: order.Server}, order.Force
 	if verb != model.VerbSwitch {
-		return control.Ordered{Text: fmt.Sprintf("%s %s, force %t", verb, ref, force)}, d.refuse
+		return api.Ordered{Text: fmt.Sprintf("%s %s, force %t", verb, ref, force)}, d.refuse
 	}
-	return control.Ordered{Switch: &model.Switch{From: "nfs-01", To: ref.Server, Epoch: 8}}, d.refuse
+	return api.Ordered{Switch: &model.Switch{From: "nfs-01", To: ref.Server, Epoch: 8}}, d.refuse
 }
 
-func (d *fakeDaemon) Events(ctx context.Context, since control.Since, follow bool, emit func(model.Event) error) error {
+func (d *fakeDaemon) Events(ctx context.Context, since api.Since, follow bool, emit func(model.Event) error) error {
 	for _, e := range d.events {
 		if e.Seq <= since.Seq || e.At.Before(since.At) {
 			continue
@@ -74,7 +75,7 @@ func (d *fakeDaemon) Events(ctx context.Context, since control.Since, follow boo
 	return d.refuse
 }
 
-func (d *fakeDaemon) Capture(ctx context.Context, _ int, emit func(control.Packet) error) error {
+func (d *fakeDaemon) Capture(ctx context.Context, _ int, emit func(api.Packet) error) error {
 	for _, p := range d.packets {
 		if err := emit(p); err != nil {
 			return err
@@ -88,13 +89,13 @@ func (d *fakeDaemon) Capture(ctx context.Context, _ int, emit func(control.Packe
 func serve(t *testing.T, d *fakeDaemon) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "control.sock")
-	l, err := control.Listen(path)
+	l, err := api.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- control.New(l, slog.New(slog.DiscardHandler)).Run(ctx, d) }()
+	go func() { ended <- api.New(l, slog.New(slog.DiscardHandler)).Run(ctx, d) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -262,7 +263,7 @@ func TestOrdersOverTheSocket(t *testing.T) {
 			t.Errorf("%q: got %+v", tt.args, got)
 		}
 	}
-	d.refuse = &control.Error{Message: "not now", Diagnostics: []control.Diagnostic{{Rendered: "a.cfg:1:1: error: no\n", Line: 1}}}
+	d.refuse = &api.Error{Message: "not now", Diagnostics: []api.Diagnostic{{Rendered: "a.cfg:1:1: error: no\n", Line: 1}}}
 	for _, tt := range []struct {
 		args     []string
 		out, err string
@@ -289,7 +290,7 @@ func TestCapture(t *testing.T) {
 	copy(tcp[26:], []byte{192, 168, 10, 10, 192, 168, 10, 50, 3, 232, 8, 1})
 	tcp[47] = 0x14
 	at := time.Unix(1000, 123456789)
-	d := &fakeDaemon{packets: []control.Packet{
+	d := &fakeDaemon{packets: []api.Packet{
 		{At: at, Iface: "eth0", Verdict: "arp-reply", Length: 60, Data: arp},
 		{At: at, Iface: "eth0", Verdict: "reset", Length: 1514, Data: tcp},
 		{At: at, Iface: "eth0", Verdict: "forward", Length: 2, Data: []byte{1, 2}},
@@ -329,7 +330,7 @@ func TestCapture(t *testing.T) {
 }
 
 // wantPcap reads a capture with another's reader.
-func wantPcap(t *testing.T, file io.Reader, want []control.Packet) {
+func wantPcap(t *testing.T, file io.Reader, want []api.Packet) {
 	t.Helper()
 	r, err := pcapgo.NewReader(file)
 	if err != nil {

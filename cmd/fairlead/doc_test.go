@@ -9,7 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 )
 
@@ -104,7 +104,7 @@ func TestReferenceNamesTheJSON(t *testing.T) {
 			walk(field.Type)
 		}
 	}
-	for _, printed := range []any{model.Status{}, checked{}, control.Reloaded{}, control.Error{}, control.Packet{}, control.Ordered{}, model.Event{}} {
+	for _, printed := range []any{model.Status{}, checked{}, api.Reloaded{}, api.Error{}, api.Packet{}, api.Ordered{}, model.Event{}} {
 		walk(reflect.TypeOf(printed))
 	}
 	for _, r := range model.Reasons() {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 )
 
@@ -20,7 +20,7 @@ type eventsCommand struct {
 }
 
 func (c *eventsCommand) Run(ctx context.Context, env *surroundings) error {
-	since, err := control.ParseSince(c.Since, time.Now())
+	since, err := api.ParseSince(c.Since, time.Now())
 	if err != nil {
 		return unable{err}
 	}
@@ -30,7 +30,7 @@ func (c *eventsCommand) Run(ctx context.Context, env *surroundings) error {
 		lines := json.NewEncoder(env.out)
 		emit = func(e model.Event) error { return lines.Encode(e) }
 	}
-	return control.NewClient(c.Socket).Events(ctx, since, c.Follow, emit)
+	return api.NewClient(c.Socket).Events(ctx, since, c.Follow, emit)
 }
 
 // eventTable prints entries of the journal, one after the other. A line with the

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 )
 
@@ -21,9 +21,9 @@ type socketFlag struct {
 	Socket string `placeholder:"PATH" default:"${socket}" help:"Control socket of the daemon (default ${default})."`
 }
 
-func (f socketFlag) client(ctx context.Context) (*control.Client, context.Context, context.CancelFunc) {
+func (f socketFlag) client(ctx context.Context) (*api.Client, context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
-	return control.NewClient(f.Socket), ctx, cancel
+	return api.NewClient(f.Socket), ctx, cancel
 }
 
 type statusCommand struct {
@@ -96,7 +96,7 @@ func (c *orderFlags) give(ctx context.Context, env *surroundings, verb model.Ver
 	if !ok || director == "" || server == "" {
 		return unable{fmt.Errorf("%q does not name a server: write DIRECTOR/SERVER, for example nfs/nfs-02", c.Target)}
 	}
-	done, err := c.await(ctx, env, control.Order{Verb: verb, Director: director, Server: server, Force: force})
+	done, err := c.await(ctx, env, api.Order{Verb: verb, Director: director, Server: server, Force: force})
 	if err != nil {
 		return err
 	}
@@ -121,9 +121,9 @@ func orNone(server string) string {
 
 // await waits for the outcome of an order. Hooks may take minutes: meanwhile it
 // says what is waited for, and gives up only when the daemon does not answer.
-func (c *orderFlags) await(ctx context.Context, env *surroundings, order control.Order) (control.Ordered, error) {
+func (c *orderFlags) await(ctx context.Context, env *surroundings, order api.Order) (api.Ordered, error) {
 	ctx, stop := context.WithCancelCause(ctx)
-	client := control.NewClient(c.Socket)
+	client := api.NewClient(c.Socket)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var watcher sync.WaitGroup
@@ -213,8 +213,8 @@ func (c *reloadCommand) Run(ctx context.Context, env *surroundings) error {
 }
 
 // printJSON prints what a person would be told, also when it was refused.
-func (c *reloadCommand) printJSON(env *surroundings, done control.Reloaded, err error) error {
-	var refused *control.Error
+func (c *reloadCommand) printJSON(env *surroundings, done api.Reloaded, err error) error {
+	var refused *api.Error
 	if !errors.As(err, &refused) {
 		if err != nil {
 			return err

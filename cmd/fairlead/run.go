@@ -11,8 +11,8 @@ import (
 
 	"fairlead/internal/agent"
 	"fairlead/internal/announce"
+	"fairlead/internal/api"
 	"fairlead/internal/config"
-	"fairlead/internal/control"
 	"fairlead/internal/dataplane"
 	"fairlead/internal/hold"
 	"fairlead/internal/hook"
@@ -50,7 +50,7 @@ func (c *runCommand) Run(ctx context.Context, env *surroundings) error {
 	if err != nil {
 		return err
 	}
-	listener, err := control.Listen(c.Socket)
+	listener, err := api.Listen(c.Socket)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 	parts.Hooks = hook.New(log)
 	parts.Memory = remembered
 	parts.Journal = events
-	parts.Control = control.New(listener, log)
+	parts.Control = api.New(listener, log)
 	parts.Loader = loader
 	parts.Hangups = env.hangups
 	settings := agent.Settings{Version: version, Attach: attach, Sources: c.File}
@@ -164,8 +164,8 @@ func newLog(w io.Writer, format string) *slog.Logger {
 // capturer is a data plane whose packets are in the control socket's form.
 type capturer struct{ *dataplane.Plane }
 
-func (c capturer) Capture(ctx context.Context, snaplen int, emit func(control.Packet) error) error {
+func (c capturer) Capture(ctx context.Context, snaplen int, emit func(api.Packet) error) error {
 	return c.Plane.Capture(ctx, snaplen, func(p dataplane.Captured) error {
-		return emit(control.Packet{At: p.At, Iface: p.Iface, Verdict: p.Verdict, Length: p.Length, Data: p.Data})
+		return emit(api.Packet{At: p.At, Iface: p.Iface, Verdict: p.Verdict, Length: p.Length, Data: p.Data})
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 )
 
 // TestRefusals: what cannot run here says so in one line, and touches nothing.
@@ -44,7 +44,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("fairlead %s: got %+v, want %d %s", tt.args, got, tt.code, tt.err)
 		}
 	}
-	if _, err := control.NewClient(busy).Status(t.Context()); err != nil {
+	if _, err := api.NewClient(busy).Status(t.Context()); err != nil {
 		t.Errorf("the running daemon was disturbed: %v", err)
 	}
 }

@@ -124,7 +124,7 @@ func (a *Agent) hangups(ctx context.Context) error {
 			return nil
 		case <-a.parts.Hangups:
 			// The loop and Load have logged what there is to know.
-			_, _ = a.Reload(ctx)
+			_, _ = a.Reload(ctx, model.Actor{Name: "SIGHUP", Role: model.RoleAdmin})
 		}
 	}
 }

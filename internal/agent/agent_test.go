@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 )
@@ -269,7 +269,7 @@ func TestReloadResetsMoved(t *testing.T) {
 		b.plane.conns[1].Old = true
 		b.plane.mu.Unlock()
 		from := b.len()
-		if _, err := b.agent.Reload(t.Context()); err != nil {
+		if _, err := b.agent.Reload(t.Context(), operator); err != nil {
 			t.Fatal(err)
 		}
 		pass(0)
@@ -290,14 +290,14 @@ func TestReload(t *testing.T) {
 		before := b.agent.Status()
 
 		b.text = strings.Replace(note, "balance", "blance", 1)
-		_, err := b.agent.Reload(t.Context())
-		var found *control.Error
+		_, err := b.agent.Reload(t.Context(), operator)
+		var found *api.Error
 		if !errors.As(err, &found) || len(found.Diagnostics) == 0 || !strings.Contains(found.Message, "nothing was changed") {
 			t.Errorf("a bad configuration: got %#v", err)
 		}
 		b.text = strings.Replace(note, "192.168.10.50", "192.168.10.2", 1)
-		if _, err = b.agent.Reload(t.Context()); !errors.As(err, &found) ||
-			!slices.ContainsFunc(found.Diagnostics, func(d control.Diagnostic) bool { return strings.Contains(d.Message, "claims 192.168.10.2,") }) {
+		if _, err = b.agent.Reload(t.Context(), operator); !errors.As(err, &found) ||
+			!slices.ContainsFunc(found.Diagnostics, func(d api.Diagnostic) bool { return strings.Contains(d.Message, "claims 192.168.10.2,") }) {
 			t.Errorf("the machine's own address: got %#v", err)
 		}
 		after := b.agent.Status()
@@ -310,7 +310,7 @@ func TestReload(t *testing.T) {
 		b.wantLines(b.since(from))
 
 		b.text = strings.Replace(note, "interval 10", "interval 7", 1)
-		done, err := b.agent.Reload(t.Context())
+		done, err := b.agent.Reload(t.Context(), operator)
 		if s := b.agent.Status(); err != nil || done.Generation != 2 || s.Generation != 2 || len(s.Alarms) != 0 || s.Directors[0].Epoch != 1 {
 			t.Errorf("a good configuration: got %+v, %v, %+v", done, err, s)
 		}
@@ -485,4 +485,12 @@ func TestMonotonic(t *testing.T) {
 	if d := before.base - m.at(before.start); d < -1e6 || d > 1e6 {
 		t.Errorf("two readings differ by %d ns", d)
 	}
+}
+
+// operator is who gives the orders of the tests.
+var operator = model.Actor{Name: "alice", Role: model.RoleOperator, Via: "192.0.2.1"}
+
+// command gives an order as the API does.
+func (b *bench) command(ctx context.Context, verb model.Verb, ref model.ServerRef, force bool) (api.Ordered, error) {
+	return b.agent.Order(ctx, operator, api.Order{Verb: verb, Director: ref.Director, Server: ref.Server, Force: force})
 }

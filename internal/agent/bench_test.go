@@ -144,7 +144,7 @@ func (b *bench) only(word string) []string {
 
 // order orders a switch, and returns its record.
 func (b *bench) order(ctx context.Context, to model.ServerRef) (model.Switch, error) {
-	done, err := b.agent.Order(ctx, model.VerbSwitch, to, false)
+	done, err := b.command(ctx, model.VerbSwitch, to, false)
 	if done.Switch == nil {
 		return model.Switch{}, err
 	}

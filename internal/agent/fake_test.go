@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"fairlead/internal/announce"
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 	"fairlead/internal/probe"
@@ -223,8 +223,8 @@ func (p *fakePlane) Sweep(director string) (int, error) {
 	return old, nil
 }
 
-func (p *fakePlane) Capture(_ context.Context, snaplen int, emit func(control.Packet) error) error {
-	return emit(control.Packet{Length: snaplen})
+func (p *fakePlane) Capture(_ context.Context, snaplen int, emit func(api.Packet) error) error {
+	return emit(api.Packet{Length: snaplen})
 }
 
 // connect adds connections of the present choice.
@@ -446,7 +446,7 @@ func (a *fakeAnnouncer) Run(ctx context.Context) error {
 // fakeControl serves nobody.
 type fakeControl struct{}
 
-func (fakeControl) Run(ctx context.Context, _ control.Daemon) error {
+func (fakeControl) Run(ctx context.Context, _ api.Core) error {
 	<-ctx.Done()
 	return nil
 }

@@ -133,7 +133,7 @@ func TestSwitchBySteps(t *testing.T) {
 		from := b.len()
 		ordered := make(chan error, 1)
 		go func() {
-			done, err := b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false)
+			done, err := b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false)
 			if err == nil && (done.Switch == nil || done.Switch.Fenced.IsZero() || done.Switch.Promoted.IsZero() || done.Switch.Held.IsZero()) {
 				err = errors.New("the record lacks an instant")
 			}
@@ -193,7 +193,7 @@ func TestHookTimesOut(t *testing.T) {
 		// A second try is ended by the third order, which needs no hook.
 		tried := make(chan error, 1)
 		go func() {
-			_, err := b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false)
+			_, err := b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false)
 			tried <- err
 		}()
 		pass(time.Second)
@@ -201,7 +201,7 @@ func TestHookTimesOut(t *testing.T) {
 		if err := <-tried; err == nil || !strings.Contains(err.Error(), "exit status 7") {
 			t.Errorf("a second try: got %v", err)
 		}
-		done, err := b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), true)
+		done, err := b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), true)
 		if err != nil || done.Switch == nil || b.plane.active() != "nfs-02" {
 			t.Errorf("by force: got %+v, %v", done, err)
 		}
@@ -217,11 +217,11 @@ func TestNewerHookEndsTheOlder(t *testing.T) {
 		b.text = hooked
 		b.start(nil)
 		pass(2 * time.Second)
-		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
 		pass(time.Second)
 		back := make(chan error, 1)
 		go func() {
-			_, err := b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-01"), false)
+			_, err := b.command(t.Context(), model.VerbSwitch, ref("nfs-01"), false)
 			back <- err
 		}()
 		pass(time.Second)
@@ -246,7 +246,7 @@ func TestOrderThatNobodyWaitsFor(t *testing.T) {
 		pass(2 * time.Second)
 		asked := make(chan error, 1)
 		go func() {
-			_, err := b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false)
+			_, err := b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false)
 			asked <- err
 		}()
 		pass(time.Second)
@@ -328,7 +328,7 @@ func TestStuckLoopDoesNotBeat(t *testing.T) {
 			p.beats = 0
 		})
 		b.plane.slow.Store(int64(5 * time.Second))
-		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
 		pass(5*time.Second - time.Millisecond)
 		b.plane.slow.Store(0)
 		b.plane.set(func(p *fakePlane) {

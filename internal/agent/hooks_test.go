@@ -19,7 +19,7 @@ func TestHookWaitsForTheHold(t *testing.T) {
 		b.start(nil)
 		pass(2 * time.Second)
 		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
-		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
 		pass(time.Second)
 		b.wantLines(b.only("hook"))
 		from := b.len()
@@ -40,7 +40,7 @@ func TestKeptHookIsReplaced(t *testing.T) {
 		pass(2 * time.Second)
 		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
 		for _, to := range []string{"nfs-02", "nfs-01"} {
-			go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref(to), false) }()
+			go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref(to), false) }()
 			pass(time.Second)
 		}
 		b.plane.set(func(p *fakePlane) { p.refuse = nil })
@@ -58,7 +58,7 @@ func TestHookOfTheFirstChoice(t *testing.T) {
 		b.memory.broken = errFull
 		b.start(nil)
 		pass(4 * time.Second)
-		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
 		pass(time.Second)
 		b.wantLines(b.only("hook"), "hook promote of nfs begins:  to nfs-02, epoch 1")
 		b.end()
@@ -74,7 +74,7 @@ func TestHoldAfterTheStart(t *testing.T) {
 		b.start(nil)
 		pass(2 * time.Second)
 		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
-		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
 		pass(time.Second)
 		b.end()
 		b.plane.set(func(p *fakePlane) { p.refuse = nil })
@@ -98,7 +98,7 @@ func TestHooksDoNotOverlap(t *testing.T) {
 		b.hooks.linger = 3 * time.Second
 		pass(2 * time.Second)
 		for _, to := range []string{"nfs-02", "nfs-01"} {
-			go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref(to), false) }()
+			go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref(to), false) }()
 			pass(time.Second)
 		}
 		b.wantLines(b.only("hook"), "hook fence of nfs begins: nfs-01 to nfs-02, epoch 2")
@@ -121,10 +121,10 @@ func TestHookOfASwitchThatWasGivenUp(t *testing.T) {
 		b.text = hooked
 		b.start(nil)
 		pass(2 * time.Second)
-		go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+		go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
 		pass(time.Second)
 		b.text = strings.Replace(hooked, "server nfs-02 192.168.10.101:2049 sorry\n", "", 1)
-		if _, err := b.agent.Reload(t.Context()); err != nil {
+		if _, err := b.agent.Reload(t.Context(), operator); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
@@ -155,7 +155,7 @@ func TestHookForAServerThatWasNeverSeen(t *testing.T) {
 			before := len(b.only("hook"))
 			b.start(func() { b.watcher.mute = true })
 			pass(4 * time.Second)
-			go func() { _, _ = b.agent.Order(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
+			go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
 			pass(time.Second)
 			if got := b.only("hook")[before:]; len(got) != 1 || !strings.HasPrefix(got[0], "hook fence of nfs begins: nfs-01 to nfs-02") {
 				t.Errorf("kernel %+v: got %q", held, got)

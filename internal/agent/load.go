@@ -3,8 +3,8 @@ package agent
 import (
 	"fmt"
 
+	"fairlead/internal/api"
 	"fairlead/internal/config"
-	"fairlead/internal/control"
 	"fairlead/internal/model"
 )
 
@@ -20,11 +20,11 @@ type Loader struct {
 // Loaded is a configuration that may be used.
 type Loaded struct {
 	Config   model.Config
-	Warnings []control.Diagnostic
+	Warnings []api.Diagnostic
 	Links    []model.Link // that it was checked against
 }
 
-// Load returns the configuration, or an error that is a *control.Error with all
+// Load returns the configuration, or an error that is a *api.Error with all
 // findings when they are the cause.
 func (l Loader) Load() (Loaded, error) {
 	sources, err := l.Read()
@@ -44,9 +44,9 @@ func (l Loader) Load() (Loaded, error) {
 	if l.Hooks != nil && !config.Failed(found) {
 		found = append(found, config.CheckHooks(file, l.Hooks(config.Hooks(checked)))...)
 	}
-	diagnostics := control.Diagnostics(sources, found)
+	diagnostics := api.Diagnostics(sources, found)
 	if config.Failed(found) {
-		return Loaded{}, &control.Error{Message: "the configuration has errors", Diagnostics: diagnostics}
+		return Loaded{}, &api.Error{Message: "the configuration has errors", Diagnostics: diagnostics}
 	}
 	return Loaded{Config: checked, Warnings: diagnostics, Links: links}, nil
 }

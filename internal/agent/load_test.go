@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"fairlead/internal/api"
 	"fairlead/internal/config"
-	"fairlead/internal/control"
 	"fairlead/internal/model"
 )
 
@@ -26,8 +26,8 @@ func TestLoadLooksAtHooks(t *testing.T) {
 		},
 	}
 	_, err := l.Load()
-	var found *control.Error
-	if !errors.As(err, &found) || !slices.ContainsFunc(found.Diagnostics, func(d control.Diagnostic) bool {
+	var found *api.Error
+	if !errors.As(err, &found) || !slices.ContainsFunc(found.Diagnostics, func(d api.Diagnostic) bool {
 		return d.Severity == "error" && strings.HasPrefix(d.Rendered, "t.cfg:12:14: ") && strings.Contains(d.Message, "it is gone")
 	}) {
 		t.Errorf("got %+v", err)

@@ -257,7 +257,7 @@ func (l *loop) load(n load) {
 	at := now()
 	if n.refused != nil {
 		l.refused = n.refused.Error()
-		l.noteReload(at.At, n.refused)
+		l.noteReload(at.At, n.by, n.refused)
 		l.finish(at.At, nil)
 		n.answer <- l.generation
 		return
@@ -265,7 +265,7 @@ func (l *loop) load(n load) {
 	l.refused = ""
 	l.loaded, l.hookTime = n.loaded, hookTimes(n.loaded.Config)
 	l.generation++
-	l.noteReload(at.At, nil)
+	l.noteReload(at.At, n.by, nil)
 	l.handle(decide.Configured{At: at, Config: n.loaded.Config})
 	l.resetMoved()
 	n.answer <- l.generation

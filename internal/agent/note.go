@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 )
 
@@ -61,12 +61,12 @@ func (l *loop) noteStart(at time.Time) {
 }
 
 // noteReload tells of a configuration that came into force, or did not.
-func (l *loop) noteReload(at time.Time, refused error) {
-	e := model.Event{At: at, Kind: model.EventReload, Text: fmt.Sprintf("the configuration came into force as generation %d", l.generation)}
+func (l *loop) noteReload(at time.Time, by model.Actor, refused error) {
+	e := model.Event{At: at, Kind: model.EventReload, By: by.String(), Text: fmt.Sprintf("the configuration came into force as generation %d", l.generation)}
 	if refused != nil {
 		e.Text = fmt.Sprintf("the configuration was refused; generation %d stays in force", l.generation)
 		e.Err = refused.Error()
-		var found *control.Error
+		var found *api.Error
 		if errors.As(refused, &found) {
 			l.logFindings(found.Diagnostics)
 		}
@@ -78,7 +78,7 @@ func (l *loop) noteReload(at time.Time, refused error) {
 
 func (l *loop) logWarnings() { l.logFindings(l.loaded.Warnings) }
 
-func (l *loop) logFindings(found []control.Diagnostic) {
+func (l *loop) logFindings(found []api.Diagnostic) {
 	for _, d := range found {
 		l.log.Warn("configuration "+d.Severity, "source", d.Source, "line", d.Line, "column", d.Column,
 			"message", d.Message, "hint", d.Hint)
@@ -88,7 +88,7 @@ func (l *loop) logFindings(found []control.Diagnostic) {
 // noteOrder tells what became of an order.
 func (l *loop) noteOrder(o order, got outcome) {
 	e := model.Event{At: time.Now(), Kind: model.EventOrder, Director: o.ref.Director, Server: o.ref.Server,
-		Text: "ordered over the control socket: " + o.String()}
+		Text: "ordered: " + o.String(), By: o.by.String()}
 	if got.err != nil {
 		e.Err = got.err.Error()
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/decide"
 	"fairlead/internal/model"
 )
@@ -17,6 +17,7 @@ const orderTime = time.Minute
 
 // An order asks the loop for something that an operator wants.
 type order struct {
+	by     model.Actor
 	verb   model.Verb
 	ref    model.ServerRef
 	force  bool
@@ -32,12 +33,13 @@ func (o order) String() string {
 }
 
 type outcome struct {
-	done control.Ordered
+	done api.Ordered
 	err  error
 }
 
 // A load brings the loop a new configuration, or tells why there is none.
 type load struct {
+	by      model.Actor
 	loaded  Loaded
 	refused error
 	answer  chan uint64 // the generation in force; capacity 1
@@ -46,14 +48,15 @@ type load struct {
 // Order gives an order and waits until it is carried out: a switch, until the
 // data plane has it. A switch that still waits for its hooks when all of them
 // must have ended goes on, but nobody waits for it any more.
-func (a *Agent) Order(ctx context.Context, verb model.Verb, ref model.ServerRef, force bool) (control.Ordered, error) {
-	limit := orderTime + a.view.Load().hookTime[ref.Director]
+func (a *Agent) Order(ctx context.Context, by model.Actor, wanted api.Order) (api.Ordered, error) {
+	limit := orderTime + a.view.Load().hookTime[wanted.Director]
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	o := order{verb: verb, ref: ref, force: force, answer: make(chan outcome, 1)}
+	ref := model.ServerRef{Director: wanted.Director, Server: wanted.Server}
+	o := order{by: by, verb: wanted.Verb, ref: ref, force: wanted.Force, answer: make(chan outcome, 1)}
 	select {
 	case <-bounded.Done():
-		return control.Ordered{}, bounded.Err()
+		return api.Ordered{}, bounded.Err()
 	case a.orders <- o:
 	}
 	select {
@@ -61,9 +64,9 @@ func (a *Agent) Order(ctx context.Context, verb model.Verb, ref model.ServerRef,
 		return got.done, got.err
 	case <-bounded.Done():
 		if ctx.Err() != nil {
-			return control.Ordered{}, ctx.Err()
+			return api.Ordered{}, ctx.Err()
 		}
-		return control.Ordered{}, fmt.Errorf("%s: not carried out within %v; it is not given up: see fairlead status", o, limit)
+		return api.Ordered{}, fmt.Errorf("%s: not carried out within %v; it is not given up: see fairlead status", o, limit)
 	}
 }
 
@@ -96,7 +99,7 @@ func (l *loop) reply(a decide.Reply, beside []decide.Action) {
 		return
 	}
 	delete(l.awaiting, a.ID)
-	got := outcome{done: control.Ordered{Text: a.Text}}
+	got := outcome{done: api.Ordered{Text: a.Text}}
 	if a.Err != "" {
 		got.err = errors.New(a.Err)
 	} else if r, ok := l.switches[o.ref.Director]; ok && switches(beside, o.ref.Director) {
@@ -128,7 +131,7 @@ func (l *loop) unapplied(director, to string) error {
 }
 
 // Events hands the journal's entries to emit.
-func (a *Agent) Events(ctx context.Context, since control.Since, follow bool, emit func(model.Event) error) error {
+func (a *Agent) Events(ctx context.Context, since api.Since, follow bool, emit func(model.Event) error) error {
 	if follow {
 		return a.parts.Journal.Follow(ctx, since.Seq, func(e model.Event) error {
 			if e.At.Before(since.At) {
@@ -160,40 +163,40 @@ func (a *Agent) Events(ctx context.Context, since control.Since, follow bool, em
 const page = 1000
 
 // Reload reads the configuration again. An error changes nothing; it is a
-// *control.Error with all findings when they are the cause.
-func (a *Agent) Reload(ctx context.Context) (control.Reloaded, error) {
+// *api.Error with all findings when they are the cause.
+func (a *Agent) Reload(ctx context.Context, by model.Actor) (api.Reloaded, error) {
 	a.loading.Lock()
 	defer a.loading.Unlock()
 	loaded, err := a.parts.Loader.Load()
 	if err != nil {
 		err = refusal(err)
 	}
-	l := load{loaded: loaded, refused: err, answer: make(chan uint64, 1)}
+	l := load{by: by, loaded: loaded, refused: err, answer: make(chan uint64, 1)}
 	select {
 	case <-ctx.Done():
-		return control.Reloaded{}, ctx.Err()
+		return api.Reloaded{}, ctx.Err()
 	case a.loads <- l:
 	}
 	select {
 	case <-ctx.Done():
-		return control.Reloaded{}, ctx.Err()
+		return api.Reloaded{}, ctx.Err()
 	case generation := <-l.answer:
-		return control.Reloaded{Generation: generation, Warnings: loaded.Warnings}, err
+		return api.Reloaded{Generation: generation, Warnings: loaded.Warnings}, err
 	}
 }
 
 // refusal adds to an error of a reload what it means.
 func refusal(err error) error {
 	const means = "reload refused, nothing was changed: "
-	var found *control.Error
+	var found *api.Error
 	if !errors.As(err, &found) {
 		return fmt.Errorf(means+"%w", err)
 	}
-	return &control.Error{Message: means + found.Message, Diagnostics: found.Diagnostics}
+	return &api.Error{Message: means + found.Message, Diagnostics: found.Diagnostics}
 }
 
 // Capture hands on what the data plane captures.
-func (a *Agent) Capture(ctx context.Context, snaplen int, emit func(control.Packet) error) error {
+func (a *Agent) Capture(ctx context.Context, snaplen int, emit func(api.Packet) error) error {
 	return a.parts.Plane.Capture(ctx, snaplen, emit)
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fairlead/internal/announce"
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/hook"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
@@ -22,7 +22,7 @@ type DataPlane interface {
 	Applied() (model.Applied, error)
 	Apply(model.Desired) error
 	Traffic() (model.Traffic, error)
-	Capture(ctx context.Context, snaplen int, emit func(control.Packet) error) error
+	Capture(ctx context.Context, snaplen int, emit func(api.Packet) error) error
 
 	// Watch hands on what the data plane sees of silent servers.
 	Watch(ctx context.Context, emit func(model.Sighting)) error
@@ -81,7 +81,7 @@ type Journal interface {
 
 // Control serves the operators' orders.
 type Control interface {
-	Run(context.Context, control.Daemon) error
+	Run(context.Context, api.Core) error
 }
 
 // Parts are the effects that the agent drives, and the channels by which they

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 )
 
@@ -178,7 +178,7 @@ func TestJournalOfADay(t *testing.T) {
 		b.plane.end(1001)
 		pass(time.Second)
 		b.text = strings.Replace(note, "balance", "blance", 1)
-		if _, err := b.agent.Reload(t.Context()); err == nil {
+		if _, err := b.agent.Reload(t.Context(), operator); err == nil {
 			t.Fatal("a bad configuration was taken")
 		}
 		if _, err := b.order(t.Context(), ref("nfs-09")); err == nil {
@@ -213,17 +213,17 @@ func TestEvents(t *testing.T) {
 		b.events.mu.Unlock()
 		var got []uint64
 		note := func(e model.Event) error { got = append(got, e.Seq); return nil }
-		if err := b.agent.Events(t.Context(), control.Since{Seq: 1}, false, note); err != nil || uint64(len(got)) != all-1 || got[0] != 2 {
+		if err := b.agent.Events(t.Context(), api.Since{Seq: 1}, false, note); err != nil || uint64(len(got)) != all-1 || got[0] != 2 {
 			t.Errorf("got %d entries, %v", len(got), err)
 		}
 		got = nil
-		if err := b.agent.Events(t.Context(), control.Since{At: time.Now()}, false, note); err != nil || len(got) != 3*page {
+		if err := b.agent.Events(t.Context(), api.Since{At: time.Now()}, false, note); err != nil || len(got) != 3*page {
 			t.Errorf("since now: got %d entries, %v", len(got), err)
 		}
 		enough := errors.New("enough")
 		follow := make(chan error, 1)
 		go func() {
-			follow <- b.agent.Events(t.Context(), control.Since{Seq: all}, true, func(model.Event) error { return enough })
+			follow <- b.agent.Events(t.Context(), api.Since{Seq: all}, true, func(model.Event) error { return enough })
 		}()
 		pass(time.Second)
 		b.end() // is told too

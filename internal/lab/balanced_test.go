@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/site"
 	"fairlead/internal/lab/witness"
@@ -88,7 +88,7 @@ func (p *pool) drains(all []*echo) {
 	p.t.Helper()
 	since := clock.Now()
 	order := func(v model.Verb) {
-		if _, err := p.control.Order(p.t.Context(), control.Order{Verb: v, Director: "pool", Server: "a"}); err != nil {
+		if _, err := p.control.Order(p.t.Context(), api.Order{Verb: v, Director: "pool", Server: "a"}); err != nil {
 			p.t.Fatal(err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/dataplane"
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/outcome"
@@ -166,7 +166,7 @@ func TestCapture(t *testing.T) {
 	defer stop()
 	l.Start(ctx)
 	whole := 0
-	err = s.Control.Capture(ctx, 0, func(p control.Packet) error {
+	err = s.Control.Capture(ctx, 0, func(p api.Packet) error {
 		if p.Iface != "eth0" || p.Verdict != "forward" || len(p.Data) != p.Length {
 			t.Errorf("captured %q of %d bytes on %q, %d of them kept", p.Verdict, p.Length, p.Iface, len(p.Data))
 		}

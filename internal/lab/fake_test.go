@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/site"
 	"fairlead/internal/model"
@@ -77,7 +77,7 @@ func runFake(args []string) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	context.AfterFunc(ctx, func() { os.Exit(0) }) // the packet socket blocks
-	g.Go(func() error { return control.New(l, slog.Default()).Run(ctx, d) })
+	g.Go(func() error { return api.New(l, slog.Default()).Run(ctx, d) })
 	g.Go(func() error { return d.forward() })
 	g.Go(func() error { return d.check(ctx) })
 	return g.Wait()
@@ -255,24 +255,25 @@ func (d *fakeDirector) Status() model.Status {
 		Interfaces: []model.InterfaceStatus{{Name: topology.HostIface, Applied: "fake"}}}
 }
 
-func (d *fakeDirector) Order(_ context.Context, _ model.Verb, ref model.ServerRef, _ bool) (control.Ordered, error) {
+func (d *fakeDirector) Order(_ context.Context, _ model.Actor, order api.Order) (api.Ordered, error) {
+	ref := model.ServerRef{Director: order.Director, Server: order.Server}
 	for i, s := range site.ServerSpecs {
 		if s.Name == ref.Server {
 			done := d.change(i, model.ReasonOperator)
-			return control.Ordered{Switch: &done}, nil
+			return api.Ordered{Switch: &done}, nil
 		}
 	}
-	return control.Ordered{}, fmt.Errorf("no server %v", ref)
+	return api.Ordered{}, fmt.Errorf("no server %v", ref)
 }
 
-func (d *fakeDirector) Events(context.Context, control.Since, bool, func(model.Event) error) error {
+func (d *fakeDirector) Events(context.Context, api.Since, bool, func(model.Event) error) error {
 	return nil
 }
 
-func (d *fakeDirector) Reload(context.Context) (control.Reloaded, error) {
-	return control.Reloaded{}, nil
+func (d *fakeDirector) Reload(context.Context, model.Actor) (api.Reloaded, error) {
+	return api.Reloaded{}, nil
 }
 
-func (d *fakeDirector) Capture(ctx context.Context, _ int, _ func(control.Packet) error) error {
+func (d *fakeDirector) Capture(ctx context.Context, _ int, _ func(api.Packet) error) error {
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/dataplane"
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/site"
@@ -50,7 +50,7 @@ type pool struct {
 	client   *topology.Host
 	director *topology.Host
 	servers  []*topology.Host // a, b
-	control  *control.Client
+	control  *api.Client
 	direct   []*echo // with b, past the director: what the noise of this machine is
 }
 
@@ -153,7 +153,7 @@ func (p *pool) run() {
 	cmd.Stdout, cmd.Stderr = log, log
 	daemon := must[*topology.Process](p.t)(p.director.Start(cmd))
 	p.cleanup(func() error { return daemon.Stop(8 * time.Second) })
-	p.control = control.NewClient(p.path("socket"))
+	p.control = api.NewClient(p.path("socket"))
 	p.until("the director is ready", func() bool {
 		st, err := p.control.Status(p.t.Context())
 		return err == nil && st.Flows[0].VIPs[0].State == model.VIPAnnounced && active(st, "a") && active(st, "b")

@@ -10,6 +10,8 @@ type Config struct {
 	Flows     []Flow // in order: the first that matches a packet decides
 	Directors []Director
 	LVS       LVS
+	Web       Web
+	Notify    []Target // who is notified
 }
 
 // LVS holds the settings of the LVS service.

@@ -24,11 +24,12 @@ const (
 	EventVIP                        // the state of a virtual IP changed
 	EventAlarm                      // an alarm began
 	EventAlarmOver                  // and is over
+	EventAudit                      // somebody changed something, or tried to: who and what
 	eventsEnd
 )
 
 var eventKinds = table{"start", "stop", "reload", "order", "suspect", "health", "hold", "fence", "promote",
-	"verify", "flip", "applied", "reset", "done", "stay", "vip", "alarm", "alarm-over"}
+	"verify", "flip", "applied", "reset", "done", "stay", "vip", "alarm", "alarm-over", "audit"}
 
 // EventKinds lists every kind.
 func EventKinds() []EventKind {
@@ -59,6 +60,7 @@ type Event struct {
 	Reason   Reason        `json:"reason,omitempty"`
 	Text     string        `json:"text"`             // in plain words
 	Err      string        `json:"error,omitempty"`  // why something failed
+	By       string        `json:"by,omitempty"`     // who ordered it
 	Took     time.Duration `json:"took_ns,omitzero"` // what it ended
 }
 

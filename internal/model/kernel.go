@@ -41,12 +41,13 @@ type Connection struct {
 	VIP      netip.AddrPort
 	Director string
 	Server   string
-	Old      bool   // of an epoch before the present one
-	Ended    bool   // a FIN or RST of the client was seen
-	LastAck  uint32 // the last acknowledgment number seen of the client
-	HasAck   bool   // LastAck was seen
-	Next     uint32 // the client's next sequence number, of the last packet seen
-	Packets  int    // seen of the client, at least; counted up to MostPackets
+	Old      bool          // of an epoch before the present one
+	Ended    bool          // a FIN or RST of the client was seen
+	LastAck  uint32        // the last acknowledgment number seen of the client
+	HasAck   bool          // LastAck was seen
+	Next     uint32        // the client's next sequence number, of the last packet seen
+	Packets  int           // seen of the client, at least; counted up to MostPackets
+	Idle     time.Duration // since the last packet of it that was sampled
 	// ServerMAC and SourceMAC are those of its server and of the director
 	// towards it; zero: not known.
 	ServerMAC, SourceMAC MAC

@@ -122,6 +122,7 @@ type Switch struct {
 	Verified     time.Time `json:"verified,omitzero"`      // the new server passed its check
 	Replayed     int       `json:"syns_replayed"`          // kept SYNs that were sent on to the new server
 	ServerReset  int       `json:"server_side_resets"`     // connections for which the old server got a RST too
+	FirstBack    time.Time `json:"first_back,omitzero"`    // the first client's connection to the new server was seen
 }
 
 // ServerStatus is one real server of a director.
@@ -150,4 +151,19 @@ type TableStatus struct {
 	Used    uint64 `json:"used"`
 	Bytes   uint64 `json:"bytes"`   // of kernel memory
 	Refused uint64 `json:"refused"` // connections that found no room: forwarded, but not known at a switch, and reset while old ones are looked for
+}
+
+// The states of a part of the daemon.
+const (
+	ServiceRunning = "running"
+	ServiceFailed  = "failed"
+	ServiceOff     = "off" // the configuration does not want it
+)
+
+// ServiceStatus is a part of the daemon.
+type ServiceStatus struct {
+	Name  string `json:"name"` // flow, lvs, check, announce, hook, journal, memory, web, notify
+	Title string `json:"title"`
+	State string `json:"state"`         // running, failed, off
+	Why   string `json:"why,omitempty"` // it failed; or where it is, in words
 }

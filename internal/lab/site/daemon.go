@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/model"
 	"fairlead/internal/topology"
 )
@@ -23,7 +23,7 @@ func (s *Site) StartDirector(ctx context.Context) error { return s.Launch(ctx, f
 // Launch starts the director's programme and waits until nothing about its
 // status is objected to.
 func (s *Site) Launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) (err error) {
-	s.Control = control.NewClient(s.Socket())
+	s.Control = api.NewClient(s.Socket())
 	cmd := exec.Command(s.opts.Program, "run", "-f", s.config(),
 		"--socket", s.Socket(), "--state-dir", s.state(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String())
 	if s.opts.Crowd > 0 {

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"fairlead/internal/control"
+	"fairlead/internal/api"
 	"fairlead/internal/lab/outcome"
 	"fairlead/internal/model"
 	"fairlead/internal/topology"
@@ -79,7 +79,7 @@ type Site struct {
 	Client   *topology.Host
 	Director *topology.Host
 	Daemon   *topology.Process // the director's programme
-	Control  *control.Client
+	Control  *api.Client
 	Servers  []*topology.Host
 	Serving  []*topology.Process // one for each server
 

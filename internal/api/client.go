@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"bytes"
@@ -42,7 +42,7 @@ func NewClient(path string) *Client {
 // Status asks for the daemon's status.
 func (c *Client) Status(ctx context.Context) (model.Status, error) {
 	var s model.Status
-	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	err := c.call(ctx, http.MethodGet, "/api/v1/status", nil, &s)
 	return s, err
 }
 
@@ -50,7 +50,7 @@ func (c *Client) Status(ctx context.Context) (model.Status, error) {
 // the error is an *Error with the findings, and nothing changed.
 func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
 	var r Reloaded
-	err := c.call(ctx, http.MethodPost, "/v1/reload", nil, &r)
+	err := c.call(ctx, http.MethodPost, "/api/v1/reload", nil, &r)
 	return r, err
 }
 
@@ -58,7 +58,7 @@ func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
 // refused; a switch may have to wait for hooks.
 func (c *Client) Order(ctx context.Context, order Order) (Ordered, error) {
 	var done Ordered
-	err := c.call(ctx, http.MethodPost, "/v1/order", order, &done)
+	err := c.call(ctx, http.MethodPost, "/api/v1/order", order, &done)
 	return done, err
 }
 
@@ -79,7 +79,7 @@ func (c *Client) Events(ctx context.Context, since Since, follow bool, emit func
 	if follow {
 		query.Set("follow", "1")
 	}
-	body, err := c.open(ctx, http.MethodGet, "/v1/events?"+query.Encode(), nil)
+	body, err := c.open(ctx, http.MethodGet, "/api/v1/events?"+query.Encode(), nil)
 	if err != nil {
 		return whenDone(ctx, err)
 	}
@@ -94,7 +94,7 @@ func (c *Client) Events(ctx context.Context, since Since, follow bool, emit func
 // Capture hands every captured packet to emit until ctx ends, which is not an
 // error, or emit returns an error, which Capture then returns.
 func (c *Client) Capture(ctx context.Context, snaplen int, emit func(Packet) error) error {
-	body, err := c.open(ctx, http.MethodPost, "/v1/capture", CaptureOrder{Snaplen: snaplen})
+	body, err := c.open(ctx, http.MethodPost, "/api/v1/capture", CaptureOrder{Snaplen: snaplen})
 	if err != nil {
 		return whenDone(ctx, err)
 	}

@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"context"
@@ -38,7 +38,7 @@ func (d *fakeDaemon) Status() model.Status {
 	return model.Status{Generation: d.loads, Directors: []model.DirectorStatus{{Name: "nfs", Applied: d.active}}}
 }
 
-func (d *fakeDaemon) Reload(context.Context) (Reloaded, error) {
+func (d *fakeDaemon) Reload(context.Context, model.Actor) (Reloaded, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.refuse != nil {
@@ -48,7 +48,8 @@ func (d *fakeDaemon) Reload(context.Context) (Reloaded, error) {
 	return Reloaded{Generation: d.loads}, nil
 }
 
-func (d *fakeDaemon) Order(_ context.Context, verb model.Verb, ref model.ServerRef, force bool) (Ordered, error) {
+func (d *fakeDaemon) Order(_ context.Context, _ model.Actor, order Order) (Ordered, error) {
+	verb, ref, force := order.Verb, model.ServerRef{Director: order.Director, Server: order.Server}, order.Force
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if ref.Director != "nfs" {
@@ -109,7 +110,7 @@ func (d *fakeDaemon) Capture(ctx context.Context, snaplen int, emit func(Packet)
 var quiet = slog.New(slog.DiscardHandler)
 
 // serve runs a daemon's socket until the test ends.
-func serve(t *testing.T, d Daemon) string {
+func serve(t *testing.T, d Core) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "run", "control.sock")
 	l, err := Listen(path)
@@ -180,17 +181,17 @@ func TestBadRequests(t *testing.T) {
 		code               int
 		want               string
 	}{
-		{"POST", "/v1/status", "", 405, "/v1/status takes GET, not POST"},
-		{"GET", "/v1/order", "", 405, "takes POST"},
-		{"GET", "/v2/status", "", 404, "no such address: /v2/status"},
-		{"POST", "/v1/order", "", 400, "read the request"},
-		{"POST", "/v1/order", `{"director":"nfs","serfer":"x"}`, 400, `unknown field \"serfer\"`},
-		{"POST", "/v1/order", `{} {}`, 400, "more than one value"},
-		{"POST", "/v1/order", `{"director":"` + strings.Repeat("x", maxBody) + `"}`, 400, "too large"},
-		{"POST", "/v1/order", `{"verb":"destroy"}`, 400, `unknown order \"destroy\"`},
-		{"POST", "/v1/events", "", 405, "takes GET"},
-		{"GET", "/v1/events?since=yesterday", "", 400, `read the beginning \"yesterday\": write a span of time`},
-		{"POST", "/v1/capture", `{"snaplen":-1}`, 400, "below zero"},
+		{"POST", "/api/v1/status", "", 405, "/api/v1/status takes GET, not POST"},
+		{"GET", "/api/v1/order", "", 405, "takes POST"},
+		{"GET", "/api/v2/status", "", 404, "no such address: /api/v2/status"},
+		{"POST", "/api/v1/order", "", 400, "read the request"},
+		{"POST", "/api/v1/order", `{"director":"nfs","serfer":"x"}`, 400, `unknown field \"serfer\"`},
+		{"POST", "/api/v1/order", `{} {}`, 400, "more than one value"},
+		{"POST", "/api/v1/order", `{"director":"` + strings.Repeat("x", maxBody) + `"}`, 400, "too large"},
+		{"POST", "/api/v1/order", `{"verb":"destroy"}`, 400, `unknown order \"destroy\"`},
+		{"POST", "/api/v1/events", "", 405, "takes GET"},
+		{"GET", "/api/v1/events?since=yesterday", "", 400, `read the beginning \"yesterday\": write a span of time`},
+		{"POST", "/api/v1/capture", `{"snaplen":-1}`, 400, "below zero"},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), tt.method, "http://fairlead"+tt.path, strings.NewReader(tt.body))
 		if err != nil {
@@ -359,7 +360,7 @@ func TestSlowRequestIsLeft(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- New(l, quiet).Run(ctx, newFakeDaemon()) }()
-		for _, begun := range []string{"", "POST /v1/order HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"} {
+		for _, begun := range []string{"", "POST /api/v1/order HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"} {
 			conn := l.dial()
 			if _, err := io.WriteString(conn, begun); begun != "" && err != nil {
 				t.Fatal(err)

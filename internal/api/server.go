@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"bytes"
@@ -34,7 +34,7 @@ func New(l net.Listener, log *slog.Logger) *Server {
 }
 
 // Run answers for the daemon until ctx ends.
-func (s *Server) Run(ctx context.Context, d Daemon) error {
+func (s *Server) Run(ctx context.Context, d Core) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
 	server := &http.Server{
@@ -65,19 +65,19 @@ func (s *Server) Run(ctx context.Context, d Daemon) error {
 
 // A handler turns requests into calls of the daemon.
 type handler struct {
-	daemon    Daemon
+	daemon    Core
 	log       *slog.Logger
 	capturing chan struct{} // holds the one token of the capture
 }
 
-func newHandler(d Daemon, log *slog.Logger) http.Handler {
+func newHandler(d Core, log *slog.Logger) http.Handler {
 	h := &handler{daemon: d, log: log, capturing: make(chan struct{}, 1)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/v1/status", only(http.MethodGet, h.status))
-	mux.HandleFunc("/v1/reload", only(http.MethodPost, h.reload))
-	mux.HandleFunc("/v1/order", only(http.MethodPost, h.order))
-	mux.HandleFunc("/v1/events", only(http.MethodGet, h.events))
-	mux.HandleFunc("/v1/capture", only(http.MethodPost, h.capture))
+	mux.HandleFunc("/api/v1/status", only(http.MethodGet, h.status))
+	mux.HandleFunc("/api/v1/reload", only(http.MethodPost, h.reload))
+	mux.HandleFunc("/api/v1/order", only(http.MethodPost, h.order))
+	mux.HandleFunc("/api/v1/events", only(http.MethodGet, h.events))
+	mux.HandleFunc("/api/v1/capture", only(http.MethodPost, h.capture))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusNotFound, fmt.Errorf("no such address: %s", r.URL.Path))
 	})
@@ -123,7 +123,7 @@ func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *handler) reload(w http.ResponseWriter, r *http.Request) {
-	done, err := h.daemon.Reload(r.Context())
+	done, err := h.daemon.Reload(r.Context(), root)
 	if err != nil {
 		h.fail(w, http.StatusUnprocessableEntity, err)
 		return
@@ -141,8 +141,7 @@ func (h *handler) order(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusBadRequest, fmt.Errorf("order a %s: both the director and the server must be named", order.Verb))
 		return
 	}
-	ref := model.ServerRef{Director: order.Director, Server: order.Server}
-	done, err := h.daemon.Order(r.Context(), order.Verb, ref, order.Force)
+	done, err := h.daemon.Order(r.Context(), root, order)
 	if err != nil {
 		h.fail(w, http.StatusConflict, err)
 		return
@@ -185,3 +184,6 @@ func answer(w http.ResponseWriter, code int, value any) {
 	w.WriteHeader(code)
 	_, _ = w.Write(append(body, '\n'))
 }
+
+// root is who speaks through the control socket.
+var root = model.Actor{Name: "root", Role: model.RoleAdmin, Via: "control socket"}

@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"context"
@@ -7,15 +7,11 @@ import (
 	"fairlead/internal/model"
 )
 
-// Daemon is what the server speaks for. Its methods are called by several
-// goroutines at once; they return when ctx ends.
-type Daemon interface {
+// Core is what the control socket needs of the daemon.
+type Core interface {
 	Status() model.Status
-	Reload(ctx context.Context) (Reloaded, error)
-	// Order carries an operator's order out, which may take as long as hooks do.
-	Order(ctx context.Context, verb model.Verb, ref model.ServerRef, force bool) (Ordered, error)
-	// Events hands the journal's entries to emit, and with follow those to come
-	// too, until ctx ends.
+	Reload(ctx context.Context, by model.Actor) (Reloaded, error)
+	Order(ctx context.Context, by model.Actor, order Order) (Ordered, error)
 	Events(ctx context.Context, since Since, follow bool, emit func(model.Event) error) error
 	Capture(ctx context.Context, snaplen int, emit func(Packet) error) error
 }
