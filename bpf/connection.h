@@ -36,6 +36,8 @@
 /* a live connection is not evicted before this many steps of silence */
 #define SEEN_KEEP 2
 
+#define NS_PER_S 1000000000ULL
+
 INLINE __u32 first_bucket(__u64 h)
 {
 	return (__u32)h & shared.table.mask;
@@ -154,6 +156,7 @@ INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 exp
 	t->slots[k].destination_port = v->destination_port;
 	t->slots[k].last_ack = v->ack;
 	t->slots[k].next = next_of(v);
+	t->slots[k].begun_s = bpf_ktime_get_ns() / NS_PER_S;
 	note_client(v);
 	old = b->tags >> 8 * k & 0xff; /* only the winner changes this byte */
 	__sync_fetch_and_xor(&b->tags, (old ^ HASH_BYTE(h)) << 8 * k);

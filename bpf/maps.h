@@ -167,11 +167,11 @@ struct tuple {
 	__be16 source_port, destination_port;
 	__u32 last_ack; /* host order: what the client expects next */
 	__u32 next;	/* host order: what its server expects next */
+	__u32 begun_s;	/* when it was seen first, of CLOCK_MONOTONIC */
 };
 
 struct tuples {
 	struct tuple slots[SLOTS];
-	__u32 pad;
 };
 
 struct {

@@ -147,7 +147,7 @@ type Connection struct {
 	Director string         `json:"director"`
 	Server   string         `json:"server"`
 	State    string         `json:"state"` // open; ended: the client's FIN or RST was seen; old: of before the last switch
-	Idle     time.Duration  `json:"idle_ns"`
+	Age      time.Duration  `json:"age_ns"` // since its first packet was seen
 }
 
 // Probed is the outcome of one probe.

@@ -275,8 +275,8 @@ type directorTuples struct {
 		DestinationPort uint16
 		LastAck         uint32
 		Next            uint32
+		BegunS          uint32
 	}
-	Pad uint32
 }
 
 type directorVerdict uint32

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/netip"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"fairlead/internal/model"
@@ -61,6 +62,7 @@ func (m tables) old(s slot) bool {
 func (p *Plane) Connections() iter.Seq[model.Connection] {
 	return func(yield func(model.Connection) bool) {
 		names, now := *p.names.Load(), p.maps.settings()
+		clock := uint32(monotonic() / uint64(time.Second))
 		for at, s := range p.maps.all() {
 			t := p.maps.tuples[at.bucket].Slots[at.slot]
 			c := model.Connection{
@@ -74,6 +76,7 @@ func (p *Plane) Connections() iter.Seq[model.Connection] {
 				HasAck:   s.is(directorSlotStateSLOT_ACKED),
 				Next:     t.Next,
 				Packets:  s.packets(),
+				Age:      time.Duration(max(int32(clock-t.BegunS), 0)) * time.Second,
 			}
 			if server := now.server(s.director(), s.server()); server.Mac0 != 0 {
 				c.ServerMAC, c.SourceMAC = macs(server.Mac0, server.Mac1)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -35,7 +36,7 @@ func crowd(t testing.TB, s frameSpec) func(n int) []byte {
 }
 
 // found are the clients of the connection table; a client that stands there
-// twice is an error.
+// twice is an error, and one that is older than the test. Their ages are left out.
 func found(t testing.TB, p *Plane) map[netip.AddrPort]model.Connection {
 	t.Helper()
 	all := map[netip.AddrPort]model.Connection{}
@@ -43,6 +44,10 @@ func found(t testing.TB, p *Plane) map[netip.AddrPort]model.Connection {
 		if _, twice := all[c.Client]; twice {
 			t.Errorf("%v stands in the table twice", c.Client)
 		}
+		if c.Age > time.Hour {
+			t.Errorf("%v is %v old", c.Client, c.Age)
+		}
+		c.Age = 0
 		all[c.Client] = c
 	}
 	return all
@@ -312,5 +317,35 @@ func TestBucketsFor(t *testing.T) {
 		if got > 64 && int(got)*slots > 4*n+slots {
 			t.Errorf("bucketsFor(%d) = %d, less than a quarter of it used", n, got)
 		}
+	}
+}
+
+// TestAge: a connection's age counts from its first packet, and begins anew with
+// a new connection of the same ends.
+func TestAge(t *testing.T) {
+	p := newPlane(t, 1000)
+	apply(t, p, note())
+	age := func() time.Duration {
+		for c := range p.Connections() {
+			return c.Age
+		}
+		t.Fatal("no connection is known")
+		return 0
+	}
+	hooks[0].run(t, p, frameSpec{flags: synFlag}.bytes(t))
+	if got := age(); got > 10*time.Second {
+		t.Errorf("a new connection: got %v", got)
+	}
+	for at := range p.maps.all() {
+		p.maps.tuples[at.bucket].Slots[at.slot].BegunS -= 90
+	}
+	hooks[0].run(t, p, frameSpec{flags: ackFlag}.bytes(t))
+	if got := age(); got < 90*time.Second || got > 100*time.Second {
+		t.Errorf("after 90 s: got %v", got)
+	}
+	hooks[0].run(t, p, frameSpec{flags: finFlag | ackFlag}.bytes(t))
+	hooks[0].run(t, p, frameSpec{flags: synFlag}.bytes(t))
+	if got := age(); got > 10*time.Second {
+		t.Errorf("a new connection of the same ends: got %v", got)
 	}
 }

@@ -47,7 +47,7 @@ type Connection struct {
 	HasAck   bool          // LastAck was seen
 	Next     uint32        // the client's next sequence number, of the last packet seen
 	Packets  int           // seen of the client, at least; counted up to MostPackets
-	Idle     time.Duration // since the last packet of it that was sampled
+	Age      time.Duration // since its first packet was seen
 	// ServerMAC and SourceMAC are those of its server and of the director
 	// towards it; zero: not known.
 	ServerMAC, SourceMAC MAC
