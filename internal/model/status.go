@@ -21,6 +21,10 @@ type Status struct {
 	Verdicts   map[string]Counter `json:"verdicts"` // of the whole data plane
 	Table      TableStatus        `json:"connection_table"`
 	Alarms     []Alarm            `json:"alarms"`
+	Services   []ServiceStatus    `json:"services,omitempty"` // the parts of the daemon
+	// Turned is when the daemon's loop last went round. An old one means that the
+	// daemon hangs: the data plane forwards, and nobody watches.
+	Turned time.Time `json:"turned,omitzero"`
 }
 
 // Counter counts packets and their bytes, Ethernet header included.
