@@ -106,6 +106,9 @@ func (d *director) serverAlarms() []model.Alarm {
 
 // silentAlarm tells that all servers of a balanced director fell silent.
 func (d *director) silentAlarm() []model.Alarm {
+	if d.serves(func(server) bool { return true }) {
+		return nil // the others are being asked again
+	}
 	var down []string
 	for _, srv := range d.servers {
 		if srv.share.in && srv.health.Level == model.HealthDown {

@@ -21,31 +21,57 @@ type share struct {
 }
 
 // balance gives new connections to all servers that can take them, and to the
-// sorry ones only when no regular one can.
+// sorry ones only when no regular one can. A server that is taken out keeps the
+// connections that it has, unless it is lost or its time is over.
 func (s *State) balance(d *director, at time.Time) []Action {
-	regular := slices.ContainsFunc(d.servers, func(o server) bool { return !o.Sorry && o.usable() })
+	regular := slices.ContainsFunc(d.servers, func(o server) bool {
+		return !o.Sorry && (o.sound() || o.share.in && o.candidate() && !d.lost(o, at))
+	})
 	var actions []Action
+	d.waiting = false
 	for i := range d.servers {
 		srv := &d.servers[i]
 		sh := &srv.share
-		down := srv.health.Level == model.HealthDown && d.serves(func(o server) bool { return o.Name != srv.Name })
-		want := srv.candidate() && (!srv.Sorry || !regular) && !down && (sh.in || srv.sound())
-		over := !sh.until.IsZero() && !at.Before(sh.until)
+		lost := d.lost(*srv, at)
+		want := srv.candidate() && (!srv.Sorry || !regular) && !lost && (sh.in || srv.sound())
+		brief := srv.mark != model.MarkNone || srv.Sorry && regular // its connections may last for a while only
+		over := brief && !sh.until.IsZero() && !at.Before(sh.until)
 		switch {
 		case want && !sh.in:
 			actions = append(actions, d.enter(srv, at))
-		case !want && (sh.in || sh.had) && (down || over || srv.mark == model.MarkDisabled):
-			reason, why := srv.leaving()
+		case want:
+			d.waiting = d.waiting || srv.health.Failed() && d.serves(func(o server) bool { return o.Name != srv.Name })
+		case !sh.in && !sh.had:
+		case lost || over || srv.mark == model.MarkDisabled:
+			reason, why := srv.leaving(lost)
 			actions = append(actions, s.shed(d, srv.Name, &srv.share, reason, why, at)...)
-		case !want && sh.in:
-			sh.in, sh.had = false, true
-			if srv.Weight > 0 {
-				sh.until = at.Add(drainTime)
-			}
+		case !brief:
+			*sh = share{had: true, epoch: sh.epoch}
+		case sh.until.IsZero():
+			*sh = share{had: true, epoch: sh.epoch, until: at.Add(drainTime)}
 		}
 	}
 	d.choice.reason = d.balancedReason()
 	return actions
+}
+
+// lost tells whether a server is down and failed to answer while another one
+// did. When all fell silent it is probably the director's own network, and the
+// first one that answers again is no proof against the others: they are asked.
+func (d *director) lost(srv server, at time.Time) bool {
+	return srv.health.Failed() && d.serves(func(o server) bool {
+		return o.Name != srv.Name && o.health.Answers(srv.health.Doubt(), at, d.Check) && !srv.health.Began.Before(o.health.Passing)
+	})
+}
+
+// askAgain asks the servers that are down, but were not given up, since another one
+// answers now.
+func (d *director) askAgain(first *server, at time.Time) {
+	for i := range d.servers {
+		if srv := &d.servers[i]; srv != first && (srv.share.in || srv.share.had) && srv.health.Failed() {
+			srv.health.Ask(at, false)
+		}
+	}
 }
 
 // serves tells whether a server that passes takes new connections or can.
@@ -59,25 +85,30 @@ func (d *director) serves(pass func(server) bool) bool {
 }
 
 func (d *director) enter(srv *server, at time.Time) Told {
+	reason := model.ReasonFailback
+	switch {
+	case srv.Sorry:
+		reason = model.ReasonFailed
+	case srv.share.epoch == 0:
+		reason = model.ReasonFirst
+	}
 	if srv.share.epoch == 0 {
 		d.choice.epoch++
 		d.choice.since, srv.share.epoch = at, d.choice.epoch
 	}
 	srv.share = share{in: true, epoch: srv.share.epoch}
-	return d.tell(at, model.EventFlip, srv.Name, "%s gets connections: it is %s", srv.Name, srv.health.Text())
+	return d.flipped(at, model.Switch{Epoch: srv.share.epoch, Reason: reason}, srv.Name, "%s gets connections: it is %s", srv.Name, srv.health.Text())
 }
 
 // leaving says why the connections of a server end.
-func (s *server) leaving() (model.Reason, string) {
+func (s *server) leaving(lost bool) (model.Reason, string) {
 	switch {
 	case s.mark != model.MarkNone:
 		return model.ReasonOperator, s.Name + " is " + s.mark.String()
-	case s.health.Level == model.HealthDown:
+	case lost:
 		return model.ReasonFailed, "check failed: " + s.health.Why
-	case s.Sorry:
-		return model.ReasonFailback, "a regular server is up, and the time to drain is over"
 	}
-	return model.ReasonQuiescent, s.Name + " has weight 0"
+	return model.ReasonFailback, "a regular server is up, and the time to drain is over"
 }
 
 // shed ends the connections of one server: they are of an older epoch now.
@@ -89,8 +120,7 @@ func (s *State) shed(d *director, name string, sh *share, reason model.Reason, w
 		sw.FirstAttempt, sw.Suspected = srv.health.Failing, srv.health.Suspected
 	}
 	d.choice.since, d.choice.last, d.held = at, sw, time.Time{}
-	told := d.tell(at, model.EventFlip, name, "%s gets no connections any more: %s", name, why)
-	told.Event.Epoch, told.Event.Reason = sw.Epoch, reason
+	told := d.flipped(at, sw, name, "%s gets no connections any more: %s", name, why)
 	return []Action{told, Switched{Director: d.Name, Switch: sw, Silent: s.silent()}, Release{Director: d.Name}}
 }
 
@@ -161,7 +191,7 @@ func (d *director) markShare(srv *server, mark model.Mark, e Ordered) []Action {
 		return []Action{Reply{ID: e.ID, Err: fmt.Sprintf("no other server of %s can be used; %s is not %s", d.Name, srv.Name, mark)}}
 	}
 	text := fmt.Sprintf("%s is %s until: fairlead enable %s", srv.Name, mark, d.ref(srv.Name))
-	if mark == model.MarkDraining && srv.share.in {
+	if mark == model.MarkDraining && (srv.share.in || srv.share.had) {
 		text += fmt.Sprintf("; its connections may last until %s", clock(e.When().Add(drainTime)))
 	}
 	srv.mark = mark

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,10 +13,11 @@ import (
 
 // balanced judges a director whose servers share the connections, and one that
 // became such or ceased to be.
-func (w *witness) balanced(d *director, cfg model.Director, before view, switches []model.Switch) error {
+func (w *witness) balanced(d *director, cfg model.Director, before view, switches []model.Switch, at time.Time) error {
 	w.gone[cfg.Name] = false
 	delete(w.clients, cfg.Name)
 	delete(w.holds, cfg.Name)
+	delete(w.ended, cfg.Name)
 	if d.choice.epoch < before.epoch {
 		return fmt.Errorf("epoch %d after %d", d.choice.epoch, before.epoch)
 	}
@@ -25,9 +27,26 @@ func (w *witness) balanced(d *director, cfg model.Director, before view, switche
 	if d.choice.active != "" || d.turn.step != model.StepNone {
 		return fmt.Errorf("balanced, but %q is active, step %v", d.choice.active, d.turn.step)
 	}
-	anybody := false
-	for _, s := range cfg.Servers {
-		anybody = anybody || !s.Sorry && w.sound(cfg, s)
+	if err := w.shares(d, cfg, at); err != nil {
+		return err
+	}
+	for _, sw := range switches {
+		if sw.To != "" || sw.Why == "" || sw.Epoch <= before.epoch {
+			return errors.New("a switch of a balanced director takes one server out")
+		}
+		if err := w.shed(cfg, sw, at); before.balanced && err != nil {
+			return fmt.Errorf("the connections of %s were ended by %v: %w", sw.From, sw.Reason, err)
+		}
+	}
+	return nil
+}
+
+// shares: who gets connections, and whose were not ended.
+func (w *witness) shares(d *director, cfg model.Director, at time.Time) error {
+	anybody, nobody, regular := false, true, false // is a regular one up, gets none connections, gets a regular one any
+	for i, s := range cfg.Servers {
+		in := d.servers[i].share.in
+		anybody, nobody, regular = anybody || !s.Sorry && w.sound(cfg, s), nobody && !in, regular || !s.Sorry && in
 	}
 	epochs := map[uint64]bool{}
 	for _, srv := range d.servers {
@@ -36,25 +55,52 @@ func (w *witness) balanced(d *director, cfg model.Director, before view, switche
 			return fmt.Errorf("%s has epoch %d of %d, not one of its own", srv.Name, sh.epoch, d.choice.epoch)
 		}
 		epochs[sh.epoch] = true
-		down := w.opinion(cfg.Name, srv.Name).health == model.HealthDown
-		switch {
+		switch lost := w.lost(cfg, srv.Server, at); {
 		case sh.in && !w.allowed(cfg, srv.Server):
 			return fmt.Errorf("%s gets connections, but is not to be used", srv.Name)
-		case sh.in && (down || srv.Sorry) && anybody:
-			return fmt.Errorf("%s gets connections (down %v, sorry %v) although a regular server is up", srv.Name, down, srv.Sorry)
-		case sh.had && down && anybody:
-			return fmt.Errorf("%s is down, but its connections were not ended", srv.Name)
+		case (sh.in || sh.had) && lost:
+			return fmt.Errorf("%s is down and another one answers, but its connections were not ended", srv.Name)
+		case sh.in && srv.Sorry && (anybody || regular):
+			return fmt.Errorf("%s is sorry, and gets connections beside a regular server", srv.Name)
+		case nobody && w.sound(cfg, srv.Server):
+			return fmt.Errorf("nobody gets connections, but %s could", srv.Name)
 		case !sh.in && !srv.Sorry && w.sound(cfg, srv.Server):
 			return fmt.Errorf("%s could take connections", srv.Name)
 		}
 	}
-	for _, sw := range switches {
-		if sw.To != "" || sw.Why == "" || sw.Epoch <= before.epoch {
-			return errors.New("a switch of a balanced director takes one server out")
+	return nil
+}
+
+// shed: the connections of a server were ended for a reason that is true.
+func (w *witness) shed(cfg model.Director, sw model.Switch, at time.Time) error {
+	from, ok := cfg.Server(sw.From)
+	switch sw.Reason {
+	case model.ReasonFailed:
+		if !ok || !w.lost(cfg, from, at) {
+			return errors.New("nobody asked it while another one answered")
 		}
-		epochs[sw.Epoch] = true
+	case model.ReasonOperator:
+		if !ok || w.record(cfg.Name, from.Name).mark == model.MarkNone {
+			return errors.New("no operator took it out")
+		}
+	case model.ReasonFailback:
+		if !ok || !from.Sorry {
+			return errors.New("it is a regular server")
+		}
+	case model.ReasonRemoved:
+	default:
+		return errors.New("it is no reason for that")
 	}
 	return nil
+}
+
+// lost: the server is down, and its last probe began when another one was
+// answering.
+func (w *witness) lost(cfg model.Director, srv model.Server, at time.Time) bool {
+	o := w.opinion(cfg.Name, srv.Name)
+	return o.failed() && slices.ContainsFunc(cfg.Servers, func(other model.Server) bool {
+		return other.Name != srv.Name && w.answers(cfg, other, doubt(o), at) && !o.began.Before(w.opinion(cfg.Name, other.Name).passing)
+	})
 }
 
 // shares are the weights and epochs of the servers, as the kernel gets them.
@@ -194,5 +240,78 @@ func TestBalancedChanges(t *testing.T) {
 		s := shared(t)
 		s.say(model.VerbSwitch, "b", false)
 		s.want("reply:the servers of nfs share its connections; to take one out: fairlead drain or disable nfs/SERVER")
+	})
+}
+
+// TestSilenceTogether: when all servers fall silent at once, the first one that
+// answers again is no proof against the others.
+func TestSilenceTogether(t *testing.T) {
+	silent := func(t *testing.T) *story {
+		s := shared(t)
+		s.up("c")
+		for range 6 {
+			s.after(time.Second)
+			for _, name := range []string{"a", "b", "c"} {
+				s.result(name, "no answer")
+			}
+		}
+		s.health("a", model.HealthDown)
+		s.health("b", model.HealthDown)
+		s.shares(share3(10, 1, 5, 2, 0, 0)...)
+		return s
+	}
+	t.Run("both return", func(t *testing.T) {
+		s := silent(t)
+		s.pass("a")
+		s.want("probe:b")
+		s.pass("a")
+		s.want("told:health")
+		s.alarm("interface eth0 of director nfs does not exist")
+		s.after(50*time.Millisecond).result("b", "")
+		s.shares(share3(10, 1, 5, 2, 0, 0)...)
+		s.pass("b")
+		s.shares(share3(10, 1, 5, 2, 0, 0)...)
+	})
+	t.Run("one stays away", func(t *testing.T) {
+		s := silent(t)
+		s.up("a")
+		s.after(time.Second)
+		s.step(Probed{At{s.now}, model.ProbeResult{Ref: ref("b"), At: s.now, Err: "no answer", Latency: 2001 * time.Millisecond}})
+		s.want("") // that probe began before a answered
+		s.after(time.Millisecond).result("b", "no answer")
+		s.want("told:flip switched: release")
+		s.shares(share3(10, 1, 0, 3, 0, 0)...)
+	})
+	t.Run("the sorry server returns first", func(t *testing.T) {
+		s := silent(t)
+		s.pass("c")
+		s.want("probe:a probe:b")
+		s.pass("c")
+		s.shares(share3(10, 1, 5, 2, 0, 0)...)
+		s.result("a", "")
+		s.result("b", "no answer")
+		s.shares(share3(10, 1, 0, 3, 0, 0)...)
+	})
+	t.Run("a client waits until the other was asked", func(t *testing.T) {
+		s := silent(t)
+		s.up("a")
+		s.suspect("b", true)
+		s.want("")
+		s.after(time.Second).result("b", "no answer")
+		s.want("told:flip switched: release")
+	})
+	t.Run("one is found before the other", func(t *testing.T) {
+		for _, err := range []string{"", "no answer"} {
+			s := shared(t)
+			s.fail("a", "no answer")
+			s.after(50 * time.Millisecond).tick()
+			s.want("probe:a")
+			s.after(time.Second).result("a", "no answer")
+			s.want("told:health") // b was asked and should have answered by now
+			s.result("b", err)
+			if sw := s.switched(); (sw != nil) != (err == "") {
+				t.Errorf("b: %q: switch %+v", err, sw)
+			}
+		}
 	})
 }

@@ -45,6 +45,8 @@ func (w *witness) restart(c Configured, dice *world) Configured {
 	if dice.chance(10) {
 		c.Lost, w.memory = "state.json is torn", model.Memory{}
 	}
+	c.Adopted, c.Memory = maps.Clone(w.kernel), w.memory
+	w.forget()
 	for name, h := range w.holds {
 		if c.Lost != "" { // nobody can tell any more who was being promoted
 			clear(h.begun)
@@ -54,8 +56,6 @@ func (w *witness) restart(c Configured, dice *world) Configured {
 			h.at = c.At.At
 		}
 	}
-	c.Adopted, c.Memory = maps.Clone(w.kernel), w.memory
-	w.forget()
 	for name, k := range w.kernel {
 		w.views[name] = view{active: k.Active, server: model.Server{Name: k.Active, Addr: k.Addr}, epoch: k.Epoch, reason: k.Reason, since: k.Since}
 	}

@@ -183,6 +183,9 @@ func (w *witness) told(all []Told) error {
 		if t.Event.Text == "" || t.Event.Director == "" || t.Event.At.IsZero() {
 			return fmt.Errorf("the entry %+v says too little", t.Event)
 		}
+		if t.Event.Kind == model.EventFlip && (t.Event.Reason == model.ReasonNone || t.Event.Epoch == 0) {
+			return fmt.Errorf("the flip %+v does not say why, or of which epoch it is", t.Event)
+		}
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (s *State) adopt(d *director, e Configured) []Action {
 			d.choice.source, d.gone = fromMemory, e.When()
 		}
 		if pinned { // the daemon ended between the decision and its application
-			actions = append(actions, d.tell(e.When(), model.EventFlip, m.Active, "%s became active before the restart: %s", m.Active, m.Why),
+			actions = append(actions, d.flipped(e.When(), d.choice.last, m.Active, "%s became active before the restart: %s", m.Active, m.Why),
 				Switched{Director: d.Name, Switch: d.choice.last, Silent: s.silent()})
 			d.again = e.When().Add(time.Millisecond)
 		}

@@ -46,6 +46,8 @@ func (s *State) probed(e Probed) []Action {
 		d.doubt(srv, e.When())
 	case now != nil && now != srv && !d.gone.IsZero() && srv.health.Passes == 1:
 		now.health.Ask(e.When(), false) // if it answers too, nothing happened
+	case d.Balanced() && srv.health.Passes == 1:
+		d.askAgain(srv, e.When())
 	}
 	return append(actions, s.verified(d, r, e.When())...)
 }

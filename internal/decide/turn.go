@@ -269,7 +269,7 @@ func (s *State) flip(d *director, at time.Time) []Action {
 	if to := d.server(t.to.Name); to != nil {
 		next.forced = t.force && !to.health.Usable()
 	}
-	told := d.told(at, model.EventFlip, sw.To, "%s is active instead of %s: %s", orNone(sw.To), orNone(sw.From), sw.Why)
+	told := d.flipped(at, sw, sw.To, "%s is active instead of %s: %s", orNone(sw.To), orNone(sw.From), sw.Why)
 	d.choice = next
 	actions := []Action{told, Switched{Director: d.Name, Switch: sw, Silent: s.silent()}, Release{Director: d.Name}}
 	if t.order != 0 {
@@ -358,6 +358,13 @@ func automatic(r model.Reason, sw model.Switch) time.Time {
 // tell is an entry of the journal.
 func (d *director) tell(at time.Time, kind model.EventKind, server, format string, args ...any) Told {
 	return Told{model.Event{At: at, Kind: kind, Director: d.Name, Server: server, Text: fmt.Sprintf(format, args...)}}
+}
+
+// flipped is the entry of a switch that was decided.
+func (d *director) flipped(at time.Time, sw model.Switch, server, format string, args ...any) Told {
+	t := d.tell(at, model.EventFlip, server, format, args...)
+	t.Event.Epoch, t.Event.Reason = sw.Epoch, sw.Reason
+	return t
 }
 
 // told is an entry that belongs to the switch under way.

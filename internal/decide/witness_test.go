@@ -60,6 +60,7 @@ type record struct {
 	heard   time.Time
 	ask     time.Time // when the next confirmation is due
 	extra   time.Time // the last probe that a hint asked for
+	silent  time.Time // the first probe out of turn since the last result
 	mark    model.Mark
 	since   time.Time // of its check
 	latest  opinion   // of so many results:
@@ -191,7 +192,7 @@ func (w *witness) sound(d model.Director, s model.Server) bool {
 func (w *witness) answers(d model.Director, s model.Server, doubt, now time.Time) bool {
 	o := w.opinion(d.Name, s.Name)
 	r := w.servers[model.ServerRef{Director: d.Name, Server: s.Name}]
-	awaited := r != nil && !r.extra.Before(doubt) && o.at.Before(r.extra) && now.Sub(r.extra) > d.Check.Timeout/2
+	awaited := r != nil && !r.silent.IsZero() && now.Sub(r.silent) > d.Check.Timeout/2
 	return w.sound(d, s) && (o.health == model.HealthUnchecked || !o.began.Before(doubt) || !awaited && now.Sub(o.at) <= d.Check.Interval)
 }
 
@@ -300,6 +301,7 @@ func (w *witness) probed(s State, p model.ProbeResult) {
 		return
 	}
 	d, _ := w.directorOf(p.Ref.Director)
+	r.silent = time.Time{}
 	r.heard = p.At
 	r.results = append(r.results, result{at: p.At, began: p.At.Add(-p.Latency), ok: p.OK, rise: d.Check.Rise, fall: d.Check.Fall})
 	r.ask = time.Time{}
@@ -419,7 +421,7 @@ func (w *witness) one(d *director, cfg model.Director, e Event, reloaded bool, a
 	if cfg.Balanced() || before.balanced {
 		delete(w.holds, cfg.Name) // it has no switches by steps
 		after.balanced = cfg.Balanced()
-		return after, w.balanced(d, cfg, before, switches)
+		return after, w.balanced(d, cfg, before, switches, e.When())
 	}
 	if err := w.director(cfg, before, &after, switches, e, reloaded); err != nil {
 		return after, err
@@ -489,6 +491,9 @@ func (w *witness) probes(s State, at time.Time, got []ProbeNow) error {
 			}
 			if asked && verifying == "" {
 				r.extra = at
+			}
+			if asked && r.silent.IsZero() && srv.Name != w.views[d.Name].to && srv.Name != s.director(d.Name).turn.to.Name {
+				r.silent = at
 			}
 		}
 	}

@@ -72,7 +72,7 @@ func (w *world) next(s State) (e Event, restart bool) {
 // suspicion is a hint, mostly of an active server.
 func (w *world) suspicion(s State) Event {
 	ref := w.ref()
-	if d := s.director(ref.Director); d != nil && w.chance(80) {
+	if d := s.director(ref.Director); d != nil && d.choice.active != "" && w.chance(80) {
 		ref.Server = d.choice.active
 	}
 	if w.chance(60) {

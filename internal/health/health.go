@@ -87,6 +87,7 @@ type Health struct {
 	confirm time.Time // when to ask for the next confirmation; zero: none is due
 	urgent  time.Time // when to ask because of a hint; zero: none is due
 	asked   time.Time // when it was asked out of turn last
+	awaited time.Time // the first question out of turn since the last result; zero: none
 	hinted  time.Time // the last hint
 }
 
@@ -134,8 +135,8 @@ func (h Health) Answers(doubt, at time.Time, c model.Check) bool {
 	if h.Level == model.HealthUnchecked {
 		return true
 	}
-	awaited := !h.asked.Before(doubt) && h.Probed.Before(h.asked) && at.Sub(h.asked) > Timeout(c)/2
-	return h.Sound() && (!h.Began.Before(doubt) || !awaited && at.Sub(h.Probed) <= Interval(c))
+	silent := !h.awaited.IsZero() && at.Sub(h.awaited) > Timeout(c)/2
+	return h.Sound() && (!h.Began.Before(doubt) || !silent && at.Sub(h.Probed) <= Interval(c))
 }
 
 // AnsweredAfter tells whether the last probe passed and began no earlier.
@@ -163,6 +164,7 @@ func (h *Health) Count(r model.ProbeResult, c model.Check) {
 func (h *Health) heard(r model.ProbeResult) {
 	h.Heard, h.Probed, h.Latency = r.At, r.At, r.Latency
 	h.Began = r.At.Add(-r.Latency)
+	h.awaited = time.Time{}
 }
 
 // pass counts a probe that passed. A server that is down returns after some
@@ -267,6 +269,9 @@ func (h *Health) Due(at time.Time, c model.Check) (timeout time.Duration, due bo
 	if due := !h.confirm.IsZero() && !h.confirm.After(at); due {
 		h.confirm, h.urgent, h.asked = time.Time{}, time.Time{}, at
 		timeout = max(timeout, ShortTimeout(c))
+	}
+	if timeout > 0 && h.awaited.IsZero() {
+		h.awaited = at
 	}
 	return timeout, timeout > 0
 }

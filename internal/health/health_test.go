@@ -95,6 +95,11 @@ func TestAnswers(t *testing.T) {
 	if _, due := awaited.Due(ms(60_000), check); !due {
 		t.Fatal("it was not asked")
 	}
+	twice := awaited
+	twice.Ask(ms(61_500), true)
+	if _, due := twice.Due(ms(61_500), check); !due {
+		t.Fatal("it was not asked again")
+	}
 	failed := passed(1000, 1)
 	failed.Count(model.ProbeResult{At: ms(2000), Err: "refused"}, check)
 	for _, tt := range []struct {
@@ -110,6 +115,7 @@ func TestAnswers(t *testing.T) {
 		{"never answered", New(true, start), 0, 0, false},
 		{"asked since, a moment ago", awaited, 59_500, 60_900, true},
 		{"asked since, and silent for longer than it should", awaited, 59_500, 61_600, false},
+		{"asked again, and silent since it was asked first", twice, 59_500, 61_600, false},
 		{"not checked", New(false, start), 1000, 99_000, true},
 	} {
 		if got := tt.h.Answers(ms(tt.doubt), ms(tt.at), check); got != tt.want {
