@@ -91,15 +91,28 @@ func (d Director) Server(name string) (Server, bool) {
 }
 
 // Balanced tells whether two or more regular servers share the connections.
-// Else one server is active at a time.
+// Else one server is active at a time. A quiescent server counts, so that the
+// connections of all go on when a weight becomes 0, but not where somebody
+// means one server at a time.
 func (d Director) Balanced() bool {
-	regular := 0
+	sharing, quiescent := 0, 0
 	for _, s := range d.Servers {
-		if !s.Sorry && s.Weight > 0 {
-			regular++
+		switch {
+		case s.Sorry:
+		case s.Weight > 0:
+			sharing++
+		default:
+			quiescent++
 		}
 	}
-	return regular > 1
+	return sharing > 1 || sharing+quiescent > 1 && !d.switches()
+}
+
+// switches tells whether the director serves NFS, or has a hook or an option
+// that acts on a switch only.
+func (d Director) switches() bool {
+	return d.ServesNFS() || d.Failback != FailbackAuto || d.LastActive > 0 || d.HoldDown > 0 ||
+		d.Fence.Command != "" || d.Promote.Command != ""
 }
 
 // ServesNFS tells whether a server port or the check port is NFS's 2049. Such a

@@ -21,13 +21,13 @@ type Status struct {
 	Verdicts   map[string]Counter `json:"verdicts"` // of the whole data plane
 	Table      TableStatus        `json:"connection_table"`
 	Alarms     []Alarm            `json:"alarms"`
-	Services   []ServiceStatus    `json:"services,omitempty"` // the parts of the daemon
+	Services   []ServiceStatus    `json:"services"` // the parts of the daemon
 	// Blind says why the kernel could not be read: then what is applied and counted
 	// is not known, and stands empty. "": it was read.
 	Blind string `json:"blind,omitempty"`
 	// Turned is when the daemon's loop last went round. An old one means that the
 	// daemon hangs: the data plane forwards, and nobody watches.
-	Turned time.Time `json:"turned,omitzero"`
+	Turned time.Time `json:"heartbeat,omitzero"`
 }
 
 // Counter counts packets and their bytes, Ethernet header included.
