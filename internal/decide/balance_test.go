@@ -148,6 +148,7 @@ func TestBalanced(t *testing.T) {
 		s := shared(t)
 		s.up("c")
 		s.down("a")
+		s.pass("c")
 		s.down("b")
 		s.shares(share3(0, 3, 0, 4, 1, 5)...)
 		s.up("a")
@@ -311,6 +312,66 @@ func TestSilenceTogether(t *testing.T) {
 			s.result("b", err)
 			if sw := s.switched(); (sw != nil) != (err == "") {
 				t.Errorf("b: %q: switch %+v", err, sw)
+			}
+		}
+	})
+}
+
+// TestQuiescent: weight 0 in the configuration ends no connection.
+func TestQuiescent(t *testing.T) {
+	quiet := b
+	quiet.Weight = 0
+	t.Run("one of two", func(t *testing.T) {
+		s := newStory(t, one(80, a, b))
+		s.up("a")
+		s.up("b")
+		s.reload(one(80, a, quiet))
+		s.want("")
+		s.shares(share3(10, 1, 0, 2, 0, 0)[:2]...)
+		if !s.state.Deadline().IsZero() {
+			t.Errorf("its connections may last until %v only", s.state.Deadline())
+		}
+		s.reload(one(80, a, b))
+		s.want("told:flip")
+		s.shares(share3(10, 1, 5, 2, 0, 0)[:2]...)
+		s.reload(one(80, a, quiet))
+		s.down("b")
+		s.want("told:health told:flip switched: release")
+		s.shares(share3(10, 1, 0, 3, 0, 0)[:2]...)
+	})
+	t.Run("from the start", func(t *testing.T) {
+		s := newStory(t, one(80, a, quiet, sorry(c)))
+		for _, name := range []string{"a", "b", "c"} {
+			s.up(name)
+		}
+		s.shares(share3(10, 1, 0, 0, 0, 0)...)
+		s.down("a")
+		s.shares(share3(0, 2, 0, 0, 1, 3)...)
+	})
+	t.Run("drained after that", func(t *testing.T) {
+		s := newStory(t, one(80, a, b))
+		s.up("a")
+		s.up("b")
+		s.reload(one(80, a, quiet))
+		s.say(model.VerbDrain, "b", false)
+		if want := s.now.Add(10 * time.Minute); s.state.Deadline() != want {
+			t.Errorf("deadline %v, want %v", s.state.Deadline(), want)
+		}
+		s.say(model.VerbEnable, "b", false)
+		if !s.state.Deadline().IsZero() {
+			t.Errorf("enabled, its connections may last until %v only", s.state.Deadline())
+		}
+	})
+	t.Run("where one server at a time is meant", func(t *testing.T) {
+		for what, cfg := range map[string]model.Config{
+			"NFS":      one(model.NFSPort, a, quiet, sorry(c)),
+			"a hook":   change(one(80, a, quiet, sorry(c)), func(d *model.Director) { d.Fence.Command = "/etc/fairlead/fence" }),
+			"holddown": change(one(80, a, quiet), func(d *model.Director) { d.HoldDown = time.Minute }),
+		} {
+			s := newStory(t, cfg)
+			s.up("a")
+			if s.director("nfs").Balanced || s.director("nfs").Desired != "a" {
+				t.Errorf("%s: %+v", what, s.director("nfs"))
 			}
 		}
 	})

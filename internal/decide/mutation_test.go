@@ -101,6 +101,8 @@ var mutations = []mutation{
 		"&& !srv.health.Began.Before(o.health.Passing)", ""},
 	{"a server is given up although nobody else answers now", "balance.go",
 		"o.health.Answers(srv.health.Doubt(), at, d.Check)", "o.usable()"},
+	{"the connections of a quiescent server end", "balance.go",
+		"srv.Sorry && regular // its", "true // its"},
 	{"a sorry server takes the place of one that is still asked", "balance.go",
 		"|| o.share.in && o.candidate()", "|| o.usable() && o.share.in"},
 	{"a server that was being promoted is not fenced", "order.go",
