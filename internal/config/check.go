@@ -16,6 +16,7 @@ const (
 
 	defaultHookTimeout   = 30 * time.Second
 	defaultNFSLastActive = 60 * time.Second
+	defaultNotifyTimeout = 10 * time.Second
 
 	// An interval below it asks more than a server's failure can tell.
 	shortInterval = 100 * time.Millisecond
@@ -50,12 +51,14 @@ func Load(sources []Source) (model.Config, []Diagnostic) {
 // configuration is the zero one when a diagnostic is an error. Lines that Parse
 // reported are passed over: use Load to get both.
 func Check(f File) (model.Config, []Diagnostic) {
-	c := checker{directorNames: make(map[string]Word), seen: make(map[string]Word), sysctls: make(map[string]Word)}
+	c := checker{directorNames: make(map[string]Word), seen: make(map[string]Word), sysctls: make(map[string]Word),
+		web: webDraft{lines: make(map[string]Word)}}
 	c.config.LVS.ExpireNoDestConn = defaultExpireNoDestConn
 	c.empty(f)
 	c.each(f, c.register)
 	c.each(f, c.section)
 	c.relations()
+	c.webWhole()
 	if !c.strange && !Failed(c.diags) { // else they would blame what somebody else's mistake left out
 		c.advice()
 	}
@@ -69,6 +72,7 @@ func Check(f File) (model.Config, []Diagnostic) {
 	for _, fl := range c.flows {
 		c.config.Flows = append(c.config.Flows, fl.flow)
 	}
+	c.config.Web = c.web.web
 	return c.config, diags
 }
 
@@ -82,6 +86,7 @@ type checker struct {
 	seen          map[string]Word // "flow NAME" and "director NAME" that were read
 	strange       bool            // a section has lines that Parse reported
 	sysctls       map[string]Word // the settings of the LVS service that were read
+	web           webDraft
 }
 
 // directorDraft is a director with the places that later messages point at.

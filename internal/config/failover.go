@@ -86,7 +86,7 @@ func (r *directorReader) hook(l Line) {
 // readHook reads a hook from its path on.
 func (r *directorReader) readHook(kind model.HookKind, l Line) model.Hook {
 	h := model.Hook{Timeout: defaultHookTimeout}
-	if at := l.Words[2]; r.path(at, "hook") {
+	if at := l.Words[2]; r.path(at, "hook", "/etc/fairlead/hooks/") {
 		h.Command = at.Text
 	}
 	of := fmt.Sprintf("hook %s of %s", kind, r.of)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 
 	"fairlead/internal/model"
 )
@@ -24,7 +25,7 @@ func (c *checker) flow(s Section) {
 	before := len(c.diags)
 	c.policy(&draft, s.Head)
 	for _, l := range s.Body {
-		if kind, _ := owner(l.keyword().Text); kind == KindFlow {
+		if slices.Contains(bodies[KindFlow], l.keyword().Text) {
 			c.rule(&draft, l)
 		}
 	}

@@ -198,6 +198,16 @@ func dump(cfg model.Config) string {
 	}
 	fmt.Fprintf(&b, "expire_nodest_conn=%t expire_quiescent_template=%t\n",
 		cfg.LVS.ExpireNoDestConn, cfg.LVS.ExpireQuiescentTemplate)
+	if w := cfg.Web; w != model.DefaultWeb() && w != (model.Web{}) {
+		fmt.Fprintf(&b, "web off=%t listen=%s tls=%s cert=%s key=%s\n", w.Off, w.Listen, w.TLS, w.Cert, w.Key)
+	}
+	for _, t := range cfg.Notify {
+		fmt.Fprintf(&b, "notify %s %s events=%v timeout=%s", t.Kind, t.To, t.Events, t.Timeout)
+		if t.Kind == model.TargetEmail {
+			fmt.Fprintf(&b, " from=%s server=%s user=%s tls=%s", t.From, t.Server, t.User, t.TLS)
+		}
+		fmt.Fprintf(&b, " secret=%s\n", t.SecretFile)
+	}
 	return b.String()
 }
 

@@ -24,8 +24,32 @@ var bodies = [][]string{
 	KindFlow:     {"match", "ignore"},
 	KindOutflow:  {"match", "ignore"},
 	KindDirector: {"balance", "mode", "check", "option", "hook", "server"},
-	KindService:  {"sysctl", "no"},
-	KindSysctl:   {"sysctl", "no"},
+	KindService:  lvsLines, // of others, see serviceLines
+	KindSysctl:   lvsLines,
+}
+
+// lvsLines are the words that begin a line of the LVS service.
+var lvsLines = []string{"sysctl", "no"}
+
+// serviceLines are the words that begin a line of a service, by service.
+var serviceLines = map[string][]string{lvs: lvsLines, web: webLines, notify: notifyLines}
+
+// service is the service that a section names; "" when it names none.
+func (s Section) service() string {
+	if args := s.Head.args(); s.Kind == KindService && len(args) > 0 {
+		return args[0].Text
+	}
+	return ""
+}
+
+// lines are the words that may begin a line of a section. They are not known of
+// a service that is not.
+func (s Section) lines() (words []string, known bool) {
+	if s.Kind != KindService {
+		return bodies[s.Kind], true
+	}
+	words, known = serviceLines[s.service()]
+	return words, known
 }
 
 // headKind is the kind of section that a word begins.
@@ -34,14 +58,19 @@ func headKind(word string) (Kind, bool) {
 	return Kind(max(i, 0)), i > 0
 }
 
-// owner is the kind of section that a line belongs to, by its first word.
-func owner(word string) (Kind, bool) {
+// owner is the section that a line belongs to, by its first word.
+func owner(word string) (string, bool) {
 	for k, words := range bodies {
 		if slices.Contains(words, word) {
-			return Kind(k), true
+			return Kind(k).String(), true
 		}
 	}
-	return KindUnknown, false
+	for _, name := range []string{web, notify} {
+		if slices.Contains(serviceLines[name], word) {
+			return "service " + name, true
+		}
+	}
+	return "", false
 }
 
 // stranger tells whether a section has a line that Parse reported: what the
@@ -50,8 +79,9 @@ func stranger(s Section) bool {
 	if kind, _ := headKind(s.Head.keyword().Text); kind != s.Kind || kind == KindUnknown {
 		return true
 	}
+	words, known := s.lines()
 	return slices.ContainsFunc(s.Body, func(l Line) bool {
-		return !slices.Contains(bodies[s.Kind], l.keyword().Text)
+		return !known || !slices.Contains(words, l.keyword().Text)
 	})
 }
 

@@ -6,7 +6,8 @@ import (
 	"fairlead/internal/model"
 )
 
-// Hooks lists the programmes that a configuration names, each once, in order.
+// Hooks lists the programmes that a configuration names, each once, in order: the
+// hooks of its directors, and the commands that notify.
 func Hooks(cfg model.Config) []string {
 	var all []string
 	for _, d := range cfg.Directors {
@@ -16,25 +17,40 @@ func Hooks(cfg model.Config) []string {
 			}
 		}
 	}
+	for _, t := range cfg.Notify {
+		if t.Kind == model.TargetCommand && !slices.Contains(all, t.To) {
+			all = append(all, t.To)
+		}
+	}
 	return all
 }
 
-// CheckHooks reports the hooks of a checked configuration that the machine
-// cannot run, at their places. Trouble says why, by programme; what is not in
-// it can be run.
+// CheckHooks reports the programmes of a checked configuration that the machine
+// cannot run, at their places. Trouble says why, by programme; what is not in it can
+// be run. A hook that cannot be run is an error, as every switch waits for it. A
+// command is a warning: nobody being told must not keep a director from starting.
 func CheckHooks(f File, trouble map[string]string) []Diagnostic {
 	var r report
 	for _, u := range f.Units {
 		for _, s := range u.Sections {
 			for _, l := range s.Body {
-				if s.Kind != KindDirector || l.keyword().Text != "hook" || len(l.Words) < 3 {
-					continue
-				}
-				if why := trouble[l.Words[2].Text]; why != "" {
-					r.fail(l.Words[2], "", "hook %s cannot be run: %s", l.Words[1].Text, why)
-				}
+				r.programme(s, l, trouble)
 			}
 		}
 	}
 	return arrange(f, r.diags)
+}
+
+// programme reports the programme that a line names.
+func (r *report) programme(s Section, l Line, trouble map[string]string) {
+	switch word := l.keyword().Text; {
+	case s.Kind == KindDirector && word == "hook" && len(l.Words) > 2:
+		if why := trouble[l.Words[2].Text]; why != "" {
+			r.fail(l.Words[2], "", "hook %s cannot be run: %s", l.Words[1].Text, why)
+		}
+	case s.service() == notify && word == model.TargetCommand.String() && len(l.Words) > 1:
+		if why := trouble[l.Words[1].Text]; why != "" {
+			r.warn(l.Words[1], "", "this command cannot be run: %s", why)
+		}
+	}
 }

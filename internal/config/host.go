@@ -11,7 +11,7 @@ import (
 // it would lock its owner out. An address that no interface's network holds is
 // a warning, since it may be routed here on purpose.
 func CheckHost(cfg model.Config, f File, links []model.Link) []Diagnostic {
-	h := hostChecker{links: links, flows: make(map[string]bool), directors: make(map[string]bool)}
+	h := hostChecker{links: links, flows: make(map[string]bool), directors: make(map[string]bool), web: cfg.Web.Listen.Addr()}
 	for _, fl := range cfg.Flows {
 		h.flows[fl.Name] = fl.Policy == model.PolicyDirector
 	}
@@ -32,6 +32,7 @@ type hostChecker struct {
 	links     []model.Link
 	flows     map[string]bool // the flows that lead to a director
 	directors map[string]bool
+	web       netip.Addr // of the web pages
 }
 
 func (h *hostChecker) section(s Section) {
@@ -47,6 +48,8 @@ func (h *hostChecker) section(s Section) {
 		case s.Kind == KindDirector && h.directors[name]:
 			h.server(l)
 			h.source(name, l)
+		case s.service() == web:
+			h.listen(l)
 		}
 	}
 }
@@ -116,6 +119,16 @@ func (h *hostChecker) source(director string, l Line) {
 			h.warn(at, "without it every check of the director fails",
 				"the checks of director %s are to come from %s, which this machine does not have now", director, addr)
 		}
+	}
+}
+
+// listen checks that this machine has the address of the web pages.
+func (h *hostChecker) listen(l Line) {
+	if l.keyword().Text != "listen" || !h.web.IsValid() || h.web.IsUnspecified() || h.web.IsLoopback() {
+		return
+	}
+	if _, own := h.owner(h.web); !own {
+		h.warn(l.Words[1], "", "the web pages are to be at %s, which this machine does not have now", h.web)
 	}
 }
 

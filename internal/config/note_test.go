@@ -49,6 +49,7 @@ var noteConfig = model.Config{
 		Failback: model.FailbackManual, LastActive: time.Minute,
 	}},
 	LVS: model.LVS{ExpireNoDestConn: true, ExpireQuiescentTemplate: true},
+	Web: model.DefaultWeb(),
 }
 
 // each applies a change to every text.

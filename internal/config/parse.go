@@ -62,44 +62,45 @@ func (p *parser) comment(l lexed) {
 // word that belongs nowhere. A near miss of a section's word counts as it, so
 // that the lines after it are not blamed too.
 func (p *parser) begins(word Word) (Kind, bool) {
-	inside := KindUnknown
+	var inside Section
 	if n := len(p.unit.Sections); n > 0 {
-		inside = p.unit.Sections[n-1].Kind
+		inside = p.unit.Sections[n-1]
 	}
+	words, known := inside.lines()
 	if kind, ok := headKind(word.Text); ok {
 		// A sysctl line of a service, or after another bare one, begins nothing.
-		return kind, kind != KindSysctl || inside != KindService && inside != KindSysctl
+		return kind, kind != KindSysctl || known && !slices.Contains(words, word.Text)
 	}
-	if inside == KindService && p.foreign() || slices.Contains(bodies[inside], word.Text) {
-		return inside, false
+	if !known || slices.Contains(words, word.Text) {
+		return inside.Kind, false
 	}
 	head, far, near := nearest(word.Text, heads[1:])
-	if _, closer, _ := nearest(word.Text, bodies[inside]); near && far < closer {
+	if _, closer, _ := nearest(word.Text, words); near && far < closer {
 		p.fail(word, "did you mean "+quote(head)+"?", "unknown word %s", quote(word.Text))
 		kind, _ := headKind(head)
 		return kind, true
 	}
-	return p.stray(word, inside)
+	return p.stray(word, inside.Kind, words)
 }
 
 // stray reports a first word that fits neither the section nor begins one.
-func (p *parser) stray(word Word, inside Kind) (Kind, bool) {
+func (p *parser) stray(word Word, inside Kind, words []string) (Kind, bool) {
 	of, known := owner(word.Text)
 	switch {
 	case inside == KindUnknown && len(p.unit.Sections) > 0:
 		return inside, false // the section's own word was reported
 	case inside == KindUnknown && known:
-		p.fail(word, "write the line that begins the "+of.String()+" before it",
+		p.fail(word, "write the line that begins the "+of+" before it",
 			"%s stands outside of a section, it belongs to a %s", quote(word.Text), of)
 		return inside, true
 	case inside == KindUnknown:
 		p.fail(word, expected(word.Text, heads[1:]), "unknown word %s", quote(word.Text))
 		return inside, true
 	case known:
-		p.fail(word, "in a "+inside.String()+": "+either(bodies[inside]),
-			"%s belongs to a %s, not to a %s", quote(word.Text), of, inside)
+		p.fail(word, "in a "+p.kind()+": "+either(words),
+			"%s belongs to a %s, not to a %s", quote(word.Text), of, p.kind())
 	default:
-		p.fail(word, expected(word.Text, bodies[inside]), "unknown word %s in %s", quote(word.Text), p.where())
+		p.fail(word, expected(word.Text, words), "unknown word %s in %s", quote(word.Text), p.where())
 	}
 	return inside, false
 }
@@ -116,11 +117,14 @@ func (p *parser) where() string {
 	return s.Kind.String()
 }
 
-// foreign tells whether the present section is a service whose lines are not
-// known here. Check reports the service as a whole.
-func (p *parser) foreign() bool {
-	args := p.unit.Sections[len(p.unit.Sections)-1].Head.args()
-	return len(args) == 0 || args[0].Text != lvs
+// kind names the kind of the present section for messages; of services of our own,
+// the name too.
+func (p *parser) kind() string {
+	s := p.unit.Sections[len(p.unit.Sections)-1]
+	if name := s.service(); name == web || name == notify {
+		return "service " + name
+	}
+	return s.Kind.String()
 }
 
 func (p *parser) open(kind Kind, head Line) {

@@ -5,11 +5,16 @@ import (
 	"strings"
 )
 
-// lvs is the service that holds the settings of connections.
-const lvs = "lvs"
+// The services of Fairlead: the settings of connections, the web pages, and who is
+// notified.
+const (
+	lvs    = "lvs"
+	web    = "web"
+	notify = "notify"
+)
 
-// services are the services of the appliance that are known here.
-var services = []string{lvs, "vrrp"}
+// services are the services that are known here.
+var services = []string{lvs, web, notify, "vrrp"}
 
 // The sysctls of the LVS service that are supported.
 const (
@@ -38,6 +43,14 @@ func (c *checker) service(s Section) {
 	case lvs:
 		for _, l := range s.Body {
 			c.serviceLine(l)
+		}
+	case web:
+		for _, l := range s.Body {
+			c.webLine(l)
+		}
+	case notify:
+		for _, l := range s.Body {
+			c.notifyLine(l)
 		}
 	case "vrrp":
 		c.unsupported(name, "run one director, or leave the section out", "service vrrp")

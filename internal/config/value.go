@@ -107,11 +107,11 @@ func (r *report) wait(w Word, what string) (time.Duration, bool) {
 	return r.duration(w, what, longTime)
 }
 
-// path reads the absolute path of a file.
-func (r *report) path(w Word, what string) bool {
+// path reads the absolute path of a file; dir, for messages, is where such files usually are.
+func (r *report) path(w Word, what, dir string) bool {
 	switch clean := path.Clean(w.Text); {
 	case !path.IsAbs(w.Text):
-		r.fail(w, "write where it is, for example /etc/fairlead/hooks/"+strings.TrimPrefix(clean, "./"), "%s %s is not an absolute path", what, quote(w.Text))
+		r.fail(w, "write where it is, for example "+dir+strings.TrimPrefix(clean, "./"), "%s %s is not an absolute path", what, quote(w.Text))
 	case len(w.Text) > maxPath:
 		r.fail(w, "at most 255 are allowed", "%s %s has %d characters", what, quote(w.Text), len(w.Text))
 	case clean == "/":
