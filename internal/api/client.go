@@ -71,6 +71,37 @@ func (c *Client) Switch(ctx context.Context, ref model.ServerRef) (model.Switch,
 	return *done.Switch, nil
 }
 
+// Connections lists TCP connections that the connection table knows.
+func (c *Client) Connections(ctx context.Context, query ConnectionQuery) (Connections, error) {
+	var found Connections
+	err := c.call(ctx, http.MethodGet, "/api/v1/connections?"+query.values().Encode(), nil, &found)
+	return found, err
+}
+
+// History is what the last probes of a server found, the oldest first.
+func (c *Client) History(ctx context.Context, ref model.ServerRef) ([]Probed, error) {
+	var probed []Probed
+	address := "/api/v1/servers/" + url.PathEscape(ref.Director) + "/" + url.PathEscape(ref.Server) + "/history"
+	err := c.call(ctx, http.MethodGet, address, nil, &probed)
+	return probed, err
+}
+
+// Configuration is the configuration as its files hold it.
+func (c *Client) Configuration(ctx context.Context) (Configuration, error) {
+	var found Configuration
+	err := c.call(ctx, http.MethodGet, "/api/v1/config", nil, &found)
+	return found, err
+}
+
+// Restart brings one of the daemon's services up anew.
+func (c *Client) Restart(ctx context.Context, service string) error {
+	body, err := c.open(ctx, http.MethodPost, "/api/v1/services/"+url.PathEscape(service)+"/restart", nil)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 // Events hands the entries of the journal to emit, the oldest first. With follow
 // it goes on with those to come until ctx ends, which is not an error, or emit
 // returns an error, which Events then returns.
@@ -167,15 +198,15 @@ func (c *Client) open(ctx context.Context, method, address string, order any) (i
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	if response.StatusCode == http.StatusOK {
+	if response.StatusCode/100 == 2 {
 		return response.Body, nil
 	}
 	defer response.Body.Close()
-	var failed Error
-	if err := json.NewDecoder(response.Body).Decode(&failed); err != nil || failed.Message == "" {
-		failed.Message = "the daemon answered " + response.Status
+	var told Problem
+	if err := json.NewDecoder(response.Body).Decode(&told); err != nil || told.Detail == "" {
+		return nil, &Error{Message: "the daemon answered " + response.Status, Status: response.StatusCode}
 	}
-	return nil, &failed
+	return nil, &Error{Message: told.Detail, Diagnostics: told.Diagnostics, Type: told.Type, Title: told.Title, Status: told.Status}
 }
 
 // explain says in a user's words why the socket could not be used.

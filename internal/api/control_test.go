@@ -187,7 +187,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/api/v1/order", "", 400, "read the request"},
 		{"POST", "/api/v1/order", `{"director":"nfs","serfer":"x"}`, 400, `unknown field \"serfer\"`},
 		{"POST", "/api/v1/order", `{} {}`, 400, "more than one value"},
-		{"POST", "/api/v1/order", `{"director":"` + strings.Repeat("x", maxBody) + `"}`, 400, "too large"},
+		{"POST", "/api/v1/order", `{"director":"` + strings.Repeat("x", int(small.bytes)) + `"}`, 413, "too large"},
 		{"POST", "/api/v1/order", `{"verb":"destroy"}`, 400, `unknown order \"destroy\"`},
 		{"POST", "/api/v1/events", "", 405, "takes GET"},
 		{"GET", "/api/v1/events?since=yesterday", "", 400, `read the beginning \"yesterday\": write a span of time`},
@@ -206,7 +206,7 @@ func TestBadRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = response.Body.Close()
-		if response.StatusCode != tt.code || !strings.Contains(string(body), tt.want) || !strings.HasPrefix(string(body), `{"error":`) {
+		if response.StatusCode != tt.code || !strings.Contains(string(body), tt.want) || !strings.HasPrefix(string(body), `{"type":"/problems/`) {
 			t.Errorf("%s %s %.40s: got %d %s, want %d %s", tt.method, tt.path, tt.body, response.StatusCode, body, tt.code, tt.want)
 		}
 	}

@@ -1,20 +1,10 @@
 package api
 
 import (
-	"context"
 	"time"
 
 	"fairlead/internal/model"
 )
-
-// Core is what the control socket needs of the daemon.
-type Core interface {
-	Status() model.Status
-	Reload(ctx context.Context, by model.Actor) (Reloaded, error)
-	Order(ctx context.Context, by model.Actor, order Order) (Ordered, error)
-	Events(ctx context.Context, since Since, follow bool, emit func(model.Event) error) error
-	Capture(ctx context.Context, snaplen int, emit func(Packet) error) error
-}
 
 // Order is an operator's order about a server of a director.
 type Order struct {
@@ -56,12 +46,3 @@ type Packet struct {
 type streamEnd struct {
 	Message string `json:"stream_ended"` // why
 }
-
-// Error is the answer to a request that failed. Diagnostics are the findings
-// when it was refused because of the configuration.
-type Error struct {
-	Message     string       `json:"error"`
-	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
-}
-
-func (e *Error) Error() string { return e.Message }
