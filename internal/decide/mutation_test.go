@@ -21,6 +21,8 @@ const healthFile = "../health/health.go"
 var mutations = []mutation{
 	{"one failure too many until a server is down", healthFile,
 		"case h.signs() >= c.Fall:", "case h.signs() > c.Fall:"},
+	{"two failures of the same instant count twice", healthFile,
+		"h.Failures > 0 && h.Began.Before(h.counted)", "h.Failures > 0 && h.Level == model.HealthDown && h.counted.IsZero()"},
 	{"one pass too few until a server returns", healthFile,
 		"h.Passes < c.Rise {", "h.Passes < c.Rise-1 {"},
 	{"a result that came twice is counted twice", "suspicion.go",

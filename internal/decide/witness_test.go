@@ -108,7 +108,7 @@ func (r *record) review() opinion {
 		o.health = model.HealthUnchecked
 		return o
 	}
-	var hinted time.Time
+	var hinted, counted time.Time // the last hint, the last failure that counts
 	for _, x := range r.results {
 		was := o.health
 		switch {
@@ -129,10 +129,13 @@ func (r *record) review() opinion {
 			if o.health != model.HealthDown || o.passes >= x.rise {
 				o.health = model.HealthUp
 			}
+		case o.failures > 0 && x.began.Before(counted):
+			o.passes, o.passing = 0, time.Time{}
 		default:
 			if o.failures == 0 {
 				o.failing = x.at
 			}
+			counted = x.at
 			o.passes, o.failures, o.passing = 0, o.failures+1, time.Time{}
 			signs := o.failures
 			if !o.suspected.IsZero() {
@@ -301,12 +304,16 @@ func (w *witness) probed(s State, p model.ProbeResult) {
 		return
 	}
 	d, _ := w.directorOf(p.Ref.Director)
+	was := r.opinion().failures
 	r.silent = time.Time{}
 	r.heard = p.At
 	r.results = append(r.results, result{at: p.At, began: p.At.Add(-p.Latency), ok: p.OK, rise: d.Check.Rise, fall: d.Check.Fall})
-	r.ask = time.Time{}
-	if o := r.opinion(); !p.OK && o.health != model.HealthDown {
+	switch o := r.opinion(); {
+	case !p.OK && was == o.failures: // it does not count
+	case !p.OK && o.health != model.HealthDown:
 		r.ask = p.At.Add(50 * time.Millisecond)
+	default:
+		r.ask = time.Time{}
 	}
 }
 

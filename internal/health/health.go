@@ -84,6 +84,7 @@ type Health struct {
 	Heard   time.Time     // results up to here are old or were of another check
 	Latency time.Duration // of the last result
 
+	counted time.Time // when the last failure that counts was known
 	confirm time.Time // when to ask for the next confirmation; zero: none is due
 	urgent  time.Time // when to ask because of a hint; zero: none is due
 	asked   time.Time // when it was asked out of turn last
@@ -189,10 +190,16 @@ func (h *Health) pass(r model.ProbeResult, c model.Check) {
 }
 
 // fail counts a probe that failed and asks for its confirmation until there
-// are enough failures in a row.
+// are enough failures in a row. A question out of turn may overlap a regular probe:
+// the outage of an instant fails both, so only a probe that began after the last
+// failure counts. Confirmations do, which keeps the worst case above.
 func (h *Health) fail(r model.ProbeResult, c model.Check) {
 	h.Passes, h.Passing = 0, time.Time{}
 	h.Why = r.Err
+	if h.Failures > 0 && h.Began.Before(h.counted) {
+		return // its confirmation is due or under way
+	}
+	h.counted = r.At
 	h.Failures++
 	if h.Failures == 1 {
 		h.Failing = r.At

@@ -43,6 +43,32 @@ func TestLevel(t *testing.T) {
 	}
 }
 
+// TestOverlap: of two failures of probes that were under way together one counts,
+// and its confirmation stays due.
+func TestOverlap(t *testing.T) {
+	h := New(true, start)
+	fail := func(began, at int) {
+		h.Count(model.ProbeResult{At: ms(at), Err: "no answer", Latency: ms(at).Sub(ms(began))}, check)
+	}
+	h.Count(model.ProbeResult{At: ms(1), OK: true, Latency: time.Millisecond}, check)
+	fail(1000, 3000)
+	fail(1020, 3020)
+	if h.Level != model.HealthUp || h.Deadline() != ms(3050) {
+		t.Errorf("%v, deadline %v", h.Level, h.Deadline().Sub(start))
+	}
+	if _, due := h.Due(ms(3050), check); !due {
+		t.Error("no confirmation")
+	}
+	fail(2900, 3500)
+	if h.Level != model.HealthUp || !h.Deadline().IsZero() {
+		t.Errorf("%v, deadline %v", h.Level, h.Deadline().Sub(start))
+	}
+	fail(3050, 4050)
+	if h.Level != model.HealthDown {
+		t.Error("the confirmation does not count")
+	}
+}
+
 // TestAsk: when a probe out of turn is due after a pass at 0 ms, a probe asked
 // for at 400 ms and a hint.
 func TestAsk(t *testing.T) {
