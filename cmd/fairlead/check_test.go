@@ -76,7 +76,7 @@ func TestHooksOfOthers(t *testing.T) {
 	// Everything here belongs to who runs the test: root's is open to others,
 	// another's is not root's.
 	for path, trouble := range hookTrouble([]string{file, link, "/usr/bin/true"}) {
-		if path == "/usr/bin/true" || !strings.Contains(trouble, "hooks run as root") {
+		if path == "/usr/bin/true" || !strings.Contains(trouble, "programmes run as root") {
 			t.Errorf("%s: got %q", path, trouble)
 		}
 	}

@@ -32,6 +32,7 @@ var floor = map[string]int{
 	"internal/dataplane":    30,
 	"internal/reset":        30,
 	"internal/hold":         30,
+	"internal/program":      29, // what hook and notify run programmes with
 	"internal/hook":         30,
 	"internal/journal":      30,
 	"internal/memory":       30,

@@ -2,12 +2,10 @@ package hook
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"fairlead/internal/model"
 )
@@ -70,10 +68,9 @@ func (f facts) input() ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// environment is all that the hook gets: nothing of the daemon's own.
-func (f facts) environment() []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}
-	for _, v := range [...][2]string{
+// list is a call as the hook finds it in its environment.
+func (f facts) list() [][2]string {
+	return [][2]string{
 		{"HOOK", f.Hook.String()},
 		{"DIRECTOR", f.Director},
 		{"VIPS", strings.Join(f.VIPs, " ")},
@@ -85,19 +82,5 @@ func (f facts) environment() []string {
 		{"REASON", f.Reason.String()},
 		{"WHY", f.Why},
 		{"TIMEOUT", strconv.FormatFloat(f.Timeout, 'f', -1, 64)},
-	} {
-		env = append(env, fmt.Sprintf("FAIRLEAD_%s=%s", v[0], plain(v[1])))
 	}
-	return env
-}
-
-// plain makes one line of a text: a shell script reads it more safely, and a
-// zero byte would keep the hook from being run at all.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
 }

@@ -3,11 +3,8 @@
 // server ready (promote). It does not decide when to run them, nor what their
 // failure means, and it never runs one again by itself.
 //
-// A hook runs as root, so it must not be anybody else's to change. It gets the
-// switch in its environment, and the same as one JSON object on its standard
-// input. Exit code 0 means success. What it prints is kept for the error, the
-// last 4 KiB of it. At its timeout its whole process group is ended. Processes
-// that it leaves behind after a success are left alone, and are not waited for.
+// A hook gets the switch in its environment, and the same as one JSON object on its
+// standard input. Package program says how it is run, and when it is not.
 //
 // A daemon that dies meanwhile does not end the hook, and the next daemon runs
 // it again. So hooks must bear being run twice.

@@ -1,4 +1,4 @@
-package hook
+package program
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ const mostLinks = 40
 
 // Trust refuses a programme that is not root's alone to choose and to change: the
 // file, every directory above it, and every link on the way. Run asks it before
-// each hook; who checks a configuration can ask it earlier.
+// each run; who checks a configuration can ask it earlier.
 func Trust(path string) error {
 	if !filepath.IsAbs(path) {
 		return fmt.Errorf("the path %q is not absolute", path)
@@ -75,11 +75,11 @@ func owned(path string, info fs.FileInfo) error {
 	case !ok:
 		return fmt.Errorf("the owner of %s is not known", path)
 	case stat.Uid != 0:
-		return fmt.Errorf("%s belongs to user %d, not to root: hooks run as root. Run chown root on it", path, stat.Uid)
+		return fmt.Errorf("%s belongs to user %d, not to root: programmes run as root. Run chown root on it", path, stat.Uid)
 	case mode&fs.ModeSymlink != 0, mode.IsDir() && mode&fs.ModeSticky != 0:
 		return nil
 	case mode.Perm()&0o022 != 0:
-		return fmt.Errorf("%s may be written by others than root: hooks run as root. Run chmod go-w on it", path)
+		return fmt.Errorf("%s may be written by others than root: programmes run as root. Run chmod go-w on it", path)
 	}
 	return nil
 }

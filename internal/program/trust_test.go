@@ -1,4 +1,4 @@
-package hook
+package program
 
 import (
 	"errors"
@@ -33,24 +33,24 @@ func TestTrust(t *testing.T) {
 		{"in a sticky directory", func(dir, _ string) error { return os.Chmod(dir, 0o777|os.ModeSticky) }, ""},
 		{"below a directory for all", func(dir, _ string) error { return os.Chmod(filepath.Dir(dir), 0o777) }, "may be written by others"},
 		{"by a link", func(_, file string) error {
-			return errors.Join(os.Rename(file, file+"-1.0"), os.Symlink("hook-1.0", file))
+			return errors.Join(os.Rename(file, file+"-1.0"), os.Symlink("program-1.0", file))
 		}, ""},
 		{"by somebody's link", func(_, file string) error {
 			return errors.Join(os.Symlink("/bin/true", file+"-1.0"), os.Rename(file+"-1.0", file), os.Lchown(file, 1000, 0))
 		}, "belongs to user 1000"},
 		{"by a link in somebody's directory", func(dir, file string) error {
 			theirs := filepath.Join(filepath.Dir(dir), "theirs")
-			return errors.Join(os.Mkdir(theirs, 0o755), os.Chown(theirs, 1000, 0), os.Symlink("/bin/true", theirs+"/hook"),
-				os.Remove(file), os.Symlink("../theirs/hook", file))
+			return errors.Join(os.Mkdir(theirs, 0o755), os.Chown(theirs, 1000, 0), os.Symlink("/bin/true", theirs+"/program"),
+				os.Remove(file), os.Symlink("../theirs/program", file))
 		}, "theirs belongs to user 1000"},
-		{"links in a ring", func(_, file string) error { return errors.Join(os.Remove(file), os.Symlink("hook", file)) }, "more than 40 links"},
+		{"links in a ring", func(_, file string) error { return errors.Join(os.Remove(file), os.Symlink("program", file)) }, "more than 40 links"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if os.Geteuid() != 0 {
 				t.Fatal("this test changes owners and must run as root")
 			}
 			dir := filepath.Join(t.TempDir(), "dir")
-			file := filepath.Join(dir, "hook")
+			file := filepath.Join(dir, "program")
 			must(t, os.Mkdir(dir, 0o755), os.WriteFile(file, []byte("#!/bin/sh\n"), 0o755), tt.spoil(dir, file))
 			err := Trust(file)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
@@ -61,7 +61,7 @@ func TestTrust(t *testing.T) {
 }
 
 func TestTrustWantsAWholePath(t *testing.T) {
-	for _, path := range []string{"", "hook", "./hook"} {
+	for _, path := range []string{"", "program", "./program"} {
 		if err := Trust(path); err == nil || !strings.Contains(err.Error(), "is not absolute") {
 			t.Errorf("%q: got %v", path, err)
 		}
@@ -69,12 +69,12 @@ func TestTrustWantsAWholePath(t *testing.T) {
 	must(t, Trust("/bin/../bin/sh"))
 }
 
-// TestRefusedHookIsNotRun: the check stands before the run.
-func TestRefusedHookIsNotRun(t *testing.T) {
+// TestRefusedProgramIsNotRun: the check stands before the run.
+func TestRefusedProgramIsNotRun(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "mark")
 	c := script(t, "touch "+mark)
-	must(t, os.Chmod(c.Hook.Command, 0o777))
-	o := run1(t, c)
+	must(t, os.Chmod(c.Path, 0o777))
+	o := run1(t.Context(), c)
 	if o.Err == nil || !strings.Contains(o.Err.Error(), "it is not run: ") {
 		t.Errorf("got %v", o.Err)
 	}

@@ -1,11 +1,11 @@
-package hook
+package program
 
 import (
 	"strings"
 	"sync"
 )
 
-// kept is how much of a hook's output is kept, in bytes.
+// kept is how much of the output is kept, in bytes.
 const kept = 4 << 10
 
 // tail keeps the last of what is written to it.
@@ -33,7 +33,7 @@ func (t *tail) String() string {
 	defer t.mu.Unlock()
 	var lines []string
 	for line := range strings.Lines(strings.ToValidUTF8(string(t.buf), "?")) {
-		lines = append(lines, strings.TrimRight(plain(line), " "))
+		lines = append(lines, strings.TrimRight(Plain(line), " "))
 	}
 	s := strings.Join(lines, "\n")
 	if t.cut {
