@@ -15,43 +15,66 @@ import (
 	"fairlead/vm/record"
 )
 
-// workers is how many files an application works on at the same time.
-const workers = 2
-
-// application writes, reads and compares in files of a directory until it is told
-// to end by SIGTERM: probe application RECORD DIRECTORY. The record, a file that
-// it keeps up to date, holds what it saw: see package record.
+// application writes, reads and compares in files that it holds open, until it is
+// told to end by SIGTERM: probe application RECORD DIRECTORY. The record, a file
+// that it keeps up to date, holds what it saw: see package record.
 func application(args []string) error {
+	return perform(args, func(dir string, r *recorder) ([]*worker, error) {
+		var all []*worker
+		for _, id := range []int{1, 2, record.Idle} {
+			w, err := openWorker(dir, id, r)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, w)
+		}
+		return all, nil
+	})
+}
+
+// opener is an application that holds a lock on its file, and opens another one
+// anew in every round: probe opener RECORD DIRECTORY.
+func opener(args []string) error {
+	return perform(args, func(dir string, r *recorder) ([]*worker, error) {
+		w, err := openWorker(dir, 3, r)
+		if err != nil {
+			return nil, err
+		}
+		w.another = w.name + ".opened"
+		// The kernel's client keeps a lock of flock(2) at the server, too.
+		if err := unix.Flock(int(w.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			return nil, fmt.Errorf("lock the file: %w", err)
+		}
+		return []*worker{w}, nil
+	})
+}
+
+// perform lets workers work until SIGTERM, and then compare everything.
+func perform(args []string, prepare func(dir string, r *recorder) ([]*worker, error)) error {
 	if len(args) != 2 {
-		return fmt.Errorf("run the application: want a record and a directory, got %q", args)
+		return fmt.Errorf("run an application: want a record and a directory, got %q", args)
 	}
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, unix.SIGTERM)
 	r := &recorder{name: args[0]}
-	work := make([]*worker, workers)
-	for i := range work {
-		w, err := openWorker(args[1], i+1, r)
-		if err != nil {
-			return err
-		}
-		work[i] = w
-	}
-	idle, err := openWorker(args[1], record.Idle, r)
+	all, err := prepare(args[1], r)
 	if err != nil {
 		return err
 	}
-	idle.write(0)
-
 	stop := make(chan struct{})
 	var running sync.WaitGroup
-	for _, w := range work {
+	for _, w := range all {
+		if w.id == record.Idle {
+			w.write(0)
+			continue
+		}
 		running.Go(func() { w.run(stop) })
 	}
 	done := make(chan map[string]string)
 	go func() {
 		running.Wait()
 		sums := map[string]string{}
-		for _, w := range append(work, idle) {
+		for _, w := range all {
 			w.verify()
 			sums[filepath.Base(w.name)] = w.sum()
 		}
@@ -72,6 +95,7 @@ type worker struct {
 	id            int
 	name          string
 	file, through *os.File
+	another       string      // a file to open anew in each round; "": none
 	version       [blocks]int // of each block; 0: never written
 	recorder      *recorder
 }
@@ -102,6 +126,7 @@ func (w *worker) run(stop <-chan struct{}) {
 		}
 		w.write(round % blocks)
 		w.read((round * 7) % blocks)
+		w.open()
 	}
 }
 
@@ -132,6 +157,21 @@ func (w *worker) read(block int) {
 			return fmt.Errorf("block %d has %d wrong bytes", block, wrong)
 		}
 		return nil
+	})
+}
+
+// open opens the other file, and closes it. For NFSv4 that is a change of state, which a
+// server grants to nobody while its grace period lasts.
+func (w *worker) open() {
+	if w.another == "" {
+		return
+	}
+	w.recorder.call(w.id, "open", func() error {
+		f, err := os.OpenFile(w.another, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return err
+		}
+		return f.Close()
 	})
 }
 

@@ -1,5 +1,5 @@
 // Command probe is what the test of the kernel's NFS client needs inside the
-// virtual machine and no package has: an application that measures its own
+// virtual machine and no package has: two applications that measure their own
 // stalls, a command with the instants around it, and two tools for namespaces.
 //
 // It is no part of the product, and it knows nothing of directors.
@@ -15,6 +15,7 @@ var modes = map[string]func(args []string) error{
 	"application": application,
 	"at":          at,
 	"in":          in,
+	"opener":      opener,
 	"pass":        pass,
 }
 
@@ -27,7 +28,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 || modes[args[0]] == nil {
-		return fmt.Errorf("want application, at, in or pass, and its arguments; got %q", args)
+		return fmt.Errorf("want application, at, in, opener or pass, and its arguments; got %q", args)
 	}
 	return modes[args[0]](args[1:])
 }

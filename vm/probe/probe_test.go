@@ -12,12 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fairlead/vm/record"
 )
 
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{nil, {"at"}, {"juggle", "x"}} {
-		if err := run(args); err == nil || !strings.Contains(err.Error(), "want application, at, in or pass") {
+		if err := run(args); err == nil || !strings.Contains(err.Error(), "want application, at, in, opener or pass") {
 			t.Errorf("%q: got %v", args, err)
 		}
 	}
@@ -118,5 +120,36 @@ func TestNow(t *testing.T) {
 	before := now()
 	if got := time.Duration(now() - before); got < 0 || got > time.Minute {
 		t.Errorf("two instants are %v apart", got)
+	}
+}
+
+// TestOpen: a round of the opener opens the other file, and an error is kept.
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	w := worker{id: 3, another: filepath.Join(dir, "other"), recorder: &recorder{}}
+	w.open()
+	if _, err := os.Stat(w.another); err != nil || w.recorder.seen.Calls != 1 {
+		t.Errorf("%d calls, %v", w.recorder.seen.Calls, err)
+	}
+	w.another = filepath.Join(dir, "missing", "other")
+	w.open()
+	if e := w.recorder.seen.Errors; len(e) != 1 || !strings.HasPrefix(e[0], "worker 3: open: ") {
+		t.Errorf("got %q, want the error of the open", e)
+	}
+}
+
+// TestLock: an opener whose file is locked by somebody else does not begin.
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "file-3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if err := opener([]string{filepath.Join(dir, "record"), dir}); !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Errorf("got %v, want that the file is locked", err)
 	}
 }
