@@ -21,7 +21,7 @@ var slowest = map[string]time.Duration{link: 3 * time.Second, kill: time.Second}
 // compared are the rows that have to be better than keepalived's. The failback of
 // v3 is not among them: IPVS resets that connection with its next packet, and the
 // rest is up to the client.
-var compared = [][2]string{{link, "v3"}, {link, "v4.1"}, {failback, "v4.1"}}
+var compared = [][2]string{{link, "v3"}, {link, "v4.1"}, {kill, "v3"}, {kill, "v4.1"}, {failback, "v4.1"}}
 
 // table prints the results of Fairlead beside those of the other system.
 func table(results []result) string {

@@ -24,6 +24,8 @@ func kept() []result {
 		{other, link, "v4.1", 20 * s, 0, 0, false, 900, 7, nil},
 		{other, failback, "v3", 70 * ms, 0, 0, false, 900, 0, nil},
 		{other, failback, "v4.1", 15 * s, 0, 0, false, 900, 0, nil},
+		{other, kill, "v3", 9 * s, 0, 0, false, 900, 0, nil},
+		{other, kill, "v4.1", 9 * s, 0, 0, false, 900, 0, nil},
 	}
 }
 
@@ -40,6 +42,7 @@ func TestBroken(t *testing.T) {
 		{"bytes", func(r []result) []result { r[0].wrong = 3; return r }, "link, v3: the application read 3 wrong bytes"},
 		{"undecided", func(r []result) []result { r[2].decided = false; return r }, "failback, v3: fairlead does not tell when it decided"},
 		{"not better", func(r []result) []result { r[7].stall = 10 * time.Second; return r }, "link, v4.1: the stall of 2.20 s is 4.5 times shorter than keepalived's of 10.00 s, want 5 times"},
+		{"kill not better", func(r []result) []result { r[10].stall = 1400 * time.Millisecond; return r }, "kill, v3: the stall of 0.30 s is 4.7 times"},
 		{"failback not better", func(r []result) []result { r[3].stall, r[9].stall = time.Second, 4*time.Second; return r }, "failback, v4.1: the stall of 1.00 s is 4.0 times"},
 		{"nothing to beat", func(r []result) []result {
 			r[3].stall, r[9].stall = 100*time.Millisecond, 400*time.Millisecond
@@ -59,7 +62,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"link            v3      2.15 s      2.00 s    0.15 s   60.00 s     27.9\n",
 		"failback        v4.1   <0.05 s      0.00 s   <0.05 s   15.00 s    300.0\n",
-		"kill            v3      0.30 s      0.05 s    0.25 s       -          -\n",
+		"kill            v3      0.30 s      0.05 s    0.25 s    9.00 s     30.0\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table lacks %q:\n%s", want, text)

@@ -34,7 +34,7 @@ func TestKernelClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := rehearse(ctx, s, ipvs{}, []string{link}, progress)
+	more, err := rehearse(ctx, s, ipvs{}, []string{link, kill}, progress)
 	if err != nil {
 		t.Fatal(err)
 	}
