@@ -2,9 +2,11 @@ package rounds
 
 import "fairlead/internal/model"
 
-// A connection is never sent more packets, over all rounds and to both its ends
-// together, than were seen of its client. So whoever forges connections in
-// somebody else's name makes Fairlead send that one no more than he sent himself.
+// A client is never sent more packets, over all rounds and for both ends of its
+// connections to a virtual IP together, than were seen of it. So whoever forges
+// connections in somebody else's name makes Fairlead send that one no more than he
+// sent himself. Each connection has what was seen of it; what an ended one leaves
+// over serves the others of its client, of which less was seen.
 
 // parcel is what one round sends because of one connection.
 type parcel struct{ rst, tickle bool }
@@ -36,13 +38,18 @@ func secondParcel(c model.Connection, spent uint8) parcel {
 	return parcel{tickle: c.HasAck && spent < seen(c)}
 }
 
+// rest is how many packets a connection may still cost.
+func rest(c model.Connection, spent uint8) int { return max(int(seen(c))-int(spent), 0) }
+
 // nextParcel is what a repeat sends the client of a connection that has cost so
-// many packets. Who never acknowledged anything may not exist: it gets no repeat.
-func nextParcel(c model.Connection, spent uint8) parcel {
-	if !c.HasAck || c.Ended || spent >= seen(c) {
+// many packets, when its client has so many left. Who never acknowledged anything
+// may not exist: it gets no repeat.
+func nextParcel(c model.Connection, spent uint8, left int) parcel {
+	may := min(rest(c, spent)+left, costs-int(spent))
+	if !c.HasAck || c.Ended || may < 1 {
 		return parcel{}
 	}
-	return parcel{rst: spent+1 < seen(c), tickle: true}
+	return parcel{rst: may > 1, tickle: true}
 }
 
 // mayAskServer tells whether the old server may be asked too: its answer goes

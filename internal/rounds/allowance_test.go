@@ -35,7 +35,7 @@ func TestParcels(t *testing.T) {
 				if mayAskServer(c, spent) {
 					spent++
 				}
-				p := nextParcel(c, spent)
+				p := nextParcel(c, spent, 0)
 				if spent += p.cost(); p.cost() == 0 {
 					break
 				}

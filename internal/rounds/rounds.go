@@ -95,9 +95,11 @@ func (r *Rounds) Start(j Job) {
 		if before != nil {
 			<-before.over
 			w.spent, before.spent = before.spent, nil
+			w.left, before.left = before.left, nil
 		}
 		if w.spent == nil {
 			w.spent = make(map[ends]uint8)
+			w.left = make(map[party]int)
 		}
 		w.run(ctx)
 		return nil

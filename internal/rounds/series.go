@@ -19,10 +19,16 @@ func endsOf(c model.Connection) ends {
 	return ends{c.Client.Addr().As16(), c.VIP.Addr().As16(), c.Client.Port(), c.VIP.Port()}
 }
 
+// party is a client and the virtual IP that it talks to.
+type party struct{ client, vip [16]byte }
+
+func (e ends) party() party { return party{e.client, e.vip} }
+
 // What the spent map keeps of a connection: the number of packets that it has
 // cost, and these marks.
 const (
 	costs  = 0x1f
+	over   = 0x20 // it was seen to have ended, and what it may still cost was given away
 	met    = 0x40 // by this series
 	served = 0x80 // its server was told by this series
 )
@@ -35,6 +41,7 @@ type work struct {
 	over   chan struct{} // closed at the end
 
 	spent   map[ends]uint8
+	left    map[party]int // packets that the client may be sent for connections that have ended
 	orders  []reset.Order // of the present batch
 	fresh   int           // of these, connections that count as known
 	known   int
@@ -48,14 +55,14 @@ type work struct {
 // run resets the old connections, and then sweeps until none is left.
 func (w *work) run(ctx context.Context) {
 	for e := range w.spent {
-		w.spent[e] &= costs
+		w.spent[e] &= costs | over
 	}
 	if !w.Silent && !w.resetAll(ctx) {
 		return
 	}
 	for {
 		if left, err := w.plane.Sweep(w.Director); err == nil && left == 0 {
-			w.spent = nil
+			w.spent, w.left = nil, nil
 			return
 		}
 		if !sleep(ctx, sweepEvery) {
@@ -104,7 +111,8 @@ func (w *work) resetAll(ctx context.Context) bool {
 }
 
 // clients walks the table and sends the clients of old connections what is due.
-// It returns how many have not ended, and whether a repeat may send more.
+// It returns how many have not ended, and whether a repeat may send those more:
+// others of the same clients may leave them something.
 func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 	for c := range w.plane.Connections() {
 		if ctx.Err() != nil {
@@ -121,10 +129,15 @@ func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 		if now == livelyStage && !c.HasAck {
 			continue
 		}
-		p := due(c, w.spent[e], now)
+		if c.Ended && now == repeatStage {
+			w.give(e, c)
+		}
+		if !c.Ended && w.spent[e]&over != 0 {
+			w.spent[e] = 0 // its client began anew in between
+		}
 		first := w.spent[e]&met == 0
-		w.spent[e] = (w.spent[e] | met) + p.cost()
-		more = more || nextParcel(c, w.spent[e]&costs).cost() > 0
+		p := w.charge(e, c, due(c, w.spent[e], now, w.left[e.party()]))
+		more = more || c.HasAck && !c.Ended
 		if !c.Ended {
 			left++
 			if first {
@@ -148,16 +161,32 @@ func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 }
 
 // due is what the client of an old connection is sent now.
-func due(c model.Connection, spent uint8, now stage) parcel {
+func due(c model.Connection, spent uint8, now stage, left int) parcel {
 	switch {
 	case spent == 0:
 		return firstParcel(c)
 	case spent&met == 0 || now == repeatStage:
-		return nextParcel(c, spent&costs)
+		return nextParcel(c, spent&costs, left)
 	case now == secondStage:
 		return secondParcel(c, spent&costs)
 	}
 	return parcel{}
+}
+
+// give leaves what an ended connection may still cost to the others of its client.
+func (w *work) give(e ends, c model.Connection) {
+	w.left[e.party()] += rest(c, w.spent[e]&costs)
+	w.spent[e] = w.spent[e]&^costs | max(w.spent[e]&costs, seen(c)) | over
+}
+
+// charge enters a parcel in the account of its connection, and what that one may
+// not cost in its client's.
+func (w *work) charge(e ends, c model.Connection, p parcel) parcel {
+	if beyond := int(p.cost()) - rest(c, w.spent[e]&costs); beyond > 0 {
+		w.left[e.party()] -= beyond
+	}
+	w.spent[e] = (w.spent[e] | met) + p.cost()
+	return p
 }
 
 // flush sends the batch to the clients.
