@@ -32,7 +32,7 @@ func (h *handler) status(*request) (model.Status, error) { return h.look(), nil 
 func (h *handler) look() model.Status {
 	s := h.daemon.Status()
 	s.Sources, s.Interfaces, s.Alarms = listed(s.Sources), listed(s.Interfaces), listed(s.Alarms)
-	s.Verdicts = mapped(s.Verdicts)
+	s.Services, s.Verdicts = listed(s.Services), mapped(s.Verdicts)
 	s.Flows = slices.Clone(listed(s.Flows)) // the daemon's own stays as it is
 	for i := range s.Flows {
 		s.Flows[i].VIPs, s.Flows[i].Verdicts = listed(s.Flows[i].VIPs), mapped(s.Flows[i].Verdicts)
@@ -60,8 +60,8 @@ func mapped[K comparable, V any](m map[K]V) map[K]V {
 }
 
 func (h *handler) health(*request) (Health, error) {
-	s := h.daemon.Status()
-	return Health{Since: s.Since, Heartbeat: s.Turned, Services: listed(s.Services), Generation: s.Generation, Version: s.Version}, nil
+	s := h.look()
+	return Health{Since: s.Since, Heartbeat: s.Turned, Services: s.Services, Generation: s.Generation, Version: s.Version}, nil
 }
 
 func (h *handler) flows(*request) ([]model.FlowStatus, error) { return h.look().Flows, nil }

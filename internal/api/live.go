@@ -24,6 +24,7 @@ type Live struct {
 	Table      model.TableStatus                `json:"connection_table"`
 	Flows      map[string]*model.FlowStatus     `json:"flows"`
 	Directors  map[string]*LiveDirector         `json:"directors"`
+	Blind      string                           `json:"blind,omitempty"` // why the kernel could not be read
 }
 
 // LiveDirector is a director with its servers by name.
@@ -43,7 +44,7 @@ type LiveServer struct {
 // status's parts: neither is changed afterwards.
 func newLive(s model.Status) *Live {
 	l := &Live{At: s.At, Version: s.Version, PID: s.PID, Since: s.Since, Heartbeat: s.Turned, Generation: s.Generation,
-		Sources: s.Sources, Alarms: s.Alarms, Verdicts: s.Verdicts, Table: s.Table,
+		Sources: s.Sources, Alarms: s.Alarms, Verdicts: s.Verdicts, Table: s.Table, Blind: s.Blind,
 		Interfaces: make(map[string]model.InterfaceStatus, len(s.Interfaces)),
 		Services:   make(map[string]model.ServiceStatus, len(s.Services)),
 		Flows:      make(map[string]*model.FlowStatus, len(s.Flows)),
