@@ -218,6 +218,23 @@ func doubt(o opinion) time.Time {
 	return o.suspected
 }
 
+// rank sorts the servers of a director from the most to the least preferred.
+func rank(servers []model.Server) []model.Server {
+	servers = slices.Clone(servers)
+	slices.SortStableFunc(servers, func(a, b model.Server) int {
+		switch {
+		case a.Sorry != b.Sorry && b.Sorry:
+			return -1
+		case a.Sorry != b.Sorry:
+			return 1
+		case a.Sorry:
+			return 0
+		}
+		return b.Weight - a.Weight
+	})
+	return servers
+}
+
 // preferred tells whether the configuration prefers a server to another.
 func preferred(d model.Director, name, other string) bool {
 	for _, s := range rank(d.Servers) {

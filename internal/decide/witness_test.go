@@ -199,23 +199,6 @@ func (w *witness) answers(d model.Director, s model.Server, doubt, now time.Time
 	return w.sound(d, s) && (o.health == model.HealthUnchecked || !o.began.Before(doubt) || !awaited && now.Sub(o.at) <= d.Check.Interval)
 }
 
-// rank sorts the servers of a director from the most to the least preferred.
-func rank(servers []model.Server) []model.Server {
-	servers = slices.Clone(servers)
-	slices.SortStableFunc(servers, func(a, b model.Server) int {
-		switch {
-		case a.Sorry != b.Sorry && b.Sorry:
-			return -1
-		case a.Sorry != b.Sorry:
-			return 1
-		case a.Sorry:
-			return 0
-		}
-		return b.Weight - a.Weight
-	})
-	return servers
-}
-
 // see takes an event, and the state before it, before it is judged what came of it.
 func (w *witness) see(s State, e Event) {
 	switch e := e.(type) {
