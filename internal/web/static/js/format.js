@@ -8,22 +8,30 @@ export function count(n) {
   return Math.round(n).toString().replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }
 
-// short is a number of at most four characters with a unit: 12.3k.
-export function short(n) {
-  if (n === null || n === undefined) return '–';
+// scaled is a number of at most four characters, and the letter of its unit.
+function scaled(n) {
   let unit = 0;
   while (n >= 999.5 && unit < units.length - 1) {
     n /= 1000;
     unit++;
   }
-  const digits = n >= 99.5 || (unit === 0 && n === Math.round(n)) ? 0 : n >= 9.95 ? 1 : unit === 0 ? 1 : 2;
-  return n.toFixed(digits) + units[unit];
+  const whole = n >= 99.5 || (unit === 0 && n === Math.round(n));
+  return [n.toFixed(whole ? 0 : n >= 9.95 || unit === 0 ? 1 : 2), units[unit]];
+}
+
+// short is a number with the letter of its unit: 12.3k.
+export const short = (n) => (n === null || n === undefined ? '–' : scaled(n).join(''));
+
+// measure is a number with a unit: 12.3 Mbit/s.
+function measure(n, unit) {
+  const [digits, letter] = scaled(n);
+  return ` `;
 }
 
 // packets and bits are rates; null means that no rate is known.
-export const packets = (perSecond) => perSecond === null ? '– pkt/s' : short(perSecond) + ' pkt/s';
-export const bits = (bytesPerSecond) => bytesPerSecond === null ? '– bit/s' : short(bytesPerSecond * 8) + 'bit/s';
-export const bytes = (n) => short(n) + 'B';
+export const packets = (perSecond) => (perSecond === null ? '– pkt/s' : short(perSecond) + ' pkt/s');
+export const bits = (bytesPerSecond) => (bytesPerSecond === null ? '– bit/s' : measure(bytesPerSecond * 8, 'bit/s'));
+export const bytes = (n) => measure(n, 'B');
 
 // span is a time of ns in the unit that suits it: 340 µs, 1.24 ms, 3.1 s, 2 h 5 min.
 export function span(ns) {

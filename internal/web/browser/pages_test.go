@@ -1,0 +1,92 @@
+package browser
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// The sizes and colours in which the pages are looked at.
+var views = []struct {
+	name          string
+	width, height int64
+	dark          bool
+}{{"light", 1440, 900, false}, {"dark", 1440, 900, true}, {"360", 360, 780, false}, {"wall", 2560, 1440, true}}
+
+// The pages, and what is there when a page has drawn what it was told.
+var pages = []struct{ name, path, seen string }{
+	{"overview", "/", `document.querySelector('.diagram .d-flows') && document.querySelector('.events time')`},
+	{"servers", "/servers", `document.querySelectorAll('.list tbody th').length >= 2 && document.querySelector('.spark-line[d^=M]')`},
+	{"server", "/servers?director=nfs&server=nfs-01", `document.querySelector('.plot-line') && document.querySelector('.panel-orders button')`},
+	{"connections", "/connections", `document.querySelectorAll('.list tbody th').length > 5`},
+	{"events", "/events", `document.querySelectorAll('.list time').length > 10`},
+}
+
+// TestPages looks at each page in each view: it shows what it should, complains of
+// nothing, breaks no policy, asks nobody else, and does not scroll sideways.
+func TestPages(t *testing.T) {
+	s := newSite(t, noteDaemon(time.Now()), model.RoleAdmin)
+	defer traffic(s.daemon)()
+	for _, v := range views {
+		for _, page := range pages {
+			t.Run(page.name+" "+v.name, func(t *testing.T) {
+				p := open(t, s.url+page.path, v.width, v.height, v.dark)
+				p.await("the page", page.seen)
+				p.await("a rate", `/[1-9].* pkt.s/.test(document.body.innerText) || !/pkt.s/.test(document.body.innerText)`)
+				p.shoot(page.name + "-" + v.name)
+				if got := eval[int](p, `document.documentElement.scrollWidth`); got > int(v.width) {
+					t.Errorf("the page is %d wide on a screen of %d: %s", got, v.width, eval[string](p, widest))
+				}
+				if c := p.complaints(); len(c) > 0 {
+					t.Errorf("the page complained: %q", c)
+				}
+				if a := p.strangers(s.url); len(a) > 0 {
+					t.Errorf("the page asked others than the daemon: %q", a)
+				}
+			})
+		}
+	}
+}
+
+// widest names what reaches beyond the screen.
+const widest = `[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+	.slice(0, 5).map((e) => e.tagName + '.' + e.getAttribute('class')).join(' ')`
+
+// traffic counts packets of all directors until it is stopped.
+func traffic(d *daemon) (stop func()) {
+	done, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for i := uint64(0); ; i++ {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				d.count(func(s *model.Status) { forward(s, model.Counter{Packets: 1880 + i%7*13, Bytes: 1_930_000 + i%5*21_000}) })
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-over
+	}
+}
+
+// forward counts for each director and its active servers.
+func forward(s *model.Status, c model.Counter) {
+	for i := range s.Directors {
+		d := &s.Directors[i]
+		d.Total = d.Total.Add(c)
+		for j := range d.Servers {
+			if d.Servers[j].Active {
+				d.Servers[j].Total = d.Servers[j].Total.Add(c)
+			}
+		}
+	}
+}
+
+var _ = fmt.Sprint
