@@ -63,21 +63,20 @@ func (h *handler) live(w http.ResponseWriter, r *request) {
 	defer h.viewers.leave(v)
 	newStream(w, eventStream).run(r, func(ctx context.Context, s *stream) error {
 		frame, err := now.first()
-		for ; err == nil; err = s.flush() {
-			if err := s.write(frame); err != nil {
+		if err != nil {
+			return err
+		}
+		for open := true; open; {
+			if err := errors.Join(s.write(frame), s.flush()); err != nil {
 				return err
 			}
-			var open bool
 			select {
 			case <-ctx.Done():
 				return nil
 			case frame, open = <-v.frames:
-				if !open {
-					return nil
-				}
 			}
 		}
-		return err
+		return nil
 	})
 }
 

@@ -196,8 +196,12 @@ func (s *stream) flushUntil(ctx context.Context) {
 	}
 }
 
+// flush sends what was written. A write under way is not waited for: it is
+// flushed the next time.
 func (s *stream) flush() error {
-	s.mu.Lock()
+	if !s.mu.TryLock() {
+		return nil
+	}
 	defer s.mu.Unlock()
 	if s.started && !s.pending {
 		return nil
