@@ -149,7 +149,14 @@ func TestLock(t *testing.T) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	if err := opener([]string{filepath.Join(dir, "record"), dir}); !errors.Is(err, unix.EWOULDBLOCK) {
-		t.Errorf("got %v, want that the file is locked", err)
+	ended := make(chan error, 1)
+	go func() { ended <- opener([]string{filepath.Join(dir, "record"), dir}) }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			t.Errorf("got %v, want that the file is locked", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("an opener works without its lock")
 	}
 }
