@@ -33,13 +33,15 @@ func (h *handler) look() model.Status {
 	s := h.daemon.Status()
 	s.Sources, s.Interfaces, s.Alarms = listed(s.Sources), listed(s.Interfaces), listed(s.Alarms)
 	s.Services, s.Verdicts = listed(s.Services), mapped(s.Verdicts)
-	s.Flows = slices.Clone(listed(s.Flows)) // the daemon's own stays as it is
-	for i := range s.Flows {
-		s.Flows[i].VIPs, s.Flows[i].Verdicts = listed(s.Flows[i].VIPs), mapped(s.Flows[i].Verdicts)
+	if s.Flows = listed(s.Flows); slices.ContainsFunc(s.Flows, func(f model.FlowStatus) bool { return f.VIPs == nil || f.Verdicts == nil }) {
+		s.Flows = slices.Clone(s.Flows) // the daemon's own stays as it is
+		for i, f := range s.Flows {
+			s.Flows[i].VIPs, s.Flows[i].Verdicts = listed(f.VIPs), mapped(f.Verdicts)
+		}
 	}
 	s.Directors = slices.Clone(listed(s.Directors))
-	for i := range s.Directors {
-		s.Directors[i].Servers = listed(s.Directors[i].Servers)
+	for i, d := range s.Directors {
+		s.Directors[i].Servers = listed(d.Servers)
 	}
 	return s
 }

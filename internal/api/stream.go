@@ -88,13 +88,15 @@ type stream struct {
 	control *http.ResponseController
 	form    form
 
+	written chan struct{} // capacity 1: something waits to be flushed
+
 	mu      sync.Mutex // guards the following, and writes
 	started bool
 	pending bool // something waits to be flushed
 }
 
 func newStream(w http.ResponseWriter, f form) *stream {
-	return &stream{w: w, control: http.NewResponseController(w), form: f}
+	return &stream{w: w, control: http.NewResponseController(w), form: f, written: make(chan struct{}, 1)}
 }
 
 // run sends what produce hands out, until it returns or the client leaves.
@@ -168,14 +170,20 @@ func (s *stream) write(body []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started, s.pending = true, true
-	return sendParts(s.w, s.control, body)
+	err := sendParts(s.w, s.control, body)
+	select {
+	case s.written <- struct{}{}:
+	default: // it is known already
+	}
+	return err
 }
 
-// flushUntil sends the headers at once, so that the client knows that the
-// stream runs, and from then on what was written, until ctx ends.
+// flushUntil sends the headers soon, so that the client knows that the stream
+// runs, and from then on what was written, until ctx ends.
 func (s *stream) flushUntil(ctx context.Context) {
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
+	flush := time.NewTimer(flushEvery)
+	defer flush.Stop()
+	waiting := true // for the timer
 	comment := time.NewTicker(commentEvery)
 	defer comment.Stop()
 	for {
@@ -183,12 +191,18 @@ func (s *stream) flushUntil(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.written:
+			if !waiting {
+				flush.Reset(flushEvery)
+			}
+			waiting = true
+		case <-flush.C:
+			waiting = false
+			err = s.flush()
 		case <-comment.C:
 			if s.form == eventStream {
 				err = s.write([]byte(":\n\n"))
 			}
-		case <-tick.C:
-			err = s.flush()
 		}
 		if err != nil {
 			return // the next write fails too, and ends the stream
@@ -197,7 +211,7 @@ func (s *stream) flushUntil(ctx context.Context) {
 }
 
 // flush sends what was written. A write under way is not waited for: it is
-// flushed the next time.
+// flushed after it.
 func (s *stream) flush() error {
 	if !s.mu.TryLock() {
 		return nil
