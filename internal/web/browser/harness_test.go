@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"fairlead/internal/model"
 )
 
 // screenshots is where pictures of the pages are put; the environment's
@@ -58,6 +60,13 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// A view is a screen on which the pages are looked at.
+type view struct {
+	name          string
+	width, height int64
+	dark          bool
+}
+
 // A tab is one page in the browser, with what it complained of and asked for.
 type tab struct {
 	t   *testing.T
@@ -68,7 +77,8 @@ type tab struct {
 	asked    []string   // addresses of all requests
 }
 
-func open(t *testing.T, address string, width, height int64, dark bool) *tab {
+// open shows an address of a site to somebody; RoleNone is nobody yet.
+func open(t *testing.T, s *site, as model.Role, path string, v view) *tab {
 	t.Helper()
 	p := &tab{t: t}
 	ctx, end := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.listen))
@@ -79,11 +89,16 @@ func open(t *testing.T, address string, width, height int64, dark bool) *tab {
 		t.Fatalf("open a tab: %v", err)
 	}
 	scheme := "light"
-	if dark {
+	if v.dark {
 		scheme = "dark"
 	}
 	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
-	p.do(chromedp.EmulateViewport(width, height), call(emulation.SetEmulatedMedia, media), chromedp.Navigate(address))
+	if as != model.RoleNone {
+		c := s.cookie(t, as)
+		set := network.SetCookieParams{Name: c.Name, Value: c.Value, URL: s.url, HTTPOnly: &c.HttpOnly, SameSite: network.CookieSameSiteStrict}
+		p.do(call(network.SetCookie, set))
+	}
+	p.do(chromedp.EmulateViewport(v.width, v.height), call(emulation.SetEmulatedMedia, media), chromedp.Navigate(s.url+path))
 	return p
 }
 

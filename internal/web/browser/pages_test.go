@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -9,11 +8,7 @@ import (
 )
 
 // The sizes and colours in which the pages are looked at.
-var views = []struct {
-	name          string
-	width, height int64
-	dark          bool
-}{{"light", 1440, 900, false}, {"dark", 1440, 900, true}, {"360", 360, 780, false}, {"wall", 2560, 1440, true}}
+var views = []view{{"light", 1440, 900, false}, {"dark", 1440, 900, true}, {"360", 360, 780, false}, {"wall", 2560, 1440, true}}
 
 // The pages, and what is there when a page has drawn what it was told.
 var pages = []struct{ name, path, seen string }{
@@ -27,12 +22,12 @@ var pages = []struct{ name, path, seen string }{
 // TestPages looks at each page in each view: it shows what it should, complains of
 // nothing, breaks no policy, asks nobody else, and does not scroll sideways.
 func TestPages(t *testing.T) {
-	s := newSite(t, noteDaemon(time.Now()), model.RoleAdmin)
+	s := newSite(t, noteDaemon(time.Now()))
 	defer traffic(s.daemon)()
 	for _, v := range views {
 		for _, page := range pages {
 			t.Run(page.name+" "+v.name, func(t *testing.T) {
-				p := open(t, s.url+page.path, v.width, v.height, v.dark)
+				p := open(t, s, model.RoleAdmin, page.path, v)
 				p.await("the page", page.seen)
 				p.await("a rate", `/[1-9].* pkt.s/.test(document.body.innerText) || !/pkt.s/.test(document.body.innerText)`)
 				p.shoot(page.name + "-" + v.name)
@@ -66,7 +61,9 @@ func traffic(d *daemon) (stop func()) {
 			case <-done:
 				return
 			case <-tick.C:
-				d.count(func(s *model.Status) { forward(s, model.Counter{Packets: 1880 + i%7*13, Bytes: 1_930_000 + i%5*21_000}) })
+				d.count(func(s *model.Status) {
+					forward(s, model.Counter{Packets: 1880 + i%7*13, Bytes: 1_930_000 + i%5*21_000})
+				})
 			}
 		}
 	}()
@@ -88,5 +85,3 @@ func forward(s *model.Status, c model.Counter) {
 		}
 	}
 }
-
-var _ = fmt.Sprint

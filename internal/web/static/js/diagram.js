@@ -258,7 +258,7 @@ function replyFrom(box, client, reply, r, upright) {
 
 // What changes.
 
-function fill(svg, parts, { name, director, rate }, servers, vips) {
+function fill(svg, parts, { name, director, rate, blind }, servers, vips) {
   const total = (field) => rate((v) => v.directors?.[name]?.total?.[field]);
   text(parts.title, `Director ${name}: ${director.balanced ? 'several servers share the connections' : director.applied ? `${director.applied} is active` : 'no server is active'}.`);
   text(parts.client.known, plural(director.connections ?? 0, 'connection'));
@@ -272,8 +272,8 @@ function fill(svg, parts, { name, director, rate }, servers, vips) {
   parts.vip.lines.forEach((line, i) => fillVIP(line, vips[i]));
   fillDirector(parts.director, name, director);
   parts.servers.forEach((part, i) => {
-    fillServer(part, name, director, servers[i], rate);
-    attr(parts.reply[i], 'visibility', role(director, servers[i]) === 'active' ? null : 'hidden');
+    fillServer(part, name, director, servers[i], rate, blind);
+    attr(parts.reply[i], 'visibility', role(director, servers[i], blind) === 'active' ? null : 'hidden');
   });
 }
 
@@ -290,11 +290,11 @@ function fillDirector(part, name, director) {
   const hold = under(director);
   attr(part.g, 'class', `d-box d-director ${hold ? 'd-hold' : ''}`);
   text(part.epoch, hold ? `on hold: ${director.step}` : `epoch ${director.epoch}`);
-  text(part.held, director.held_syns ? `${plural(director.held_syns, 'SYN')} held` : hold && director.to ? `to ${director.to}` : '');
+  text(part.held, director.held_syns ? `${plural(director.held_syns, 'SYN')} held` : hold && director.to ? `to ${director.to}` : director.failback && !director.balanced ? `failback: ${director.failback}` : '');
 }
 
-function fillServer(part, directorName, director, server, rate) {
-  const is = role(director, server);
+function fillServer(part, directorName, director, server, rate, blind) {
+  const is = role(director, server, blind);
   const health = healthOf(server);
   const active = is === 'active';
   const next = under(director) && director.to === server.name;

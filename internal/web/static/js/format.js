@@ -25,7 +25,7 @@ export const short = (n) => (n === null || n === undefined ? '–' : scaled(n).j
 // measure is a number with a unit: 12.3 Mbit/s.
 function measure(n, unit) {
   const [digits, letter] = scaled(n);
-  return ` `;
+  return `${digits} ${letter}${unit}`;
 }
 
 // packets and bits are rates; null means that no rate is known.

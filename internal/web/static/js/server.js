@@ -116,9 +116,9 @@ export function createServer(ctx, closed) {
 
   function fill(value, d, s) {
     const wanted = desired(d, s);
-    const does = applied(d, s);
+    const does = applied(d, s, value.blind);
     setMark(want, wanted);
-    setMark(have, does, does === 'active' ? 'accent' : wanted === 'active' ? 'warn' : 'plain');
+    setMark(have, does, value.blind ? 'unknown' : does === 'active' ? 'accent' : wanted === 'active' ? 'warn' : 'plain');
     setMark(seen, healthOf(s));
     step.hidden = !under(d);
     if (under(d)) text(step, `A switch is under way: ${stepText(d)}.`);

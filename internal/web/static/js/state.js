@@ -26,14 +26,16 @@ export function desired(director, server) {
   return 'standby';
 }
 
-// applied is what the data plane makes of it.
-export function applied(director, server) {
+// applied is what the data plane makes of it; with blind nobody knows.
+export function applied(director, server, blind) {
+  if (blind) return 'unknown';
   if (server.active || (!director.balanced && director.applied === server.name)) return 'active';
   return 'standby';
 }
 
 // role is the one word for the diagram: what the data plane does wins.
-export function role(director, server) {
+export function role(director, server, blind) {
+  if (blind) return 'unknown';
   if (applied(director, server) === 'active') return 'active';
   const wanted = desired(director, server);
   return wanted === 'active' ? 'not applied' : server.sorry && wanted === 'standby' ? 'sorry, standby' : wanted;
@@ -72,7 +74,8 @@ const reasons = {
 export const reasonText = (reason) => reasons[reason] ?? reason;
 
 // worst is how a director stands, for lists: {word, tone}.
-export function standing(director) {
+export function standing(director, blind) {
+  if (blind) return { word: 'unknown', tone: 'unknown' };
   if (under(director)) return { word: 'on hold', tone: 'warn' };
   if (director.balanced) {
     const some = Object.values(director.servers ?? {});

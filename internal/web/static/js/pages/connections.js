@@ -1,4 +1,4 @@
-// Connections: which client is connected to which server, since when, in what state.
+// Connections: which client is connected to which server, how long, in what state.
 
 import { query } from '../api.js';
 import { attr, h, text } from '../dom.js';
@@ -17,7 +17,6 @@ const columns = [
   { name: 'director', label: 'Director', sort: true },
   { name: 'server', label: 'Server', sort: true },
   { name: 'state', label: 'State', sort: true, hint: 'open; ended: the client’s FIN or RST was seen; old: of before the last switch' },
-  { name: 'idle', label: 'Idle', sort: true, class: 'num', hint: 'since its last packet that was sampled' },
   { name: 'age', label: 'Age', sort: true, class: 'num', hint: 'since its first packet was seen' },
 ];
 
@@ -83,7 +82,7 @@ export function mount(root, ctx) {
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 const values = {
-  client: (c) => c.client, director: (c) => c.director, server: (c) => c.server, state: (c) => c.state, idle: (c) => c.idle_ns ?? 0, age: (c) => c.age_ns ?? 0,
+  client: (c) => c.client, director: (c) => c.director, server: (c) => c.server, state: (c) => c.state, age: (c) => c.age_ns ?? 0,
 };
 
 function totals({ matched, known }, shown) {
@@ -93,18 +92,17 @@ function totals({ matched, known }, shown) {
 
 function makeRow() {
   return h('tr', {}, h('th', { scope: 'row', class: 'mono' }), h('td', { class: 'mono' }), h('td'), h('td', {}, h('a', { href: '/servers' })), h('td', {}, mark('')),
-    h('td', { class: 'num' }), h('td', { class: 'num' }));
+    h('td', { class: 'num' }));
 }
 
 function fillRow(row, c) {
-  const [client, vip, director, server, state, idle, long] = row.cells;
+  const [client, vip, director, server, state, long] = row.cells;
   text(client, c.client);
   text(vip, c.vip);
   text(director, c.director);
   text(server.firstChild, c.server || '–');
   attr(server.firstChild, 'href', '/servers' + query({ director: c.director, server: c.server }));
   setMark(state.firstChild, c.state);
-  text(idle, span(c.idle_ns));
   text(long, span(c.age_ns));
 }
 

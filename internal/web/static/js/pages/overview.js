@@ -34,7 +34,7 @@ export function mount(root, ctx) {
     const value = live.value;
     if (!value) return;
     const names = directorsOf(value);
-    if (!value.directors?.[chosen]) chosen = names.find((n) => standing(value.directors[n]).tone === 'bad') ?? names[0];
+    if (!value.directors?.[chosen]) chosen = names.find((n) => standing(value.directors[n], value.blind).tone === 'bad') ?? names[0];
     waiting.hidden = true;
     body.hidden = false;
     text(facts, factsOf(value));
@@ -126,7 +126,7 @@ function directorList(choose) {
     fill: (row, name) => {
       const director = value.directors[name];
       if (!director) return;
-      const { word, tone } = standing(director);
+      const { word, tone } = standing(director, value.blind);
       text(row.cells[0].firstChild, name);
       attr(row.cells[0].firstChild, 'aria-current', name === chosen ? 'true' : null);
       attr(row, 'class', name === chosen ? 'chosen' : null);
@@ -141,7 +141,7 @@ function directorList(choose) {
 
   function show() {
     const wanted = search.value.trim().toLowerCase();
-    list.set(names.filter((n) => n.toLowerCase().includes(wanted) && (!bad.checked || standing(value.directors[n]).word !== 'up')));
+    list.set(names.filter((n) => n.toLowerCase().includes(wanted) && (!bad.checked || standing(value.directors[n], value.blind).word !== 'up')));
   }
 
   return {
@@ -186,14 +186,14 @@ function directorCard() {
         lastFlows = value.flows;
         byDirector = group(value.flows ?? {});
       }
-      const { word, tone } = standing(director);
+      const { word, tone } = standing(director, value.blind);
       setMark(state, word, tone);
       text(why, sentence(director, value));
       text(note, director.note ?? '');
       note.hidden = !director.note;
       step.hidden = !under(director);
       if (under(director)) text(step, stepSentence(director, value));
-      diagram.draw({ name: chosen, director, flows: byDirector.get(chosen) ?? [], rate: live.rate });
+      diagram.draw({ name: chosen, director, flows: byDirector.get(chosen) ?? [], rate: live.rate, blind: value.blind });
     },
   };
 }
@@ -215,6 +215,7 @@ function sentence(director, value) {
     const active = Object.values(director.servers ?? {}).filter((s) => s.active).length;
     return `${plural(active, 'server')} of ${Object.keys(director.servers ?? {}).length} share the new connections.`;
   }
+  if (value.blind) return `What the data plane holds is not known: ${value.blind}. Desired is ${director.desired || 'no server'}.`;
   const reason = `${reasonText(director.reason)}${director.why ? ` (${director.why})` : ''}`;
   if (!director.applied && !director.desired) return `No server is active${long}: ${reason}. Packets are dropped.`;
   if (director.applied !== director.desired) {

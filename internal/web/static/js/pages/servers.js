@@ -100,7 +100,7 @@ export function mount(root, ctx) {
     text(name.firstChild.lastChild, address(server));
     attr(row, 'class', detail.shows(item.key) ? 'chosen' : null);
     setMark(want.firstChild, item.desired);
-    setMark(have.firstChild, item.applied, item.applied === 'active' ? 'accent' : item.desired === 'active' ? 'warn' : 'plain');
+    setMark(have.firstChild, item.applied, item.applied === 'unknown' ? 'unknown' : item.applied === 'active' ? 'accent' : item.desired === 'active' ? 'warn' : 'plain');
     setMark(health.firstChild, healthOf(server));
     text(why, sinceWhy(server, live.value));
     attr(why, 'title', why.textContent);
@@ -163,7 +163,7 @@ function collect(value) {
     for (const name of names) {
       const server = d.servers[name];
       const named = { name, ...server };
-      all.push({ key: `${director}/${name}`, director, name, server, place: all.length, desired: desired(d, named), applied: applied(d, named) });
+      all.push({ key: `${director}/${name}`, director, name, server, place: all.length, desired: desired(d, named), applied: applied(d, named, value.blind) });
     }
   }
   return all;
