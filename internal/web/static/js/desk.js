@@ -27,6 +27,7 @@ export function createDesk(ctx, space, options) {
   view.revert.addEventListener('click', () => revert(me));
   view.history.addEventListener('click', () => history(me));
   view.node.addEventListener('keydown', (event) => keys(me, event));
+  for (const button of [view.save, view.apply, view.revert, view.history]) button.disabled = true; // until there is something
   const leave = space.subscribe((what) => show(me, what));
   const back = () => { if (document.visibilityState === 'visible') space.refresh(); };
   document.addEventListener('visibilitychange', back);
@@ -155,6 +156,7 @@ function setMarkOfCheck({ space, view }) {
 
 function showState(me) {
   const { space, view } = me;
+  if (!space.base) return;
   const changed = space.changed().map(baseName).join(', ');
   const draft = space.draft();
   const outside = space.base.running !== space.base.hash;
@@ -167,6 +169,7 @@ function showState(me) {
     view.apply.disabled = !draft;
     return;
   }
+  view.history.disabled = me.busy;
   view.save.disabled = me.busy || !space.unsaved();
   view.revert.disabled = me.busy || !changed;
   view.apply.disabled = me.busy || !(changed || me.options.apply.always);

@@ -29,6 +29,9 @@ function createWorkspace({ api, live, user, role }) {
   const kept = storage(`fairlead.config.${user}`);
   let asked = 0; // counts the questions to the daemon: only the last answer holds
   let loading = null;
+  let turn = 0; // counts the changes that were made from here: odd while one is under way
+  let looked = 0; // counts the looks: only the last one holds
+  let stale = false; // somebody told of a change meanwhile
   let leaveLive = () => {};
   const me = {
     user,
@@ -64,15 +67,16 @@ function createWorkspace({ api, live, user, role }) {
       tell('checked');
     },
     check,
-    save,
-    discard,
-    apply,
-    restore,
+    save: (match) => changing(() => save(match)),
+    discard: () => changing(discard),
+    apply: () => changing(apply),
+    restore: (id) => changing(() => restore(id)),
     rebase,
     close() {
       leaveLive();
       readers.clear();
       window.removeEventListener('beforeunload', warn);
+      window.removeEventListener('pagehide', keep);
     },
   };
   const checkSoon = after(PAUSE, () => me.check());
@@ -176,15 +180,38 @@ function createWorkspace({ api, live, user, role }) {
     leaveLive = Object.assign(() => leave(), { set: true });
   }
 
+  // changing keeps what is asked for meanwhile from being taken for the newest.
+  async function changing(fn) {
+    turn++;
+    try {
+      return await fn();
+    } finally {
+      turn++;
+      if (stale) me.refresh();
+      stale = false;
+    }
+  }
+
   // refresh looks whether somebody else changed the documents or the draft.
   async function refresh() {
     if (!me.base) return me.load();
+    const mine = turn;
+    const look = ++looked;
+    if (mine % 2) {
+      stale = true;
+      return undefined;
+    }
     let now;
     try {
       now = await api.get('/config');
     } catch {
-      return; // the shell says that the daemon does not answer
+      return undefined; // the shell says that the daemon does not answer
     }
+    if (look !== looked) return undefined;
+    return mine === turn ? take(now) : me.refresh();
+  }
+
+  function take(now) {
     if (now.hash === me.base.hash) {
       const moved = now.draft?.hash !== me.base.draft?.hash || now.running !== me.base.running;
       me.base = { ...me.base, draft: now.draft, running: now.running, generation: now.generation };
@@ -250,7 +277,7 @@ function createWorkspace({ api, live, user, role }) {
 
   async function restore(id) {
     const done = await api.post(`/config/versions/${id}/restore`, undefined, { match: quoted(me.base.hash) });
-    if (me.texts.size) await refresh(); // what is being edited stays, as an edit of what was before
+    if (me.texts.size) take(await api.get('/config')); // what is being edited stays, as an edit of what was before
     else await settle(null);
     return done;
   }
@@ -286,6 +313,7 @@ function createWorkspace({ api, live, user, role }) {
   }
 
   window.addEventListener('beforeunload', warn);
+  window.addEventListener('pagehide', keep); // what was typed a moment ago too
   return me;
 }
 

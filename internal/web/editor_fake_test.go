@@ -1,0 +1,342 @@
+package web_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fairlead/internal/api"
+	"fairlead/internal/config"
+	"fairlead/internal/model"
+)
+
+const editorPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// An editorDaemon keeps a configuration's documents in memory and checks them with
+// the real language. Nothing is directed.
+type editorDaemon struct {
+	api.Daemon // what the pages of the configuration do not call
+
+	mu         sync.Mutex // guards the following
+	docs       []model.Document
+	running    string // hash
+	generation uint64
+	draft      *model.Draft
+	versions   []model.Version
+	restarted  []string
+	changed    chan struct{}
+	slow       chan struct{} // closed when the next check may answer; nil: at once
+}
+
+func newEditorDaemon(docs ...model.Document) *editorDaemon {
+	d := &editorDaemon{changed: make(chan struct{})}
+	d.put(docs, model.Actor{Name: "setup"})
+	return d
+}
+
+// emptyDocuments is a directory of a new installation.
+func emptyDocuments() []model.Document {
+	return []model.Document{
+		{Name: "/etc/fairlead/flow.cfg", Tab: model.TabFlow},
+		{Name: "/etc/fairlead/l4.cfg", Tab: model.TabL4},
+		{Name: "/etc/fairlead/services.cfg", Tab: model.TabServices},
+	}
+}
+
+func hashOf(docs []model.Document) string {
+	h := sha256.New()
+	for _, d := range docs {
+		fmt.Fprintf(h, "%q %q\n", d.Name, d.Text)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// put makes documents the ones in force. The caller holds mu, or nobody else knows d.
+func (d *editorDaemon) put(docs []model.Document, by model.Actor) model.Version {
+	d.docs, d.running = slices.Clone(docs), hashOf(docs)
+	d.generation++
+	v := model.Version{ID: uint64(len(d.versions) + 1), At: time.Now(), By: by.String(), Hash: d.running, Documents: d.docs}
+	d.versions = append(d.versions, v)
+	close(d.changed)
+	d.changed = make(chan struct{})
+	return v
+}
+
+func (d *editorDaemon) over(docs []model.Document) []model.Document {
+	all := slices.Clone(d.docs)
+	for i := range all {
+		for _, e := range docs {
+			if e.Name == all[i].Name {
+				all[i].Text = e.Text
+			}
+		}
+	}
+	return all
+}
+
+func examine(docs, old []model.Document) api.Checked {
+	var sources []config.Source
+	text := ""
+	for _, doc := range docs {
+		sources = append(sources, config.Source{Name: doc.Name, Text: []byte(doc.Text)})
+		text += doc.Text
+	}
+	if text == "" {
+		return api.Checked{OK: true, Diagnostics: []api.Diagnostic{}, Notes: []string{}}
+	}
+	_, found := config.Load(sources)
+	sent := append(api.Diagnostics(sources, found), foreign(docs, old)...)
+	failed := slices.ContainsFunc(sent, func(d api.Diagnostic) bool { return d.Severity == "error" })
+	return api.Checked{OK: !failed, Diagnostics: sent, Notes: []string{}}
+}
+
+// foreign are the hook lines that the old documents did not have.
+func foreign(docs, old []model.Document) []api.Diagnostic {
+	var found []api.Diagnostic
+	for i, doc := range docs {
+		for n, line := range strings.Split(doc.Text, "\n") {
+			if strings.HasPrefix(strings.TrimSpace(line), "hook ") && !strings.Contains(old[i].Text, line) {
+				found = append(found, api.Diagnostic{Source: doc.Name, Line: n + 1, Column: strings.Index(line, "hook") + 1,
+					Severity: "error", Text: "hook", Message: "a hook line cannot be added or changed here"})
+			}
+		}
+	}
+	return found
+}
+
+func (d *editorDaemon) Status() model.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	return model.Status{At: now, Turned: now, Version: "1.0.0", Generation: d.generation, Since: now.Add(-time.Hour), Services: []model.ServiceStatus{
+		{Name: "lvs", Title: "LVS", State: model.ServiceRunning, Why: "the data plane forwards"},
+		{Name: "flow", Title: "Flow manager", State: model.ServiceRunning},
+		{Name: "notify", Title: "Notifications", State: model.ServiceOff, Why: "the configuration names no target"},
+		{Name: "web", Title: "Web pages", State: model.ServiceFailed, Why: "listen on 192.168.10.9:8480: the address is not of this machine"},
+	}}
+}
+
+func (d *editorDaemon) Changed() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changed
+}
+
+func (d *editorDaemon) Audit(model.Actor, string, error) {}
+
+func (d *editorDaemon) Events(ctx context.Context, _ api.Since, follow bool, _ func(model.Event) error) error {
+	if follow {
+		<-ctx.Done()
+	}
+	return nil
+}
+
+func (d *editorDaemon) Connections(context.Context, api.ConnectionQuery) (api.Connections, error) {
+	return api.Connections{Connections: []api.Connection{}}, nil
+}
+
+func (d *editorDaemon) History(model.ServerRef) ([]api.Probed, error) { return nil, nil }
+
+func (d *editorDaemon) Restart(_ context.Context, _ model.Actor, service string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.restarted = append(d.restarted, service)
+	return nil
+}
+
+func (d *editorDaemon) Configuration(context.Context) (api.Configuration, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return api.Configuration{Hash: hashOf(d.docs), Running: d.running, Generation: d.generation, Documents: slices.Clone(d.docs), Draft: d.draft}, nil
+}
+
+func (d *editorDaemon) Check(ctx context.Context, docs []model.Document) (api.Checked, error) {
+	d.mu.Lock()
+	answer, wait := examine(d.over(docs), d.docs), d.slow
+	d.slow = nil
+	d.mu.Unlock()
+	if wait != nil {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+		}
+	}
+	return answer, nil
+}
+
+func (d *editorDaemon) Diff(_ context.Context, docs []model.Document) (api.Difference, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	after := d.over(docs)
+	diff := api.Difference{Checked: examine(after, d.docs), Documents: []api.DocumentDiff{}, Effects: []string{}}
+	for i, doc := range after {
+		if doc.Text != d.docs[i].Text {
+			diff.Documents = append(diff.Documents, api.DocumentDiff{Name: doc.Name, Tab: doc.Tab, Lines: replaced(d.docs[i].Text, doc.Text)})
+			diff.Effects = append(diff.Effects, "the lines of "+doc.Name+" change")
+		}
+	}
+	return diff, nil
+}
+
+// replaced is a simple comparison: what both begin and end with stays.
+func replaced(old, after string) []api.DiffLine {
+	split := func(s string) []string {
+		if s == "" {
+			return nil
+		}
+		return strings.Split(strings.TrimSuffix(s, "\n"), "\n")
+	}
+	a, b := split(old), split(after)
+	start, end := 0, 0
+	for start < len(a) && start < len(b) && a[start] == b[start] {
+		start++
+	}
+	for end < len(a)-start && end < len(b)-start && a[len(a)-1-end] == b[len(b)-1-end] {
+		end++
+	}
+	lines := []api.DiffLine{}
+	for i := range start {
+		lines = append(lines, api.DiffLine{Op: " ", Old: i + 1, New: i + 1, Text: a[i]})
+	}
+	for i := start; i < len(a)-end; i++ {
+		lines = append(lines, api.DiffLine{Op: "-", Old: i + 1, Text: a[i]})
+	}
+	for i := start; i < len(b)-end; i++ {
+		lines = append(lines, api.DiffLine{Op: "+", New: i + 1, Text: b[i]})
+	}
+	for i := len(a) - end; i < len(a); i++ {
+		lines = append(lines, api.DiffLine{Op: " ", Old: i + 1, New: i + 1 + len(b) - len(a), Text: a[i]})
+	}
+	return lines
+}
+
+func (d *editorDaemon) Apply(_ context.Context, by model.Actor, match string, docs []model.Document) (api.AppliedConfiguration, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if match != hashOf(d.docs) {
+		return api.AppliedConfiguration{}, fmt.Errorf("apply the configuration: %w", api.ErrConflict)
+	}
+	after := d.over(docs)
+	if found := examine(after, d.docs); !found.OK {
+		refused := api.KindInvalid.New("the configuration has errors")
+		refused.Diagnostics = found.Diagnostics
+		return api.AppliedConfiguration{}, refused
+	}
+	v := d.put(after, by)
+	return api.AppliedConfiguration{Generation: d.generation, Hash: v.Hash, Version: v.ID}, nil
+}
+
+func (d *editorDaemon) SaveDraft(_ context.Context, by model.Actor, match string, docs []model.Document) (model.Draft, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if had := d.draft; (had == nil && match != "") || (had != nil && had.Hash != match) {
+		return model.Draft{}, fmt.Errorf("save the draft: %w", api.ErrConflict)
+	}
+	all := d.over(docs)
+	d.draft = &model.Draft{Hash: hashOf(all), Base: hashOf(d.docs), By: by.String(), At: time.Now(), Documents: all}
+	return *d.draft, nil
+}
+
+func (d *editorDaemon) DiscardDraft(_ context.Context, _ model.Actor, match string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.draft == nil || d.draft.Hash != match {
+		return fmt.Errorf("discard the draft: %w", api.ErrConflict)
+	}
+	d.draft = nil
+	return nil
+}
+
+func (d *editorDaemon) Versions(context.Context) ([]model.Version, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := slices.Clone(d.versions)
+	slices.Reverse(all)
+	for i := range all {
+		all[i].Documents = nil
+	}
+	return all, nil
+}
+
+func (d *editorDaemon) Version(_ context.Context, id uint64) (model.Version, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if id == 0 || id > uint64(len(d.versions)) {
+		return model.Version{}, api.ErrNotFound
+	}
+	return d.versions[id-1], nil
+}
+
+func (d *editorDaemon) Restore(ctx context.Context, by model.Actor, match string, id uint64) (api.AppliedConfiguration, error) {
+	v, err := d.Version(ctx, id)
+	if err != nil {
+		return api.AppliedConfiguration{}, err
+	}
+	return d.Apply(ctx, by, match, v.Documents)
+}
+
+// text is a document as the director has it.
+func (d *editorDaemon) text(base string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, doc := range d.docs {
+		if strings.HasSuffix(doc.Name, "/"+base) {
+			return doc.Text
+		}
+	}
+	return "there is no document " + base
+}
+
+// serveEditor serves the pages and the API. Who asks is in a cookie, NAME.ROLE.
+func serveEditor(t *testing.T, d *editorDaemon) string {
+	who := func(r *http.Request) model.Actor {
+		c, err := r.Cookie("who")
+		if err != nil {
+			return model.Actor{}
+		}
+		name, role, _ := strings.Cut(c.Value, ".")
+		actor := model.Actor{Name: name}
+		if err := actor.Role.UnmarshalText([]byte(role)); err != nil {
+			return model.Actor{}
+		}
+		return actor
+	}
+	routes := api.NewHandler(d, slog.New(slog.NewTextHandler(io.Discard, nil)), who)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/session", func(w http.ResponseWriter, r *http.Request) {
+		actor := who(r)
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"name": actor.Name, "role": actor.Role, "csrf": "token-of-" + actor.Name})
+	})
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Header.Get("X-Fairlead-CSRF") != "token-of-"+who(r).Name {
+			api.WriteProblem(w, api.KindForbidden, fmt.Errorf("the request has no token"))
+			return
+		}
+		routes.ServeHTTP(w, r)
+	})
+	mux.Handle("/static/", http.FileServerFS(os.DirFS(".")))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "static/index.html") })
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", editorPolicy)
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server.URL
+}
