@@ -73,8 +73,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header(), r.TLS != nil)
 	control := http.NewResponseController(w)
 	if r.ContentLength != 0 {
-		// Who is turned away must not hold the connection with a slow body. The
-		// API gives its own time when it reads.
+		// Who is turned away must not hold the connection with a slow body: it is
+		// answered without it. The API gives its own time when it reads.
+		w.Header().Set("Connection", "close")
 		if control.SetReadDeadline(time.Now().Add(bodyTime)) != nil {
 			return
 		}
@@ -231,6 +232,7 @@ func (g *gate) enter(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 	}
 	ctx, leave := g.running.begin(context.WithValue(r.Context(), visitorKey{}, v), func() bool { return g.still(v) }, safe(r))
 	defer leave()
+	w.Header().Del("Connection")
 	next(w, r.WithContext(ctx))
 }
 

@@ -64,6 +64,7 @@ func (g *gate) login(w http.ResponseWriter, r *http.Request) {
 		api.WriteProblem(w, api.KindMalformed, err)
 		return
 	}
+	w.Header().Del("Connection") // the body was read
 	from := address(r)
 	session, err := g.access.Login(r.Context(), who.User, who.Password, from)
 	if err != nil {
