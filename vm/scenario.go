@@ -9,11 +9,13 @@ import (
 	"fairlead/vm/record"
 )
 
-// The faults that are measured, each with the failback after it.
+// The faults that are measured. Each of the first two has a failback after it. A
+// restart is no fault, but the clients have as much to do.
 const (
 	link     = "link"     // the server's cable is pulled
 	kill     = "kill"     // the server's threads end; its kernel lives
 	failback = "failback" // back to nfs-01, which works again
+	restart  = "restart"  // a planned switch to nfs-02, whose promote hook starts NFS there anew
 )
 
 // breaking and mending are the commands of a fault, in the guest.
@@ -22,15 +24,17 @@ var (
 	mending  = map[string]string{link: "ip link set nfs-01 up", kill: "restart nfs-01"}
 )
 
-// result is what the applications saw of one fault.
+// result is what an application saw of one fault.
 type result struct {
-	director, fault, version string
-	stall                    time.Duration // of the longest call
-	detection                time.Duration // the part of it before the decision
-	rest                     time.Duration // the longest that any call took after it
-	decided                  bool          // whether the instant of the decision is known
-	calls, wrong             int           // of the application, in the whole run
-	errors                   []string      // likewise
+	director, fault string
+	job             job
+	stall           time.Duration // of the longest call
+	detection       time.Duration // the part of it before the decision
+	grace           time.Duration // the part of it that a restarted server's grace period took
+	rest            time.Duration // the longest that any call took after the decision, beside the grace period
+	decided         bool          // whether the instant of the decision is known
+	calls, wrong    int           // of the application, in the whole run
+	errors          []string      // likewise
 }
 
 // noticeable is a wait that is not taken for the noise of an emulated machine.
@@ -78,15 +82,22 @@ func rehearse(ctx context.Context, s *site, d director, faults []string, progres
 		return nil, fmt.Errorf("%s: %w", d.name(), err)
 	}
 	for i := range results {
-		r := seen[results[i].version]
+		r := seen[results[i].job]
 		results[i].calls, results[i].wrong, results[i].errors = r.Calls, r.Wrong, r.Errors
 	}
 	return results, d.stop(ctx, s)
 }
 
-// rehearseOne breaks nfs-01 just after a check, which is the worst instant, and
-// mends it when everything works again, which leads to the failback.
 func rehearseOne(ctx context.Context, s *site, d director, fault string, progress func(string)) ([]result, error) {
+	if fault == restart {
+		return rehearseRestart(ctx, s, d, progress)
+	}
+	return rehearseFault(ctx, s, d, fault, progress)
+}
+
+// rehearseFault breaks nfs-01 just after a check, which is the worst instant, and
+// mends it when everything works again, which leads to the failback.
+func rehearseFault(ctx context.Context, s *site, d director, fault string, progress func(string)) ([]result, error) {
 	if _, err := s.run(ctx, "await_check nfs-01"); err != nil {
 		return nil, fmt.Errorf("wait for a check of nfs-01: %w", err)
 	}
@@ -129,21 +140,7 @@ func measure(ctx context.Context, s *site, d director, fault, server string, sin
 	if err != nil {
 		return nil, err
 	}
-	switched, err := s.at(ctx, "true")
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]record.Record{}
-	err = await(ctx, 90*time.Second, "the applications work again", func() (bool, error) {
-		for _, v := range versions {
-			r, err := s.record(ctx, v)
-			seen[v] = r
-			if err != nil || !r.Calm(switched.Before, noticeable) {
-				return false, err
-			}
-		}
-		return true, nil
-	})
+	seen, err := calm(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -151,17 +148,61 @@ func measure(ctx context.Context, s *site, d director, fault, server string, sin
 	if err != nil {
 		return nil, err
 	}
-	var results []result
-	for _, v := range versions {
-		longest := seen[v].Longest(since)
-		r := result{director: d.name(), fault: fault, version: v, stall: longest.Took(), decided: decided > since}
-		if r.decided {
-			r.detection, r.rest = max(0, time.Duration(decided-longest.Begin)), seen[v].Rest(decided)
+	var g grace
+	if fault == restart {
+		if g, err = s.grace(ctx); err != nil {
+			return nil, err
 		}
-		progress(fmt.Sprintf("  %-4s waited %s s", v, seconds(r.stall)))
+		progress(fmt.Sprintf("  the grace period took %s s; %d calls were refused", seconds(g.took()), g.refused))
+	}
+	var results []result
+	for _, j := range s.jobs {
+		r := judge(d.name(), fault, j, seen[j], since, decided, g)
+		progress(fmt.Sprintf("  %-11s on %-4s waited %s s", j.kind, j.version, seconds(r.stall)))
 		results = append(results, r)
 	}
 	return results, nil
+}
+
+// judge tells what an application saw since an instant, of a fault on which somebody
+// decided at another one.
+func judge(director, fault string, j job, seen record.Record, since, decided int64, g grace) result {
+	longest := seen.Longest(since)
+	r := result{director: director, fault: fault, job: j, stall: longest.Took(), decided: decided > since}
+	if !r.decided {
+		return r
+	}
+	excused := g.waited
+	if j.version == "v3" { // it has no state that a grace period could concern
+		excused = grace{}.waited
+	}
+	r.detection = max(0, time.Duration(decided-longest.Begin))
+	r.grace, r.rest = excused(longest), seen.Rest(decided, excused)
+	return r
+}
+
+// calm waits until all applications work, and returns what they saw until then.
+func calm(ctx context.Context, s *site) (map[job]record.Record, error) {
+	now, err := s.at(ctx, "true")
+	if err != nil {
+		return nil, err
+	}
+	seen := map[job]record.Record{}
+	var last job // that does not work yet
+	err = await(ctx, 90*time.Second, "the applications work again", func() (bool, error) {
+		for _, j := range s.jobs {
+			r, err := s.record(ctx, j)
+			seen[j], last = r, j
+			if err != nil || !r.Calm(now.Before, noticeable) {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w; the %s on %s: %+v", err, last.kind, last.version, seen[last].Workers)
+	}
+	return seen, nil
 }
 
 // seconds prints a duration; one that was too short to be listed is told as such.

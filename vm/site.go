@@ -25,7 +25,6 @@ import (
 	"fairlead/examples"
 	"fairlead/vm/image"
 	"fairlead/vm/machine"
-	"fairlead/vm/record"
 )
 
 //go:embed guest
@@ -35,6 +34,7 @@ var guest embed.FS
 type site struct {
 	*machine.Machine
 	Release string // of the guest's kernel
+	jobs    []job  // the applications that run
 }
 
 // options of a site.
@@ -194,69 +194,4 @@ func await(ctx context.Context, limit time.Duration, what string, done func() (b
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
-}
-
-// versions are the versions of NFS that are measured, at the same time.
-var versions = []string{"v3", "v4.1"}
-
-// mount mounts both versions through the virtual IP and starts an application on
-// each. A v3 mount names the ports, as one does when no port mapper is balanced.
-func (s *site) mount(ctx context.Context) error {
-	const export = "probe in client mount.nfs 192.168.10.50:%s /mnt/%s -o hard,proto=tcp,%s"
-	for _, c := range []string{
-		"mkdir -p /mnt/v3 /mnt/v4.1",
-		fmt.Sprintf(export, "/export/v3", "v3", "vers=3,nolock,port=2049,mountproto=tcp,mountport=20048"),
-		fmt.Sprintf(export, "/v4.1", "v4.1", "vers=4.1"),
-		"probe in client probe application /run/record.v3 /mnt/v3 >/run/application.v3 2>&1 & application[3]=$!",
-		"probe in client probe application /run/record.v4.1 /mnt/v4.1 >/run/application.v4.1 2>&1 & application[4]=$!",
-		"await 20 test -s /run/record.v3 -a -s /run/record.v4.1",
-	} {
-		if _, err := s.run(ctx, "%s", c); err != nil {
-			words, _ := s.run(ctx, "cat /run/application.*") // for people; what failed is known
-			return fmt.Errorf("%w\n%s", err, words)
-		}
-	}
-	return nil
-}
-
-// record reads what the application of a version saw until now.
-func (s *site) record(ctx context.Context, version string) (r record.Record, err error) {
-	text, err := s.run(ctx, "cat /run/record.%s", version)
-	if err == nil {
-		err = json.Unmarshal([]byte(text), &r)
-	}
-	if err != nil {
-		return r, fmt.Errorf("read what the application on %s saw: %w", version, err)
-	}
-	return r, nil
-}
-
-// unmount ends the applications, which compare everything once more, and unmounts.
-// It returns what they saw, and compares their files with the servers' disk.
-func (s *site) unmount(ctx context.Context) (map[string]record.Record, error) {
-	if _, err := s.run(ctx, "kill ${application[3]} ${application[4]}"); err != nil {
-		return nil, err
-	}
-	seen := map[string]record.Record{}
-	for _, v := range versions {
-		err := await(ctx, commandTime, "the application on "+v+" has compared its files", func() (bool, error) {
-			r, err := s.record(ctx, v)
-			seen[v] = r
-			return r.Ended(), err
-		})
-		if err != nil {
-			return nil, err
-		}
-		for name, sum := range seen[v].Sums {
-			out, err := s.run(ctx, "sha256sum /export/%s/%s", v, name)
-			if err != nil {
-				return nil, err
-			}
-			if !strings.HasPrefix(out, sum) {
-				return nil, fmt.Errorf("%s on %s is not what the application wrote: its SHA-256 is %.64s, want %s", name, v, out, sum)
-			}
-		}
-	}
-	_, err := s.run(ctx, "umount /mnt/v3 && umount /mnt/v4.1 && rm /run/record.*")
-	return seen, err
 }

@@ -12,43 +12,75 @@ import (
 // kept is a run that keeps every promise.
 func kept() []result {
 	const s, ms = time.Second, time.Millisecond
+	v3, v41 := job{application, "v3"}, job{application, "v4.1"}
 	ours, other := fairlead{}.name(), ipvs{}.name()
 	return []result{
-		{ours, link, "v3", 2150 * ms, 2000 * ms, 150 * ms, true, 900, 0, nil},
-		{ours, link, "v4.1", 2200 * ms, 2000 * ms, 200 * ms, true, 900, 0, nil},
-		{ours, failback, "v3", 60 * ms, 20 * ms, 40 * ms, true, 900, 0, nil},
-		{ours, failback, "v4.1", 0, 0, 0, true, 900, 0, nil},
-		{ours, kill, "v3", 300 * ms, 50 * ms, 250 * ms, true, 900, 0, nil},
-		{ours, kill, "v4.1", 300 * ms, 50 * ms, 250 * ms, true, 900, 0, nil},
-		{other, link, "v3", 60 * s, 0, 0, false, 900, 0, []string{"keepalived may fail"}},
-		{other, link, "v4.1", 20 * s, 0, 0, false, 900, 7, nil},
-		{other, failback, "v3", 70 * ms, 0, 0, false, 900, 0, nil},
-		{other, failback, "v4.1", 15 * s, 0, 0, false, 900, 0, nil},
-		{other, kill, "v3", 9 * s, 0, 0, false, 900, 0, nil},
-		{other, kill, "v4.1", 9 * s, 0, 0, false, 900, 0, nil},
+		{ours, link, v3, 2150 * ms, 2000 * ms, 0, 150 * ms, true, 900, 0, nil},
+		{ours, link, v41, 2200 * ms, 2000 * ms, 0, 200 * ms, true, 900, 0, nil},
+		{ours, failback, v3, 60 * ms, 20 * ms, 0, 40 * ms, true, 900, 0, nil},
+		{ours, failback, v41, 0, 0, 0, 0, true, 900, 0, nil},
+		{ours, kill, v3, 300 * ms, 50 * ms, 0, 250 * ms, true, 900, 0, nil},
+		{ours, kill, v41, 300 * ms, 50 * ms, 0, 250 * ms, true, 900, 0, nil},
+		{ours, restart, v3, 360 * ms, 10 * ms, 0, 350 * ms, true, 900, 0, nil},
+		{ours, restart, v41, 460 * ms, 10 * ms, 250 * ms, 200 * ms, true, 900, 0, nil},
+		{ours, restart, job{opener, "v4.1"}, 13260 * ms, 10 * ms, 13050 * ms, 200 * ms, true, 900, 0, nil},
+		{other, link, v3, 60 * s, 0, 0, 0, false, 900, 0, []string{"keepalived may fail"}},
+		{other, link, v41, 20 * s, 0, 0, 0, false, 900, 7, nil},
+		{other, failback, v3, 70 * ms, 0, 0, 0, false, 900, 0, nil},
+		{other, failback, v41, 15 * s, 0, 0, 0, false, 900, 0, nil},
+		{other, kill, v3, 9 * s, 0, 0, 0, false, 900, 0, nil},
+		{other, kill, v41, 9 * s, 0, 0, 0, false, 900, 0, nil},
+	}
+}
+
+// change returns a spoiler for the result of a row.
+func change(director, fault, kind, version string, how func(*result)) func([]result) []result {
+	return func(all []result) []result {
+		for i := range all {
+			if all[i].director == director && all[i].row() == (row{fault, kind, version}) {
+				how(&all[i])
+			}
+		}
+		return all
 	}
 }
 
 func TestBroken(t *testing.T) {
+	const ms = time.Millisecond
+	ours := func(fault, version string, how func(*result)) func([]result) []result {
+		return change(fairlead{}.name(), fault, application, version, how)
+	}
+	opens := func(how func(*result)) func([]result) []result {
+		return change(fairlead{}.name(), restart, opener, "v4.1", how)
+	}
+	theirs := func(fault, version string, stall time.Duration) func([]result) []result {
+		return change(ipvs{}.name(), fault, application, version, func(r *result) { r.stall = stall })
+	}
+	without := func(fault, version string) func([]result) []result {
+		return func(all []result) []result {
+			return slices.DeleteFunc(all, func(r result) bool { return r.row() == row{fault, application, version} })
+		}
+	}
 	for _, test := range []struct {
 		what  string
 		spoil func([]result) []result
 		want  string // part of the only complaint; "" for none
 	}{
 		{"kept", func(r []result) []result { return r }, ""},
-		{"rest", func(r []result) []result { r[4].rest = 501 * time.Millisecond; return r }, "kill, v3: the application waited 0.50 s after the decision"},
-		{"detection", func(r []result) []result { r[5].detection = 1001 * time.Millisecond; return r }, "kill, v4.1: the decision took 1.00 s, want at most 1.00"},
-		{"error", func(r []result) []result { r[1].errors = []string{"worker 1: read: EIO"}; return r }, "link, v4.1: of 900 calls of the application, 1 failed, the first with: worker 1: read: EIO"},
-		{"bytes", func(r []result) []result { r[0].wrong = 3; return r }, "link, v3: the application read 3 wrong bytes"},
-		{"undecided", func(r []result) []result { r[2].decided = false; return r }, "failback, v3: fairlead does not tell when it decided"},
-		{"not better", func(r []result) []result { r[7].stall = 10 * time.Second; return r }, "link, v4.1: the stall of 2.20 s is 4.5 times shorter than keepalived's of 10.00 s, want 5 times"},
-		{"kill not better", func(r []result) []result { r[10].stall = 1400 * time.Millisecond; return r }, "kill, v3: the stall of 0.30 s is 4.7 times"},
-		{"failback not better", func(r []result) []result { r[3].stall, r[9].stall = time.Second, 4*time.Second; return r }, "failback, v4.1: the stall of 1.00 s is 4.0 times"},
-		{"nothing to beat", func(r []result) []result {
-			r[3].stall, r[9].stall = 100*time.Millisecond, 400*time.Millisecond
-			return r
-		}, ""},
-		{"not measured", func(r []result) []result { return slices.Delete(r, 9, 10) }, "failback, v4.1: not measured with both systems"},
+		{"rest", ours(kill, "v3", func(r *result) { r.rest = 501 * ms }), "kill, v3: the application waited 0.50 s after the decision"},
+		{"rest beside the grace", opens(func(r *result) { r.rest = 501 * ms }), "restart, opens, v4.1: the application waited 0.50 s after the decision"},
+		{"detection", ours(kill, "v4.1", func(r *result) { r.detection = 1001 * ms }), "kill, v4.1: the decision took 1.00 s, want at most 1.00"},
+		{"error", ours(link, "v4.1", func(r *result) { r.errors = []string{"worker 1: read: EIO"} }), "link, v4.1: of 900 calls of the application, 1 failed, the first with: worker 1: read: EIO"},
+		{"lock", opens(func(r *result) { r.errors = []string{"worker 3: write: EIO"} }), "restart, opens, v4.1: of 900 calls"},
+		{"bytes", ours(link, "v3", func(r *result) { r.wrong = 3 }), "link, v3: the application read 3 wrong bytes"},
+		{"undecided", ours(failback, "v3", func(r *result) { r.decided = false }), "failback, v3: fairlead does not tell when it decided"},
+		{"not better", theirs(link, "v4.1", 10*time.Second), "link, v4.1: the stall of 2.20 s is 4.5 times shorter than keepalived's of 10.00 s, want 5 times"},
+		{"kill not better", theirs(kill, "v3", 1400*ms), "kill, v3: the stall of 0.30 s is 4.7 times"},
+		{"failback not better", ours(failback, "v4.1", func(r *result) { r.stall = 4 * time.Second }), "failback, v4.1: the stall of 4.00 s is 3.8 times"},
+		{"nothing to beat", theirs(kill, "v4.1", 400*ms), ""},
+		{"not measured", without(failback, "v4.1"), "failback, v4.1: not measured with both systems"},
+		{"no restart", without(restart, "v3"), "restart, v3: not measured"},
+		{"no grace", opens(func(r *result) { r.grace = 300 * ms }), "restart, opens, v4.1: the application waited 0.30 s in a grace period of 10.00 s: it was not measured"},
 	} {
 		got := broken(test.spoil(kept()))
 		if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)) {
@@ -60,9 +92,10 @@ func TestBroken(t *testing.T) {
 func TestTable(t *testing.T) {
 	text := table(kept())
 	for _, want := range []string{
-		"link            v3      2.15 s      2.00 s    0.15 s   60.00 s     27.9\n",
-		"failback        v4.1   <0.05 s      0.00 s   <0.05 s   15.00 s    300.0\n",
-		"kill            v3      0.30 s      0.05 s    0.25 s    9.00 s     30.0\n",
+		"link            v3       2.15        2.00       -    0.15     60.00    27.9\n",
+		"failback        v4.1    <0.05        0.00       -   <0.05     15.00   300.0\n",
+		"restart         v3       0.36        0.01       -    0.35         -       -\n",
+		"restart, opens  v4.1    13.26        0.01   13.05    0.20         -       -\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table lacks %q:\n%s", want, text)

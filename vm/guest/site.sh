@@ -64,7 +64,8 @@ mkdir -p /run/rpcbind /var/lib/nfs/rpc_pipefs /var/lib/nfs/nfsdcld
 touch /var/lib/nfs/etab /var/lib/nfs/rmtab
 mount -t rpc_pipefs none /var/lib/nfs/rpc_pipefs
 mount -t nfsd none /proc/fs/nfsd
-rpcbind -w && sleep 0.3 && exportfs -ra && nfsdcld && sleep 0.5 && rpc.nfsd -G 10 -L 10 4 && rpc.mountd -p 20048 && echo ready
+remember() { nfsdcld -F & echo $! >"$0.nfsdcld"; }
+rpcbind -w && sleep 0.3 && exportfs -ra && remember && sleep 0.5 && rpc.nfsd -G 10 -L 10 4 && rpc.mountd -p 20048 && echo ready
 exec sleep 1000000
 END
 	mkdir -p "/run/$1.nfsd"
@@ -140,4 +141,29 @@ ipvs_down() {
 	probe in director ipvsadm -C
 	probe in director iptables-legacy -t mangle -F
 	ip -n director addr del $vip/32 dev lo
+}
+
+# restarting: from now on the promote hook restarts the server, and the kernel keeps
+# when a grace period began and ended, and when it refused anything (NFS4ERR_GRACE,
+# 10013), on the clock that the applications read.
+#
+# A client of version 4.0 cannot say that it has reclaimed everything. With one, the
+# grace period takes its whole time.
+restarting() {
+	mkdir -p /mnt/v4.0 || return
+	probe in client mount.nfs $vip:/v4.1 /mnt/v4.0 -o hard,proto=tcp,vers=4.0 && exec 9>/mnt/v4.0/held || return
+	touch /run/promote-restarts
+	mount -t tracefs none /sys/kernel/tracing || return
+	cd /sys/kernel/tracing
+	echo mono >trace_clock
+	echo "status == 10013" >events/nfsd/nfsd_compound_status/filter
+	echo 1 | tee events/nfsd/nfsd_{grace_start,grace_complete,compound_status}/enable >/dev/null
+	cd /
+}
+
+# restarted: from now on the promote hook restarts nothing.
+restarted() {
+	rm /run/promote-restarts
+	exec 9>&-
+	umount /mnt/v4.0 && umount /sys/kernel/tracing
 }

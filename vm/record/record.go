@@ -75,11 +75,11 @@ func (r Record) Longest(after int64) (longest Call) {
 }
 
 // Rest is the longest that any call took after an instant: the part before it does
-// not count.
-func (r Record) Rest(after int64) (rest time.Duration) {
+// not count, nor what is excused of it.
+func (r Record) Rest(after int64, excused func(Call) time.Duration) (rest time.Duration) {
 	for _, c := range r.all() {
 		c.Begin = max(c.Begin, after)
-		rest = max(rest, c.Took())
+		rest = max(rest, c.Took()-excused(c))
 	}
 	return rest
 }

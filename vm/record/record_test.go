@@ -35,13 +35,16 @@ func TestLongest(t *testing.T) {
 	}
 }
 
+// none excuses nothing.
+func none(Call) time.Duration { return 0 }
+
 func TestRest(t *testing.T) {
 	for _, test := range []struct {
 		after, want int64
 	}{
 		{0, 4 * second}, {11 * second, 3 * second}, {13*second + 500*ms, second}, {19*second + 900*ms, 100 * ms}, {21 * second, 0},
 	} {
-		if got := sample().Rest(test.after); got != time.Duration(test.want) {
+		if got := sample().Rest(test.after, none); got != time.Duration(test.want) {
 			t.Errorf("after %d: got %v, want %v", test.after, got, time.Duration(test.want))
 		}
 	}
@@ -74,5 +77,21 @@ func TestCalm(t *testing.T) {
 func TestEnded(t *testing.T) {
 	if sample().Ended() {
 		t.Error("a record without sums counts as ended")
+	}
+}
+
+// TestExcused: the longest call is not the one with the longest rest.
+func TestExcused(t *testing.T) {
+	most := func(c Call) time.Duration {
+		if c.Took() >= 3*time.Second {
+			return c.Took() - 500*time.Millisecond
+		}
+		return 0
+	}
+	if got := sample().Rest(0, most); got != time.Second {
+		t.Errorf("got %v, want 1s of worker 2", got)
+	}
+	if got := sample().Rest(11*second, most); got != time.Second {
+		t.Errorf("the part after an instant: got %v, want 1s of worker 2", got)
 	}
 }
