@@ -216,21 +216,26 @@ func macs(mac0 uint64, mac1 uint32) (destination, source model.MAC) {
 func (p *Plane) Applied() (model.Applied, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	a := model.Applied{Ifaces: map[string]model.Attached{}, Directors: map[string]model.Adopted{}}
+	a := model.Applied{Ifaces: map[string]model.Attached{}}
 	for index, l := range p.links {
 		if i, err := net.InterfaceByIndex(index); err == nil {
 			a.Ifaces[i.Name] = model.Attached{Mode: l.mode, Why: l.why}
 		}
 	}
-	now := p.maps.settings()
-	a.VIPs = readVIPs(&now.Rules)
-	names := *p.names.Load()
+	of := choicesOf(p.maps.settings(), *p.names.Load())
+	a.VIPs, a.Directors = of.VIPs, of.Directors
+	return a, nil
+}
+
+// choicesOf are the virtual IPs and the choices that settings hold.
+func choicesOf(now *directorSettings, names map[key]string) model.Applied {
+	a := model.Applied{VIPs: readVIPs(&now.Rules), Directors: map[string]model.Adopted{}}
 	for k, name := range names {
 		if k.kind == kindDirector && now.Records[k.index].Epoch != 0 {
 			a.Directors[name] = adopted(now, uint8(k.index), names)
 		}
 	}
-	return a, nil
+	return a
 }
 
 // adopted is a director's choice as the settings hold it.

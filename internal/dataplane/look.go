@@ -1,0 +1,155 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"fairlead/internal/model"
+)
+
+// ErrOtherLayout means that a data plane is pinned which this version cannot read.
+var ErrOtherLayout = errors.New("another version of fairlead has pinned it")
+
+// Seen is what a pinned data plane does, as somebody finds it who does not open it.
+type Seen struct {
+	Applied model.Applied
+	Targets map[netip.Addr][]string // the directors of each virtual IP, in the order of its rules
+	Beaten  bool                    // a daemon said once that it lives
+	Silence time.Duration           // since it last did
+}
+
+// Look reads what is pinned in the directory: for when no daemon answers. It takes
+// no lock and changes nothing, so it may be called while a daemon runs; then what
+// it tells may be of two instants. fs.ErrNotExist: nothing is pinned there.
+func Look(dir string) (Seen, error) {
+	pins := layoutDir(dir)
+	if _, err := os.Stat(pins); err != nil {
+		if errors.Is(err, fs.ErrNotExist) && len(linkPins(otherLayouts(dir)...)) > 0 {
+			return Seen{}, fmt.Errorf("look at %s: %w", dir, ErrOtherLayout)
+		}
+		return Seen{}, fmt.Errorf("look at the pinned data plane: %w", err)
+	}
+	names, err := lookAtNames(pins)
+	if err != nil {
+		return Seen{}, err
+	}
+	s, err := lookAtState(pins, names)
+	if err != nil {
+		return Seen{}, err
+	}
+	s.Applied.Ifaces, err = lookAtLinks(pins)
+	return s, err
+}
+
+func lookAtMap(pins, file string) (*ebpf.Map, error) {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(pins, file), &ebpf.LoadPinOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("look at the pinned map %s: %w", file, err)
+	}
+	return m, nil
+}
+
+func lookAtNames(pins string) (map[key]string, error) {
+	m, err := lookAtMap(pins, "names")
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	return tables{byName: map[string]*ebpf.Map{directorMapNames: m}}.readNames()
+}
+
+// lookAtState reads the choices, the virtual IPs and the daemon's last sign.
+func lookAtState(pins string, names map[key]string) (Seen, error) {
+	m, err := lookAtMap(pins, "state")
+	if err != nil {
+		return Seen{}, err
+	}
+	defer m.Close()
+	// A map that is open for reading only cannot be mapped into memory.
+	raw, err := m.LookupBytes(uint32(0))
+	if err != nil {
+		return Seen{}, fmt.Errorf("read the pinned state: %w", err)
+	}
+	state := new(directorState)
+	if n := int(unsafe.Sizeof(*state)); len(raw) < n {
+		return Seen{}, fmt.Errorf("read the pinned state: it has %d bytes instead of %d", len(raw), n)
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(state)), unsafe.Sizeof(*state)), raw)
+	now := tables{state: state}.settings()
+	s := Seen{Applied: choicesOf(now, names), Targets: targetsOf(&now.Rules, names)}
+	if beat := state.Watch.AliveNs; beat != 0 {
+		s.Beaten, s.Silence = true, time.Duration(monotonic()-beat)
+	}
+	return s, nil
+}
+
+// targetsOf are the directors that the packets of each virtual IP may go to.
+func targetsOf(set *directorRuleSet, names map[key]string) map[netip.Addr][]string {
+	all := map[netip.Addr][]string{}
+	for addr := range readVIPs(set) {
+		slot := vipSlot(set.Multiplier, be(addr))
+		v := set.Vips[slot]
+		if v.Rules == 0 {
+			all[addr] = []string{names[key{kind: kindDirector, index: uint16(v.Director)}]}
+			continue
+		}
+		first := int(set.First[slot])
+		for _, r := range set.Rules[first:min(first+int(v.Rules), rulesInSet)] {
+			name := names[key{kind: kindDirector, index: uint16(r.Director)}]
+			if r.Ignore == 0 && !slices.Contains(all[addr], name) {
+				all[addr] = append(all[addr], name)
+			}
+		}
+	}
+	return all
+}
+
+// lookAtLinks are the interfaces where the programme really hangs: a pinned link
+// outlives its interface.
+func lookAtLinks(pins string) (map[string]model.Attached, error) {
+	all := map[string]model.Attached{}
+	for _, pin := range linkPins(pins) {
+		mode, ifindex, err := parseLinkPin(pin)
+		if err != nil {
+			return nil, err
+		}
+		hangs, err := hangsOn(pin)
+		if err != nil {
+			return nil, err
+		}
+		if i, err := net.InterfaceByIndex(ifindex); err == nil && hangs == ifindex {
+			all[i.Name] = model.Attached{Mode: mode, Why: "pinned by an earlier run"}
+		}
+	}
+	return all, nil
+}
+
+// hangsOn is the interface of a pinned link, 0 when it is gone.
+func hangsOn(pin string) (int, error) {
+	l, err := link.LoadPinnedLink(pin, nil)
+	if err != nil {
+		return 0, fmt.Errorf("look at the attachment %s: %w", pin, err)
+	}
+	info, err := l.Info()
+	if err := errors.Join(err, l.Close()); err != nil {
+		return 0, fmt.Errorf("look at the attachment %s: %w", pin, err)
+	}
+	if xdp := info.XDP(); xdp != nil {
+		return int(xdp.Ifindex), nil
+	}
+	if tcx := info.TCX(); tcx != nil {
+		return int(tcx.Ifindex), nil
+	}
+	return 0, nil
+}
