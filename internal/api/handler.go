@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/model"
 )
 
-// Health is how the daemon itself does.
-type Health struct {
+// DaemonHealth is how the daemon itself does.
+type DaemonHealth struct {
 	Since      time.Time             `json:"since"`              // its start
 	Heartbeat  time.Time             `json:"heartbeat,omitzero"` // when its loop last went round
 	Services   []model.ServiceStatus `json:"services"`
@@ -61,9 +61,9 @@ func mapped[K comparable, V any](m map[K]V) map[K]V {
 	return m
 }
 
-func (h *handler) health(*request) (Health, error) {
+func (h *handler) health(*request) (DaemonHealth, error) {
 	s := h.look()
-	return Health{Since: s.Since, Heartbeat: s.Turned, Services: s.Services, Generation: s.Generation, Version: s.Version}, nil
+	return DaemonHealth{Since: s.Since, Heartbeat: s.Turned, Services: s.Services, Generation: s.Generation, Version: s.Version}, nil
 }
 
 func (h *handler) flows(*request) ([]model.FlowStatus, error) { return h.look().Flows, nil }
@@ -183,7 +183,7 @@ func (q ConnectionQuery) values() url.Values {
 }
 
 func (h *handler) order(r *request) (Ordered, error) {
-	order, err := decode[Order](r.text)
+	order, err := decodeOrder(r.text)
 	if err != nil {
 		return Ordered{}, err
 	}
@@ -191,6 +191,23 @@ func (h *handler) order(r *request) (Ordered, error) {
 		return Ordered{}, malformed("order a %s: both the director and the server must be named", order.Verb)
 	}
 	return h.daemon.Order(r.Context(), r.by, order)
+}
+
+// decodeOrder reads an order. Its verb must be there: none would be the first one,
+// which is a switch.
+func decodeOrder(text []byte) (Order, error) {
+	sent, err := decode[struct {
+		Order
+		Verb *model.Verb `json:"verb"`
+	}](text)
+	if err != nil {
+		return Order{}, err
+	}
+	if sent.Verb == nil {
+		return Order{}, malformed("order something: the verb is missing; it is switch, drain, disable or enable")
+	}
+	sent.Order.Verb = *sent.Verb
+	return sent.Order, nil
 }
 
 func (h *handler) restart(r *request) (nothing, error) {

@@ -283,13 +283,13 @@ func (w *watcher) times(event string) []time.Duration {
 }
 
 // inBubble serves a daemon in memory, with time that a test owns.
-func inBubble(t *testing.T, test func(t *testing.T, d *wholeDaemon, c *http.Client, l *pipeListener)) {
+func inBubble(t *testing.T, test func(t *testing.T, d *wholeDaemon, c *Client, l *pipeListener)) {
 	synctest.Test(t, func(t *testing.T) {
 		d, l := newWholeDaemon(), newPipeListener()
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- New(l, quiet).Run(ctx, d) }()
-		test(t, d, pipeClient(l).http, l)
+		test(t, d, pipeClient(l), l)
 		stop()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
@@ -298,8 +298,8 @@ func inBubble(t *testing.T, test func(t *testing.T, d *wholeDaemon, c *http.Clie
 }
 
 func TestStreamFollowsTheStatus(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *wholeDaemon, c *http.Client, _ *pipeListener) {
-		one, two := watch(t, c), watch(t, c)
+	inBubble(t, func(t *testing.T, d *wholeDaemon, c *Client, _ *pipeListener) {
+		one, two := watch(t, c.http), watch(t, c.http)
 		for i := range 40 {
 			d.set(i%7 == 0, func(s *model.Status) {
 				s.Flows = []model.FlowStatus{{Name: fmt.Sprint("flow-", i%3), Total: model.Counter{Packets: uint64(i)}}}
@@ -307,7 +307,7 @@ func TestStreamFollowsTheStatus(t *testing.T) {
 			})
 			time.Sleep(300 * time.Millisecond) // in the bubble
 		}
-		three := watch(t, c)
+		three := watch(t, c.http)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		h := &handler{daemon: d}
@@ -326,8 +326,8 @@ func TestStreamFollowsTheStatus(t *testing.T) {
 // TestStreamIsPrompt: a change is told within 100 ms, counters once a second, and
 // never more than two patches a second.
 func TestStreamIsPrompt(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *wholeDaemon, c *http.Client, _ *pipeListener) {
-		w := watch(t, c)
+	inBubble(t, func(t *testing.T, d *wholeDaemon, c *Client, _ *pipeListener) {
+		w := watch(t, c.http)
 		time.Sleep(10*time.Second + liveEvery/2)
 		if n := len(w.times("patch")); n < 9 || n > 10 {
 			t.Errorf("in 10 quiet seconds: %d patches", n)
@@ -368,7 +368,7 @@ func TestStreamIsPrompt(t *testing.T) {
 // TestNothingIsComposedForNobody: the work begins with the first viewer, ends
 // with the last, and is the same for one and for ten.
 func TestNothingIsComposedForNobody(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *wholeDaemon, c *http.Client, _ *pipeListener) {
+	inBubble(t, func(t *testing.T, d *wholeDaemon, c *Client, _ *pipeListener) {
 		looked := func(seconds int) int {
 			d.mu.Lock()
 			before := d.looked
@@ -384,7 +384,7 @@ func TestNothingIsComposedForNobody(t *testing.T) {
 		}
 		var all []*watcher
 		for range 10 {
-			all = append(all, watch(t, c))
+			all = append(all, watch(t, c.http))
 		}
 		if n := looked(10); n < 9 || n > 10 {
 			t.Errorf("for ten viewers: %d in 10 s", n)
@@ -397,7 +397,7 @@ func TestNothingIsComposedForNobody(t *testing.T) {
 		if n := looked(10); n != 0 {
 			t.Errorf("after the last viewer: %d", n)
 		}
-		again := watch(t, c)
+		again := watch(t, c.http)
 		if n := looked(5); n < 4 || again.live == nil {
 			t.Errorf("for one who comes later: %d", n)
 		}
@@ -406,12 +406,12 @@ func TestNothingIsComposedForNobody(t *testing.T) {
 
 // TestSlowViewerIsEnded: who reads nothing holds nobody up, and is left.
 func TestSlowViewerIsEnded(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *wholeDaemon, c *http.Client, l *pipeListener) {
+	inBubble(t, func(t *testing.T, d *wholeDaemon, c *Client, l *pipeListener) {
 		conn := l.dial()
 		if _, err := io.WriteString(conn, "GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		w := watch(t, c)
+		w := watch(t, c.http)
 		time.Sleep((queue + 12) * time.Second)
 		synctest.Wait()
 		if n := len(w.times("patch")); n < queue+10 {

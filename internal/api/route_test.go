@@ -77,17 +77,20 @@ func TestRefusalsDoNotFillTheJournal(t *testing.T) {
 	}
 }
 
-// TestRequests goes through what each route understands and refuses.
-func TestRequests(t *testing.T) {
+// An asked request, and what should come of it.
+type asked struct {
+	method, path, body string
+	header             http.Header
+	code               int
+	want               string // part of the answer
+	call               string // what the daemon was asked
+}
+
+// requests are what each route understands and refuses.
+func requests() []asked {
 	match := http.Header{"If-Match": {`"h1"`}}
 	docs := `{"documents":[{"name":"flow.cfg","tab":"flow","text":"x"}]}`
-	for _, tt := range []struct {
-		method, path, body string
-		header             http.Header
-		code               int
-		want               string // part of the answer
-		call               string // what the daemon was asked
-	}{
+	return []asked{
 		{"GET", "/status", "", nil, 200, `"generation":4`, ""},
 		{"GET", "/health", "", nil, 200, `"services":[{"name":"lvs","title":"LVS","state":"running"}],"generation":4,"version":"1.2.3"}`, ""},
 		{"GET", "/flows", "", nil, 200, `[{"name":"nfs"`, ""},
@@ -142,18 +145,25 @@ func TestRequests(t *testing.T) {
 		{"POST", "/config/versions/x/restore", "", match, 404, "versions are numbers", ""},
 		{"PATCH", "/config", "", nil, 405, "takes GET, PUT, not PATCH", ""},
 		{"HEAD", "/stream", "", nil, 405, "", ""},
-	} {
+		{"GET", "/events", "", nil, 200, `{"seq":1,`, ""},
+		{"GET", "/events?since=soon", "", nil, 400, "read the beginning", ""},
+		{"POST", "/order", `{"director":"nfs","server":"nfs-01"}`, nil, 400, "the verb is missing", ""},
+		{"POST", "/capture", `{"snaplen":-1}`, nil, 400, "below zero", ""},
+		{"GET", "/openapi.json", "", nil, 200, `"openapi": "3.1.0"`, ""},
+	}
+}
+
+// TestRequests holds each answer to what is wanted, and to the description.
+func TestRequests(t *testing.T) {
+	doc := description(t)
+	for _, tt := range requests() {
 		d := newWholeDaemon()
 		got := exchange{method: tt.method, path: "/api/v1" + tt.path, body: tt.body, header: tt.header}.on(t, web(t, d, model.RoleAdmin))
 		if got.code != tt.code || !strings.Contains(got.answer, tt.want) || strings.Join(d.calls, "; ") != tt.call {
 			t.Errorf("%s %s %.30s: got %d %s, asked %q; want %d %s, %q", tt.method, tt.path, tt.body, got.code, got.answer, d.calls, tt.code, tt.want, tt.call)
 		}
-		want := "application/json"
-		if tt.code >= 400 {
-			want = "application/problem+json"
-		}
-		if kind := got.answered.Header.Get("Content-Type"); kind != want && tt.code != 204 {
-			t.Errorf("%s %s: got the type %s", tt.method, tt.path, kind)
+		if err := described(doc, got); err != nil {
+			t.Errorf("%s %s: the answer %d %.200s is not as described: %v", tt.method, tt.path, got.code, got.answer, err)
 		}
 	}
 }
