@@ -31,7 +31,7 @@ func conflictMerged(t *testing.T, chromium context.Context) {
 
 	bob.click("dialog .primary", "Apply")
 	bob.untilText("dialog h2", "Somebody else changed the configuration")
-	bob.untilText("dialog", "ana at ")
+	bob.untilText("dialog", "ana brought another configuration into force at ")
 	bob.untilText("dialog .diff-added", "sorry check")
 	bob.untilText("dialog .diff-added", "interval 5")
 	bob.shoot("three-way")
@@ -298,4 +298,58 @@ func keyboardOnly(t *testing.T, chromium context.Context) {
 	v.press(kb.Enter)
 	v.until("document.activeElement.matches('.ed-text')")
 	v.tabTo("Restart the LVS service")
+}
+
+// A draft that was begun before another configuration came into force does not undo
+// what that one brought.
+func oldDraft(t *testing.T, chromium context.Context) {
+	d := newEditorDaemon(noteDocuments()...)
+	docs := noteDocuments()
+	docs[1].Text = strings.Replace(noteL4, "sorry", "sorry check", 1)
+	if _, err := d.SaveDraft(context.Background(), model.Actor{Name: "ana"}, "", docs); err != nil {
+		t.Fatal(err)
+	}
+	docs = noteDocuments()
+	docs[1].Text = strings.Replace(noteL4, "interval 10", "interval 5", 1)
+	d.put(docs, model.Actor{Name: "bob"})
+	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v.open("/l4")
+	v.untilText(".notice-accent", "The configuration was changed after it")
+	v.click(".notice-accent button", "Open the draft")
+	v.untilText(".notice-warn", "Somebody else changed the configuration")
+	v.click("header button", "Apply")
+	v.untilText("dialog", "bob brought another configuration into force")
+	v.click("dialog .primary", "Merge both")
+	v.untilText("dialog .diff-added", "sorry check")
+	v.click("dialog .primary", "Apply")
+	v.untilText("#toasts", "Applied")
+	if got := d.text("l4.cfg"); !strings.Contains(got, "sorry check") || !strings.Contains(got, "interval 5") {
+		t.Errorf("l4.cfg lost one of the changes: %q", got)
+	}
+}
+
+// Files beyond the note's three are reached from the pages Flow and LB layer 4, and a
+// finding leads to the page and the place where it is.
+func moreFiles(t *testing.T, chromium context.Context) {
+	docs := append(noteDocuments(), model.Document{Name: "/etc/fairlead/web.cfg", Text: "# of the web servers\n"})
+	d := newEditorDaemon(docs...)
+	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v.open("/flow")
+	v.click(".files button", "web.cfg")
+	v.until("document.querySelector('.ed-text').value.startsWith('# of the web')")
+	v.write("flow web director web\nmatch dst 192.168.10.60\n")
+	v.untilText(".finding-error", `director "web" does not exist`)
+	v.click("nav a", "LB layer 4")
+	v.until("document.querySelector('.ed-text')?.value.includes('roundrobin')")
+	v.replace(noteL4 + "director web\nmode gateway\nserver web-01 192.168.10.300\n")
+	v.untilText(".finding-error", "192.168.10.300")
+	v.click("nav a", "Services")
+	v.untilText("h1", "Services")
+	v.click("[data-edit=lvs]", "Edit")
+	v.click(".finding-place", "l4.cfg:10:15")
+	v.untilText("h1", "LB layer 4")
+	v.until("document.activeElement.matches('.ed-text')")
+	if got := v.words("(() => { const a = document.activeElement; return a.value.slice(a.selectionStart, a.selectionEnd); })()"); got != "192.168.10.300" {
+		t.Errorf("selected is %q, want the address that is wrong", got)
+	}
 }

@@ -4,8 +4,8 @@
 import { h } from './dom.js';
 import { compare, merge } from './diff.js';
 import { diffTable, baseName } from './difftable.js';
-import { button, review, sheet, who } from './review.js';
-import { plural } from './format.js';
+import { button, review, sheet } from './review.js';
+import { moment, plural } from './format.js';
 
 // resolve settles a configuration that somebody else changed while it was edited
 // here. It gives what the review gave after it, or null when nothing was decided.
@@ -18,12 +18,12 @@ export async function resolve(ctx, space, options) {
       const author = await authorOf(ctx, theirs.hash);
       const choice = await ask(ctx, threeWay(space, theirs.documents), {
         title: 'Somebody else changed the configuration',
-        intro: `${who(author?.by, author?.at)} brought another configuration into force after you began${author ? ` (version ${author.id})` : ''}. ` +
+        intro: `${author?.by || 'Somebody'} brought another configuration into force${author ? ` at ${moment(new Date(author.at))} (version ${author.id})` : ''}, after you began to edit. ` +
           'Your text is safe, and nothing of it was applied.',
         mine: 'Put mine on top of theirs…',
       });
       if (!choice) {
-        await space.refresh();
+        space.refresh(); // so that the page says it, too
         return null;
       }
       space.rebase(theirs, choice.texts);
@@ -41,7 +41,7 @@ export async function resolveDraft(ctx, space) {
   if (!draft) return space.save();
   const choice = await ask(ctx, threeWay(space, draft.documents), {
     title: 'There is another draft',
-    intro: `${who(draft.by, draft.at)} saved a draft that you have not opened. Your text is safe. There is one draft: yours would take its place.`,
+    intro: `${draft.by || 'Somebody'} saved a draft at ${moment(new Date(draft.at))} that you have not opened. Your text is safe. There is one draft: yours would take its place.`,
     mine: 'Replace their draft with mine',
   });
   if (!choice) return null;
@@ -57,7 +57,7 @@ export async function resolveDraft(ctx, space) {
 async function authorOf(ctx, hash) {
   try {
     const list = await ctx.api.get('/config/versions');
-    return (list.versions ?? list).find((v) => v.hash === hash) ?? null;
+    return list.find((v) => v.hash === hash) ?? null;
   } catch {
     return null; // the conflict can be settled without knowing
   }
@@ -124,7 +124,7 @@ function both(p) {
   const theirs = compare(p.base, p.theirs);
   const side = (title, lines) => h('div', {}, h('h4', {}, title),
     lines.some((l) => l.op !== ' ') ? diffTable(lines, `${title} in ${p.name}`) : h('p', { class: 'muted' }, 'Nothing.'));
-  return h('section', { class: 'three' }, h('h3', { class: 'mono' }, p.name),
+  return h('section', { class: 'three-way' }, h('h3', { class: 'mono' }, p.name),
     h('div', { class: 'sides' }, side('What I changed', mine), side('What they changed', theirs)));
 }
 

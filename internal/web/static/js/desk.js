@@ -14,11 +14,12 @@ import { showNotices } from './notices.js';
 import { guarded } from './highlight.js';
 
 const pages = { flow: '/flow', l4: '/l4', services: '/services' };
+const MOST = 100; // findings of a kind that anybody reads
 let desks = 0; // for names that are unlike on one page
 
-// createDesk makes one. Options: pick(documents) gives those to edit here, placeholder,
-// apply ({label, title, verb, always, after(answer)}). It gives {node, ready, close()}.
-export function createDesk(ctx, space, options) {
+// createDesk puts one at the end of place. Options: pick(documents) gives those to edit here, placeholder,
+// apply ({label, title, verb, always, after(answer)}). It gives {ready, close()}.
+export function createDesk(place, ctx, space, options) {
   const id = `desk-${++desks}`;
   const view = build(id, space, options.apply);
   const me = { ctx, space, options, view, open: '', editor: null, busy: false };
@@ -28,22 +29,30 @@ export function createDesk(ctx, space, options) {
   view.history.addEventListener('click', () => history(me));
   view.node.addEventListener('keydown', (event) => keys(me, event));
   for (const button of [view.save, view.apply, view.revert, view.history]) button.disabled = true; // until there is something
+  place.append(view.node); // before anything is shown: only what is on the page takes the focus
   const leave = space.subscribe((what) => show(me, what));
   const back = () => { if (document.visibilityState === 'visible') space.refresh(); };
   document.addEventListener('visibilitychange', back);
   const ready = space.base ? space.refresh().then(() => show(me, 'base')) : space.load();
-  ready.catch((failed) => view.notices.replaceChildren(h('p', { class: 'notice-line notice-bad', role: 'alert' }, failed.message)));
+  ready.catch((failed) => unreachable(me, failed));
   if (space.base) show(me, 'base');
   return {
-    node: view.node,
     ready,
-    apply: () => apply(me),
     close() {
       leave();
       document.removeEventListener('visibilitychange', back);
       me.editor?.close();
     },
   };
+}
+
+// unreachable says that there is nothing to edit yet, and tries again when asked to.
+function unreachable(me, failed) {
+  const again = h('button', { type: 'button', class: 'button', on: { click: () => {
+    me.view.notices.replaceChildren();
+    me.space.load().catch((more) => unreachable(me, more));
+  } } }, 'Try again');
+  me.view.notices.replaceChildren(h('div', { class: 'notice-line notice-bad', role: 'alert' }, h('p', {}, failed.message), again));
 }
 
 function build(id, space, applied) {
@@ -135,12 +144,23 @@ function showFound(me) {
   const all = space.diagnostics();
   me.editor?.mark(all.filter((d) => d.source === me.open));
   const first = (d) => (d.source === me.open ? 0 : 1);
-  view.problems.replaceChildren(all.length ? findings([...all].sort((a, b) => first(a) - first(b)), (d) => jump(me, d)) : '');
+  const sorted = [...all].sort((a, b) => first(a) - first(b));
+  view.problems.replaceChildren(...['error', 'warning'].map((severity) => listOf(me, sorted, severity)).filter(Boolean));
   setMarkOfCheck(me);
   const texts = space.names().some((name) => space.text(name).split('\n').some(guarded));
   setText(view.hint, !space.editable ? '' : texts
     ? 'Lines with a lock (hook, command) run programmes as root. They cannot be added or changed here, only on the director itself; they go with their director when it is removed.'
     : 'Hook and command lines run programmes as root: they are written on the director itself, not here.');
+}
+
+// listOf lists errors or warnings: those of the open document come first.
+function listOf(me, sorted, severity) {
+  const list = sorted.filter((d) => (d.severity === 'error') === (severity === 'error'));
+  if (!list.length) return null;
+  const rest = list.length - MOST;
+  return h('section', { 'aria-label': severity === 'error' ? 'Errors' : 'Warnings' },
+    findings(list.slice(0, MOST), (d) => jump(me, d)),
+    rest > 0 ? h('p', { class: 'small muted' }, `and ${plural(rest, `more ${severity}`)}`) : null);
 }
 
 function setMarkOfCheck({ space, view }) {
@@ -159,7 +179,7 @@ function showState(me) {
   if (!space.base) return;
   const changed = space.changed().map(baseName).join(', ');
   const draft = space.draft();
-  const outside = space.base.running !== space.base.hash;
+  const outside = !space.newer && space.base.running !== space.base.hash;
   if (!space.editable) setMark(view.state, 'Read only', 'plain');
   else if (space.unsaved()) setMark(view.state, `Edited, not saved: ${changed}`, 'warn');
   else if (changed) setMark(view.state, `Saved, not applied: ${changed}`, 'accent');
@@ -178,6 +198,9 @@ function showState(me) {
 function showFiles(me) {
   const docs = here(me);
   const label = (d) => [baseName(d.name), me.space.texts.has(d.name) && h('span', { class: 'dot', title: 'changed' }, ' •', h('span', { class: 'hide' }, ' changed'))];
+  const key = JSON.stringify([me.open, docs.map((d) => [d.name, me.space.texts.has(d.name)])]);
+  if (me.view.files.dataset.key === key) return;
+  me.view.files.dataset.key = key;
   if (docs.length < 2) {
     me.view.files.replaceChildren(...docs.map((d) => h('h2', { class: 'mono', title: d.name }, label(d))));
     return;
@@ -272,9 +295,11 @@ async function openDraft(me) {
   if (space.texts.size && !(await ctx.confirm({
     title: 'Open the draft over your text?', body: 'What you typed and did not save is taken away.', confirm: 'Open the draft', danger: true,
   }))) return;
-  const draft = space.draft();
-  space.opened = draft.hash;
-  space.takeAll(draft.documents);
+  try {
+    await space.openDraft();
+  } catch (failed) {
+    ctx.toast(failed.message, { kind: 'bad' });
+  }
 }
 
 const discard = (me) => doing(me, async () => {

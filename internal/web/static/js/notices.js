@@ -7,15 +7,24 @@ import { button, who } from './review.js';
 
 // showNotices draws those that hold. do: openDraft, review, discard, settle, load.
 export function showNotices({ space, view }, act) {
+  const key = keyOf(space);
+  if (view.notices.dataset.key === key) return; // a button that has the focus keeps it
+  view.notices.dataset.key = key;
   const list = [
     space.newer && conflicting(act),
-    space.restored && line('accent', `Your text of ${clock(space.restored)}, neither saved nor applied, was brought back.`),
+    space.restored && space.unsaved() && line('accent', `Your text of ${clock(space.restored)}, neither saved nor applied, was brought back.`),
     draftOf(space, act),
     outside(space, act),
     !space.editable && readOnly(space),
   ].filter(Boolean);
   view.notices.replaceChildren(...list);
 }
+
+// keyOf is all that the notices depend on.
+const keyOf = (space) => JSON.stringify([
+  Boolean(space.newer), space.restored && space.unsaved(), space.draft()?.hash, space.opened, space.texts.size > 0,
+  space.base.hash, space.base.running,
+]);
 
 function line(kind, text, ...buttons) {
   return h('div', { class: `notice-line notice-${kind}` }, h('p', {}, text), buttons.length ? h('div', { class: 'notice-buttons' }, buttons) : null);
@@ -39,7 +48,7 @@ function draftOf(space, act) {
 }
 
 function outside(space, act) {
-  if (space.base.running === space.base.hash || !space.base.running) return null;
+  if (space.newer || space.base.running === space.base.hash || !space.base.running) return null;
   return line('warn', 'The files were changed on the director and are not in force yet. What you see is what the files say.',
     ...(space.editable ? [button('Load the files', '', act.load)] : []));
 }

@@ -28,8 +28,7 @@ export async function showVersions(ctx, space) {
     }
   };
   try {
-    const answer = await ctx.api.get('/config/versions');
-    const versions = answer.versions ?? answer;
+    const versions = await ctx.api.get('/config/versions');
     list.append(...versions.map((v) => entry(v, space, choose)));
     if (!versions.length) view.replaceChildren(h('p', {}, 'There is no version yet. One is kept each time a configuration comes into force.'));
     list.querySelector('button')?.focus();

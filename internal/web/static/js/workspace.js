@@ -59,6 +59,7 @@ function createWorkspace({ api, live, user, role }) {
     documents,
     edit,
     takeAll,
+    openDraft,
     unsaved,
     draft: () => me.base?.draft ?? null,
     diagnostics: () => [...me.refused, ...me.found.diagnostics],
@@ -113,6 +114,26 @@ function createWorkspace({ api, live, user, role }) {
     }
     me.refused = [];
     changedWhole();
+  }
+
+  // openDraft goes on with the draft. When another configuration came into force after
+  // it was begun, both changes are there to be put together.
+  async function openDraft() {
+    const draft = me.draft();
+    const now = me.base;
+    const began = draft.base && draft.base !== now.hash ? await versionWith(draft.base) : null;
+    if (began) {
+      me.base = { ...now, hash: began.hash, documents: began.documents };
+      me.newer = now;
+    }
+    me.opened = draft.hash;
+    takeAll(draft.documents);
+  }
+
+  // versionWith finds the version that has a hash, if it is still kept.
+  async function versionWith(hash) {
+    const found = (await api.get('/config/versions')).find((v) => v.hash === hash);
+    return found ? api.get(`/config/versions/${found.id}`) : null;
   }
 
   function changedWhole() {

@@ -27,17 +27,20 @@ export const pickOf = (tab) => (documents) => [
 export function mount(root, ctx) {
   const { title: name, lead, placeholder } = about[ctx.route.tab];
   const space = workspaceOf(ctx);
-  const desk = createDesk(ctx, space, {
-    pick: pickOf(ctx.route.tab),
-    placeholder,
-    apply: { label: 'Apply…', title: 'Review and apply', verb: 'Apply' },
+  let desk = null;
+  let left = false;
+  root.append(h('div', { class: 'head' }, h('h1', {}, name), h('p', { class: 'muted lead' }, lead)));
+  stylesheet('editor').then(() => {
+    if (left) return;
+    desk = createDesk(root, ctx, space, {
+      pick: pickOf(ctx.route.tab),
+      placeholder,
+      apply: { label: 'Apply…', title: 'Review and apply', verb: 'Apply' },
+    });
   });
-  root.append(h('div', { class: 'head' }, h('h1', {}, name), h('p', { class: 'muted lead' }, lead)), desk.node);
-  root.hidden = true;
-  stylesheet('editor').then(() => { root.hidden = false; });
   return () => {
-    root.hidden = false;
-    desk.close();
+    left = true;
+    desk?.close();
     leaving(ctx, space);
   };
 }

@@ -19,25 +19,29 @@ export function mount(root, ctx) {
   const me = { ctx, space, rows: new Map(), open: '', desk: null };
   me.body = h('tbody');
   me.place = h('div', { class: 'in-place' });
-  root.append(
-    h('div', { class: 'head' }, h('h1', {}, 'Services'), h('p', { class: 'muted lead' }, 'The parts of the daemon. Restarting one loses no packet: the data plane goes on forwarding meanwhile.')),
-    h('section', { class: 'card' }, h('div', { class: 'scroll' }, h('table', { class: 'services' },
-      h('caption', { class: 'hide' }, 'Services, their state, and what may be done with them'),
-      h('thead', {}, h('tr', {}, ['Service', 'State', 'Why, or where', 'Actions'].map((n) => h('th', { scope: 'col' }, n)))),
-      me.body))),
-    me.place);
-  root.hidden = true;
-  stylesheet('editor').then(() => { root.hidden = false; });
-  draw(me, ctx.live.value?.services);
-  const leave = ctx.live.subscribe((value) => draw(me, value?.services));
-  if (space.target) edit(me, LVS); // a finding of another page points here
+  let leave = () => {};
+  let left = false;
+  root.append(h('div', { class: 'head' }, h('h1', {}, title), h('p', { class: 'muted lead' },
+    'The parts of the daemon. Restarting one loses no packet: the data plane goes on forwarding meanwhile.')));
+  stylesheet('editor').then(() => {
+    if (left) return;
+    root.append(table(me.body), me.place);
+    draw(me, ctx.live.value?.services);
+    leave = ctx.live.subscribe((value) => draw(me, value?.services));
+    if (space.target) edit(me, LVS); // a finding of another page points here
+  });
   return () => {
-    root.hidden = false;
+    left = true;
     leave();
     me.desk?.close();
     leaving(ctx, space);
   };
 }
+
+const table = (body) => h('section', { class: 'card' }, h('div', { class: 'scroll' }, h('table', { class: 'services' },
+  h('caption', { class: 'hide' }, 'Services, their state, and what may be done with them'),
+  h('thead', {}, h('tr', {}, ['Service', 'State', 'Why, or where', 'Actions'].map((n) => h('th', { scope: 'col' }, n)))),
+  body)));
 
 // draw keeps the rows that stay, so that a button keeps the focus.
 function draw(me, services) {
@@ -110,12 +114,12 @@ function edit(me, service) {
   showOpen(me);
   const called = `the ${service.title || service.name} service`;
   const label = `Save and restart ${called}`;
-  me.desk = createDesk(me.ctx, me.space, {
+  me.place.append(h('h2', {}, `Settings of ${called}`));
+  me.desk = createDesk(me.place, me.ctx, me.space, {
     pick,
     placeholder,
     apply: { label: 'Save and restart', title: label, verb: label, always: true, after: (answer) => restart(me, service, Boolean(answer)) },
   });
-  me.place.append(h('h2', {}, `Settings of ${called}`), me.desk.node);
   me.desk.ready.then(() => {
     if (!me.space.target) me.place.querySelector('textarea')?.focus();
     me.place.scrollIntoView({ block: 'nearest' });
