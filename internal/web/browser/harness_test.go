@@ -176,12 +176,12 @@ func (p *tab) said() string {
 	return text
 }
 
-// await waits until a script's expression holds.
+// await waits until an expression holds; one that fails does not hold yet.
 func (p *tab) await(what, expression string) {
 	p.t.Helper()
 	began := time.Now()
 	for {
-		if eval[bool](p, "Boolean("+expression+")") {
+		if eval[bool](p, "(() => { try { return Boolean("+expression+") } catch { return false } })()") {
 			return
 		}
 		if time.Since(began) > pageTime {

@@ -51,19 +51,26 @@ const widest = `[...document.querySelectorAll('body *')].filter((e) => e.getBoun
 
 // traffic counts packets of all directors until it is stopped.
 func traffic(d *daemon) (stop func()) {
+	return every(100*time.Millisecond, func(i uint64) {
+		d.count(func(s *model.Status) {
+			forward(s, model.Counter{Packets: 1880 + i%7*13, Bytes: 1_930_000 + i%5*21_000})
+		})
+	})
+}
+
+// every does something again and again until it is stopped.
+func every(d time.Duration, do func(i uint64)) (stop func()) {
 	done, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)
-		tick := time.NewTicker(100 * time.Millisecond)
+		tick := time.NewTicker(d)
 		defer tick.Stop()
 		for i := uint64(0); ; i++ {
 			select {
 			case <-done:
 				return
 			case <-tick.C:
-				d.count(func(s *model.Status) {
-					forward(s, model.Counter{Packets: 1880 + i%7*13, Bytes: 1_930_000 + i%5*21_000})
-				})
+				do(i)
 			}
 		}
 	}()

@@ -246,8 +246,8 @@ function begin(who) {
 function follow(event) {
   const link = event.target.closest?.('a[href]');
   if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  const address = new URL(link.href, location.href);
-  if (address.origin !== location.origin || link.target || link.hasAttribute('download')) return;
+  const address = new URL(link.getAttribute('href'), location.href); // an SVG link has no other
+  if (address.origin !== location.origin || link.getAttribute('target') || link.hasAttribute('download')) return;
   if (address.pathname.startsWith('/api/') || address.pathname.startsWith('/static/') || address.pathname === '/metrics') return;
   if (address.hash && address.pathname === location.pathname) return; // the skip link
   event.preventDefault();

@@ -2,6 +2,7 @@
 // director, servers, and the replies that go straight back. It is built once for a
 // shape of the service, and then only its words and marks change.
 
+import { query } from './api.js';
 import { attr, h, s, text } from './dom.js';
 import { bits, count, packets, plural } from './format.js';
 import { address, healthOf, role, serversOf, under } from './state.js';
@@ -13,7 +14,7 @@ const mostVIPs = 3;
 // createDiagram returns {node, draw(picture)}, picture = {name, director, flows, rate}:
 // flows [{name, vips}] lead to the director; rate(pick) is the live picture's.
 export function createDiagram() {
-  const svg = s('svg', { class: 'diagram', role: 'img' });
+  const svg = s('svg', { class: 'diagram', role: 'group' });
   const node = h('div', { class: 'diagram-box' }, svg);
   let built = '';
   let parts = null;
@@ -41,17 +42,18 @@ export function createDiagram() {
 
 // A plan is where everything stands. Columns on a wide screen, rows on a narrow one.
 function layout(width, servers, allServers, vips, allVips) {
-  return width >= 640 ? wide(width, servers, allServers, vips, allVips) : narrow(width, servers, allServers, vips, allVips);
+  return width >= 900 ? wide(width, servers, allServers, vips, allVips) : narrow(width, servers, allServers, vips, allVips);
 }
 
 function wide(width, servers, allServers, vips, allVips) {
   const k = Math.min(1.8, Math.max(1, width / 1180));
   const many = servers > 6;
-  const box = { client: 150 * k, vip: 170 * k, director: 168 * k, server: Math.min(280 * k, width * 0.27) };
+  const roomy = Math.min(1, (width - 640) / 540); // narrower boxes leave room for the rates
+  const box = { client: (118 + 32 * roomy) * k, vip: (140 + 30 * roomy) * k, director: (128 + 40 * roomy) * k, server: (212 + 66 * roomy) * k };
   const margin = 22 * k; // on the right, for the way back
   const gaps = (width - box.client - box.vip - box.director - box.server - margin - 2) / 3.35;
-  const high = (many ? 34 : 66) * k;
-  const step = high + (many ? 8 : 18) * k;
+  const high = (many ? 30 : 66) * k;
+  const step = high + (many ? 7 : 18) * k;
   const more = allServers > servers ? 26 * k : 0;
   const height = Math.max(200 * k, servers * step - (step - high) + more + 70 * k);
   const middle = (height - 40 * k) / 2 + 4 * k;
@@ -158,7 +160,9 @@ function directorBox(parent, { director: box, k }) {
 }
 
 function serverBox(parent, { many, k }, box) {
-  const g = frame(parent, box, 'd-server');
+  const link = s('a', { class: 'd-link' });
+  parent.append(link);
+  const g = frame(link, box, 'd-server');
   const x = box.x + 14 * k;
   const base = many ? box.y + box.h / 2 + 5 * k : box.y + 25 * k;
   const right = box.x + box.w - 14 * k;
@@ -168,7 +172,7 @@ function serverBox(parent, { many, k }, box) {
   g.append(tag);
   const second = box.y + 49 * k;
   return {
-    g, sign, tag, many, box, k, base, right, x,
+    g, link, sign, tag, many, box, k, base, right,
     name: label(g, 'd-name', x, base),
     addr: many ? null : label(g, 'd-line', x, second),
     health: label(g, 'd-line d-health', right, many ? base : second, 'end'),
@@ -293,15 +297,18 @@ function fillDirector(part, name, director) {
   text(part.held, director.held_syns ? `${plural(director.held_syns, 'SYN')} held` : hold && director.to ? `to ${director.to}` : director.failback && !director.balanced ? `failback: ${director.failback}` : '');
 }
 
+const alerting = new Set(['not applied', 'next', 'on hold', 'draining', 'disabled']);
+
 function fillServer(part, directorName, director, server, rate, blind) {
   const is = role(director, server, blind);
   const health = healthOf(server);
   const active = is === 'active';
   const next = under(director) && director.to === server.name;
+  attr(part.link, 'href', '/servers' + query({ director: directorName, server: server.name }));
   attr(part.g, 'class', `d-box d-server ${active ? 'd-active' : ''} ${health === 'down' ? 'd-down' : ''}`);
   text(part.name, server.name);
   if (part.addr) text(part.addr, address(server));
-  fillTag(part, next ? 'next' : is, active ? 'd-on' : is === 'not applied' || next ? 'd-alert' : '');
+  fillTag(part, is, active ? 'd-on' : alerting.has(is) ? 'd-alert' : '');
   fillHealth(part, health);
   text(part.title, `${server.name}, ${address(server)}: ${is}, ${health}${server.why && health !== 'up' ? ', ' + server.why : ''}`);
   const total = (field) => rate((v) => v.directors?.[directorName]?.servers?.[server.name]?.total?.[field]);
@@ -330,7 +337,7 @@ function widthOf(node, words) {
 
 // The tag beside the name says the role in a word.
 function fillTag(part, word, cls) {
-  const { k, tag, base, right, many, box } = part;
+  const { k, tag, base, right, many } = part;
   text(tag.lastChild, word);
   const wide = widthOf(tag.lastChild, word) + 16 * k;
   attr(tag, 'class', `d-tag ${cls}`);
@@ -342,7 +349,7 @@ function fillTag(part, word, cls) {
   attr(rect, 'width', wide);
   attr(words, 'x', x + wide / 2);
   attr(words, 'y', y + 14.2 * k);
-  attr(tag, 'visibility', many && box.w < 200 * k ? 'hidden' : null);
+  attr(tag, 'visibility', many && word.endsWith('standby') ? 'hidden' : null);
 }
 
 function fillHealth(part, health) {

@@ -36,7 +36,8 @@ export function applied(director, server, blind) {
 // role is the one word for the diagram: what the data plane does wins.
 export function role(director, server, blind) {
   if (blind) return 'unknown';
-  if (applied(director, server) === 'active') return 'active';
+  if (under(director) && director.to === server.name) return 'next';
+  if (applied(director, server) === 'active') return under(director) ? 'on hold' : 'active';
   const wanted = desired(director, server);
   return wanted === 'active' ? 'not applied' : server.sorry && wanted === 'standby' ? 'sorry, standby' : wanted;
 }

@@ -217,10 +217,11 @@ function sentence(director, value) {
   }
   if (value.blind) return `What the data plane holds is not known: ${value.blind}. Desired is ${director.desired || 'no server'}.`;
   const reason = `${reasonText(director.reason)}${director.why ? ` (${director.why})` : ''}`;
-  if (!director.applied && !director.desired) return `No server is active${long}: ${reason}. Packets are dropped.`;
-  if (director.applied !== director.desired) {
+  if (!director.applied && !director.desired && !under(director)) return `No server is active${long}: ${reason}. Packets are dropped.`;
+  if (director.applied !== director.desired && !under(director)) {
     return `${director.desired || 'No server'} should be active, but the data plane has ${director.applied || 'no server'}: ${director.why || 'it is tried again by itself'}.`;
   }
+  if (under(director)) return `${director.applied || 'No server'} was active${long}. No packet is forwarded until the switch ends; new connections wait.`;
   return `${director.applied} is active${long}: ${reason}.`;
 }
 

@@ -1,0 +1,123 @@
+package browser
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"fairlead/internal/model"
+)
+
+// TestBig: 10,000 flows and 1,000 servers are drawn within a second, and nothing
+// that comes afterwards holds the page up for 100 ms.
+func TestBig(t *testing.T) {
+	const (
+		firstMost = time.Second
+		taskMost  = 100 * time.Millisecond
+		watched   = 6 * time.Second
+	)
+	s := newSite(t, bigDaemon(time.Now()))
+	defer traffic(s.daemon)()
+	defer flows(s.daemon)()
+	for _, name := range []string{"overview", "servers", "events"} {
+		path := "/" + name
+		if name == "overview" {
+			path = "/"
+		}
+		p := open(t, s, model.RoleOperator, path, desk)
+		mark := fmt.Sprintf(`performance.getEntriesByName('fairlead:%s')[0]`, name)
+		p.await("the first picture", mark)
+		first := time.Duration(eval[float64](p, mark+`.startTime`) * float64(time.Millisecond))
+		tasks := eval[[]float64](p, fmt.Sprintf(longTasks, watched.Milliseconds()))
+		longest := 0.0
+		for _, ms := range tasks {
+			longest = max(longest, ms)
+		}
+		nodes := eval[int](p, `document.querySelectorAll('*').length`)
+		t.Logf("%s: first picture after %v, then %d tasks above 50 ms in %v, the longest %.0f ms; %d elements", name, first.Round(time.Millisecond), len(tasks), watched, longest, nodes)
+		p.shoot("big-" + name + "-light")
+		if first > firstMost {
+			t.Errorf("%s: the first picture came after %v, want at most %v", name, first, firstMost)
+		}
+		if got := time.Duration(longest * float64(time.Millisecond)); got > taskMost {
+			t.Errorf("%s: a task held the page up for %v, want at most %v", name, got, taskMost)
+		}
+		if nodes > 4000 {
+			t.Errorf("%s: %d elements: more is drawn than is seen", name, nodes)
+		}
+		if c := p.complaints(); len(c) > 0 {
+			t.Errorf("%s complained: %q", name, c)
+		}
+	}
+}
+
+// longTasks are the durations of what held the page up in a span of ms, while the
+// list is scrolled.
+const longTasks = `new Promise((done) => {
+	const all = [];
+	const watch = new PerformanceObserver((list) => all.push(...list.getEntries().map((e) => e.duration)));
+	watch.observe({type: 'longtask'});
+	const box = document.querySelector('.listbox');
+	const timer = setInterval(() => { if (box) box.scrollTop = (box.scrollTop + 700) %% Math.max(1, box.scrollHeight); }, 100);
+	setTimeout(() => { clearInterval(timer); watch.disconnect(); done(all); }, %d);
+})`
+
+// flows counts packets of every fifth flow each second.
+func flows(d *daemon) (stop func()) {
+	return every(time.Second, func(i uint64) {
+		d.count(func(s *model.Status) {
+			for j := int(i % 5); j < len(s.Flows); j += 5 {
+				s.Flows[j].Total = s.Flows[j].Total.Add(model.Counter{Packets: 90, Bytes: 64_000})
+			}
+		})
+	})
+}
+
+// TestContrast: each colour of a text keeps WCAG's 4.5:1 on each background on which
+// it stands, in both themes.
+func TestContrast(t *testing.T) {
+	s := newSite(t, noteDaemon(time.Now()))
+	for _, v := range views[:2] {
+		p := open(t, s, model.RoleNone, "/login", v)
+		p.await("the page", `document.querySelector('input')`)
+		pairs := eval[[]pair](p, contrast)
+		if len(pairs) < 30 {
+			t.Fatalf("%s: only %d pairs were computed", v.name, len(pairs))
+		}
+		least := pairs[0]
+		for _, got := range pairs {
+			if got.Ratio < least.Ratio {
+				least = got
+			}
+			if got.Ratio < 4.5 {
+				t.Errorf("%s: %s on %s has a contrast of %.2f, want 4.5", v.name, got.Text, got.On, got.Ratio)
+			}
+		}
+		t.Logf("%s: the least contrast of %d pairs is %.2f: %s on %s", v.name, len(pairs), least.Ratio, least.Text, least.On)
+	}
+}
+
+type pair struct {
+	Text, On string
+	Ratio    float64
+}
+
+const contrast = `(() => {
+	const style = getComputedStyle(document.documentElement);
+	const light = (name) => {
+		const hex = style.getPropertyValue('--' + name).trim();
+		if (!/^#[0-9a-f]{6}$/i.test(hex)) throw new Error(name + ' is ' + hex);
+		const [r, g, b] = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+	};
+	const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+	const all = [];
+	const add = (text, on) => all.push({Text: text, On: on, Ratio: ratio(light(text), light(on))});
+	for (const on of ['bg', 'surface', 'raised']) for (const text of ['text', 'muted', 'accent', 'ok', 'bad', 'warn', 'unknown']) add(text, on);
+	for (const tone of ['accent', 'ok', 'bad', 'warn', 'unknown']) { add(tone, tone + '-soft'); add('text', tone + '-soft'); }
+	add('muted', 'accent-soft');
+	for (const tone of ['ok', 'bad', 'unknown']) add(tone, 'accent-soft');
+	add('on-accent', 'accent');
+	add('surface', 'bad');
+	return all;
+})()`
