@@ -46,6 +46,8 @@ type commands struct {
 	Events  eventsCommand  `cmd:"" help:"Show what happened, and why: the journal."`
 	Reload  reloadCommand  `cmd:"" help:"Make the daemon read its configuration again. Errors change nothing."`
 	Capture captureCommand `cmd:"" help:"Show the packets that the data plane handles, or write them to a pcap file."`
+	User    userCommand    `cmd:"" help:"Say who may log in to the pages: add, list, passwd, role, remove."`
+	Token   tokenCommand   `cmd:"" help:"Say which programmes may use the API: add, list, remove."`
 	Detach  detachCommand  `cmd:"" help:"Take the data plane out of the kernel. Forwarding stops."`
 	Lab     labCommand     `cmd:"" help:"Build the NFS example on this machine, break a server, and measure what a client sees."`
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"fairlead/internal/access"
 	"fairlead/internal/api"
 	"fairlead/internal/model"
 )
@@ -42,8 +43,10 @@ func TestReferenceNamesEverything(t *testing.T) {
 		if !strings.Contains(text, "\n## fairlead "+command.Name+"\n") || !strings.Contains(text, "| [`"+command.Name+"`](#fairlead-"+command.Name+") |") {
 			t.Errorf("%s: no section, or not in the table of commands", command.Name)
 		}
-		for _, flag := range command.Flags {
-			wantFlag(t, text, command.Name, flag)
+		for _, part := range append(command.Leaves(true), command) {
+			for _, flag := range part.Flags {
+				wantFlag(t, text, command.Name, flag)
+			}
 		}
 	}
 	for _, part := range strings.Split(text, "\n## fairlead ")[1:] {
@@ -104,7 +107,7 @@ func TestReferenceNamesTheJSON(t *testing.T) {
 			walk(field.Type)
 		}
 	}
-	for _, printed := range []any{model.Status{}, checked{}, api.Reloaded{}, api.Error{}, api.Packet{}, api.Ordered{}, model.Event{}} {
+	for _, printed := range []any{model.Status{}, checked{}, api.Reloaded{}, api.Error{}, api.Packet{}, api.Ordered{}, model.Event{}, access.User{}, access.Token{}} {
 		walk(reflect.TypeOf(printed))
 	}
 	for _, r := range model.Reasons() {

@@ -101,7 +101,7 @@ func (f *file) unreadable(err error) error {
 		err = path.Err // the path is said already
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w from %s: %w; run it as root", ErrUnreadable, f.path(fileName), err)
+		return fmt.Errorf("%w from %s: %w", ErrUnreadable, f.path(fileName), err)
 	}
 	return fmt.Errorf("%w from %s: %w; repair the file, restore it from a copy, or move it away and add the users again",
 		ErrUnreadable, f.path(fileName), err)
