@@ -89,7 +89,7 @@ func (s *site) unmount(ctx context.Context) (map[job]record.Record, error) {
 			return nil, err
 		}
 		if err := s.compare(ctx, j.version, seen[j].Sums); err != nil {
-			return nil, fmt.Errorf("%w; %d of its calls failed: %q", err, len(seen[j].Errors), seen[j].Errors)
+			return nil, fmt.Errorf("%w; %d of its calls failed: %.200q", err, len(seen[j].Errors), strings.Join(seen[j].Errors, "; "))
 		}
 	}
 	s.jobs = nil
