@@ -20,6 +20,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"fairlead/internal/model"
 )
 
 // editorChromium starts the browser that all tests of the editor share.
@@ -54,9 +56,9 @@ type visitor struct {
 }
 
 // visit opens the pages as somebody, in a window of that size.
-func visit(t *testing.T, chromium context.Context, url, name, role string, width, height int64) *visitor {
+func visit(t *testing.T, chromium context.Context, site *editorSite, name string, role model.Role, width, height int64) *visitor {
 	t.Helper()
-	v := &visitor{T: t, url: url}
+	v := &visitor{T: t, url: site.url}
 	ctx, leave := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext(), chromedp.WithListener(v.hear))
 	// The tab lives as long as the context of its first action.
 	if err := chromedp.Do(ctx); err != nil {
@@ -69,7 +71,8 @@ func visit(t *testing.T, chromium context.Context, url, name, role string, width
 		stop()
 		leave()
 	})
-	v.run(command(network.SetCookie, network.SetCookieParams{Name: "who", Value: name + "." + role, URL: url}),
+	cookie := site.login(t, name, role)
+	v.run(command(network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: site.url, HTTPOnly: &cookie.HttpOnly}),
 		chromedp.EmulateViewport(width, height))
 	for _, name := range []string{"clipboard-read", "clipboard-write"} {
 		v.run(command(browser.SetPermission, browser.SetPermissionParams{

@@ -1,29 +1,29 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"fairlead/internal/access"
 	"fairlead/internal/api"
 	"fairlead/internal/config"
 	"fairlead/internal/model"
+	"fairlead/internal/web"
 )
 
-const editorPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const editorPassword = "a harbour at low tide"
 
 // An editorDaemon keeps a configuration's documents in memory and checks them with
 // the real language. Nothing is directed.
@@ -300,43 +300,70 @@ func (d *editorDaemon) text(base string) string {
 	return "there is no document " + base
 }
 
-// serveEditor serves the pages and the API. Who asks is in a cookie, NAME.ROLE.
-func serveEditor(t *testing.T, d *editorDaemon) string {
-	who := func(r *http.Request) model.Actor {
-		c, err := r.Cookie("who")
-		if err != nil {
-			return model.Actor{}
-		}
-		name, role, _ := strings.Cut(c.Value, ".")
-		actor := model.Actor{Name: name}
-		if err := actor.Role.UnmarshalText([]byte(role)); err != nil {
-			return model.Actor{}
-		}
-		return actor
+// An editorSite is the real web server and API before a daemon that pretends.
+type editorSite struct {
+	url   string
+	users *access.Store
+}
+
+func serveEditor(t *testing.T, d *editorDaemon) *editorSite {
+	t.Helper()
+	dir := t.TempDir()
+	users, err := access.Open(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	routes := api.NewHandler(d, slog.New(slog.NewTextHandler(io.Discard, nil)), who)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/session", func(w http.ResponseWriter, r *http.Request) {
-		actor := who(r)
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"name": actor.Name, "role": actor.Role, "csrf": "token-of-" + actor.Name})
-	})
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Header.Get("X-Fairlead-CSRF") != "token-of-"+who(r).Name {
-			api.WriteProblem(w, api.KindForbidden, fmt.Errorf("the request has no token"))
-			return
-		}
-		routes.ServeHTTP(w, r)
-	})
-	mux.Handle("/static/", http.FileServerFS(os.DirFS(".")))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "static/index.html") })
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", editorPolicy)
-		mux.ServeHTTP(w, r)
-	}))
+	addr := freeAddr(t)
+	server := web.New(web.Options{Access: users, StateDir: dir, Log: slog.New(slog.DiscardHandler)})
+	server.Set(model.Web{Listen: addr})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, d) }()
 	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the web server ended: %v", err)
+		}
 	})
-	return server.URL
+	for began := time.Now(); server.Status().State != model.ServiceRunning; {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("the web server does not run: %+v", server.Status())
+		}
+		time.Sleep(2 * time.Millisecond) // the server tells nobody when it listens
+	}
+	return &editorSite{url: "http://" + addr.String(), users: users}
+}
+
+// freeAddr is an address that nobody listens on now.
+func freeAddr(t *testing.T) netip.AddrPort {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// login gives the cookie of a new user's session.
+func (s *editorSite) login(t *testing.T, name string, role model.Role) *http.Cookie {
+	t.Helper()
+	if err := s.users.Add(name, role, editorPassword); err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"user":%q,"password":%q}`, name, editorPassword)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/session", bytes.NewReader([]byte(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if len(answer.Cookies()) == 0 {
+		t.Fatalf("log in as %s: %s", name, answer.Status)
+	}
+	return answer.Cookies()[0]
 }

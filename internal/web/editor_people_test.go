@@ -14,9 +14,9 @@ import (
 // Two people edit at once: the second one gets a conflict, and nothing is lost.
 func conflictMerged(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	url := serveEditor(t, d)
-	ana := visit(t, chromium, url, "ana", "admin", 1280, 800)
-	bob := visit(t, chromium, url, "bob", "admin", 1280, 800)
+	site := serveEditor(t, d)
+	ana := visit(t, chromium, site, "ana", model.RoleAdmin, 1280, 800)
+	bob := visit(t, chromium, site, "bob", model.RoleAdmin, 1280, 800)
 	ana.open("/l4")
 	bob.open("/l4")
 	ana.until("document.querySelector('.ed-text')?.value.includes('roundrobin')")
@@ -31,7 +31,7 @@ func conflictMerged(t *testing.T, chromium context.Context) {
 
 	bob.click("dialog .primary", "Apply")
 	bob.untilText("dialog h2", "Somebody else changed the configuration")
-	bob.untilText("dialog", "ana brought another configuration into force at ")
+	bob.untilText("dialog", "ana (127.0.0.1) brought another configuration into force at ")
 	bob.untilText("dialog .diff-added", "sorry check")
 	bob.untilText("dialog .diff-added", "interval 5")
 	bob.shoot("three-way")
@@ -56,7 +56,7 @@ func conflictMerged(t *testing.T, chromium context.Context) {
 // shown, and the other person sees it coming while typing.
 func conflictClash(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "bob", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "bob", model.RoleAdmin, 1280, 800)
 	v.open("/l4")
 	v.until("document.querySelector('.ed-text')?.value.includes('roundrobin')")
 	v.replace(strings.Replace(noteL4, "interval 10", "interval 7", 1))
@@ -90,8 +90,8 @@ func conflictClash(t *testing.T, chromium context.Context) {
 // What is saved is not in force, survives a reload, and is offered to others.
 func draftStays(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	url := serveEditor(t, d)
-	ana := visit(t, chromium, url, "ana", "admin", 1280, 800)
+	site := serveEditor(t, d)
+	ana := visit(t, chromium, site, "ana", model.RoleAdmin, 1280, 800)
 	ana.open("/flow")
 	ana.write("# saved\n")
 	ana.untilText(".state", "Edited, not saved")
@@ -103,12 +103,12 @@ func draftStays(t *testing.T, chromium context.Context) {
 	ana.open("/flow")
 	ana.until("document.querySelector('.ed-text')?.value.includes('# saved')")
 	ana.untilText(".state", "Saved, not applied")
-	ana.untilText(".notice-accent", "saved, not applied: by ana at")
+	ana.untilText(".notice-accent", "saved, not applied: by ana (127.0.0.1) at")
 	ana.shoot("draft")
 
-	bob := visit(t, chromium, url, "bob", "admin", 1280, 800)
+	bob := visit(t, chromium, site, "bob", model.RoleAdmin, 1280, 800)
 	bob.open("/flow")
-	bob.untilText(".notice-accent", "saved, not applied: by ana at")
+	bob.untilText(".notice-accent", "saved, not applied: by ana (127.0.0.1) at")
 	if got := bob.words("document.querySelector('.ed-text').value"); strings.Contains(got, "# saved") {
 		t.Error("a draft was opened without a word")
 	}
@@ -128,7 +128,7 @@ func draftStays(t *testing.T, chromium context.Context) {
 // A draft that somebody else saved is not written over without a word.
 func draftOfAnother(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "bob", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "bob", model.RoleAdmin, 1280, 800)
 	v.open("/flow")
 	v.write("# of bob\n")
 	v.untilText(".state", "Edited, not saved")
@@ -152,7 +152,7 @@ func draftOfAnother(t *testing.T, chromium context.Context) {
 // Text that was neither saved nor applied stays in the browser, with a warning.
 func unsavedStays(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/flow")
 	v.write("# unsaved\n")
 	v.untilText(".state", "Edited, not saved")
@@ -179,7 +179,7 @@ func rollBack(t *testing.T, chromium context.Context) {
 	docs := noteDocuments()
 	docs[1].Text = strings.Replace(noteL4, "interval 10", "interval 5", 1)
 	d.put(docs, model.Actor{Name: "bob", Via: "192.0.2.9"})
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/l4")
 	v.click("header button", "History")
 	v.untilText(".version", "Version 2")
@@ -211,7 +211,7 @@ const canDo = "[...document.querySelectorAll('main button')].filter((b) => b.che
 
 func viewerReads(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "eve", "viewer", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "eve", model.RoleViewer, 1280, 800)
 	v.open("/flow")
 	v.untilText(".notice-plain", "Secrets are left out")
 	v.until("document.querySelector('.ed-text').value.includes('flow nfs')")
@@ -243,7 +243,7 @@ func operatorReads(t *testing.T, chromium context.Context) {
 	if _, err := d.SaveDraft(context.Background(), model.Actor{Name: "ana"}, "", docs); err != nil {
 		t.Fatal(err)
 	}
-	v := visit(t, chromium, serveEditor(t, d), "otto", "operator", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "otto", model.RoleOperator, 1280, 800)
 	v.open("/flow")
 	v.click(".notice-accent button", "Show what it changes")
 	v.untilText("dialog .diff-added", "# soon")
@@ -257,7 +257,7 @@ func operatorReads(t *testing.T, chromium context.Context) {
 // A daemon that was started with one file shows that file on each page.
 func singleFile(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(model.Document{Name: "/etc/fairlead.cfg", Text: noteFlow + noteL4 + noteServices})
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	for _, page := range []string{"/flow", "/l4"} {
 		v.open(page)
 		v.until("document.querySelector('.ed-text')?.value.includes('sysctl')")
@@ -275,7 +275,7 @@ func singleFile(t *testing.T, chromium context.Context) {
 // Everything from the first line to the restart goes without a mouse.
 func keyboardOnly(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/flow")
 	v.until("document.querySelector('.ed-text')?.value.includes('flow nfs')")
 	v.tabTo("Text of flow.cfg")
@@ -312,7 +312,7 @@ func oldDraft(t *testing.T, chromium context.Context) {
 	docs = noteDocuments()
 	docs[1].Text = strings.Replace(noteL4, "interval 10", "interval 5", 1)
 	d.put(docs, model.Actor{Name: "bob"})
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/l4")
 	v.untilText(".notice-accent", "The configuration was changed after it")
 	v.click(".notice-accent button", "Open the draft")
@@ -333,7 +333,7 @@ func oldDraft(t *testing.T, chromium context.Context) {
 func moreFiles(t *testing.T, chromium context.Context) {
 	docs := append(noteDocuments(), model.Document{Name: "/etc/fairlead/web.cfg", Text: "# of the web servers\n"})
 	d := newEditorDaemon(docs...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/flow")
 	v.click(".files button", "web.cfg")
 	v.until("document.querySelector('.ed-text').value.startsWith('# of the web')")

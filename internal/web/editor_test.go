@@ -99,20 +99,20 @@ func walk(v *visitor, d *editorDaemon, put func(string)) {
 
 func walkTyped(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(emptyDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	walk(v, d, v.write)
 }
 
 func walkPasted(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(emptyDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	walk(v, d, v.paste)
 }
 
 // A line that is wrong is marked at its place, and a click on the finding goes there.
 func badLine(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/l4")
 	v.until("document.querySelector('.ed-text')?.value.includes('roundrobin')")
 	v.replace(strings.Replace(noteL4, "balance roundrobin", "blance roundrobin", 1))
@@ -141,7 +141,7 @@ func badLine(t *testing.T, chromium context.Context) {
 // The daemon's answer to an older text never takes the place of a newer one.
 func olderAnswer(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/l4")
 	v.untilText(".verdict", "No error")
 	late := make(chan struct{})
@@ -166,7 +166,7 @@ func olderAnswer(t *testing.T, chromium context.Context) {
 // Nothing comes into force before its difference was shown and somebody said yes.
 func diffFirst(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/l4")
 	v.until("document.querySelector('.ed-text')?.value.includes('roundrobin')")
 	v.replace(strings.Replace(noteL4, "interval 10", "interval 5", 1))
@@ -205,7 +205,7 @@ func refusedHook(t *testing.T, chromium context.Context) {
 	docs := noteDocuments()
 	docs[1].Text += "hook fence /etc/fairlead/hooks/fence\n"
 	d := newEditorDaemon(docs...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/l4")
 	v.until("document.querySelector('.ed-number .sign-lock')")
 	v.write("hook promote /tmp/mine\n")

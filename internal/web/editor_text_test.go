@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"fairlead/internal/model"
 )
 
 // A small screen never scrolls the page sideways; long lines scroll in their box.
@@ -12,7 +14,7 @@ func narrow(t *testing.T, chromium context.Context) {
 	docs := noteDocuments()
 	docs[0].Text += "# " + strings.Repeat("a long comment ", 40) + "\n"
 	d := newEditorDaemon(docs...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 360, 740)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 360, 740)
 	inside := func(what string) {
 		if got := v.number("document.documentElement.scrollWidth"); got > 360 {
 			t.Errorf("%s: the page is %v px wide on a screen of 360", what, got)
@@ -48,7 +50,7 @@ func longText(t *testing.T, chromium context.Context) {
 	}
 	docs[0].Text = b.String()
 	d := newEditorDaemon(docs...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/flow")
 	v.until("document.querySelectorAll('.ed-line').length > 10")
 	if got := v.number("document.querySelectorAll('.ed-line').length"); got > 200 {
@@ -81,7 +83,7 @@ func alignment(t *testing.T, chromium context.Context) {
 	long := strings.Repeat("0123456789", 40)
 	docs[0].Text = "flow\tnfs\tdirector nfs\n\tmatch iface eth0 dst 192.168.10.50 # Ä 中文 🙂 é\n# " + long + "\n" + strings.Repeat("# line\n", 100)
 	d := newEditorDaemon(docs...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/flow")
 	v.until("document.querySelectorAll('.ed-line').length > 10")
 	if got := v.number(`(() => {
@@ -133,7 +135,7 @@ func alignment(t *testing.T, chromium context.Context) {
 
 // The comparison of texts, and of what two people made of one.
 func comparison(t *testing.T, chromium context.Context) {
-	v := visit(t, chromium, serveEditor(t, newEditorDaemon(emptyDocuments()...)), "ana", "admin", 1280, 800)
+	v := visit(t, chromium, serveEditor(t, newEditorDaemon(emptyDocuments()...)), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/flow")
 	v.until("document.querySelector('.ed-text')")
 	for _, test := range []struct{ name, expression, want string }{
