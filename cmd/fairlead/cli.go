@@ -28,6 +28,7 @@ type surroundings struct {
 	in       io.Reader
 	out, err io.Writer
 	terminal bool   // out is one
+	colour   bool   // out may be coloured
 	root     bool   // the user is root
 	release  string // of the kernel
 	hangups  <-chan os.Signal
@@ -35,22 +36,23 @@ type surroundings struct {
 
 // commands is the whole command line.
 type commands struct {
-	Run     runCommand     `cmd:"" help:"Run the daemon: attach the data plane, check the servers, switch when one dies."`
-	Check   checkCommand   `cmd:"" help:"Check a configuration and show all findings."`
-	Fmt     fmtCommand     `cmd:"" help:"Print a configuration in its canonical form."`
-	Status  statusCommand  `cmd:"" help:"Show what the daemon wants, what the kernel has, and what was observed."`
-	Switch  switchCommand  `cmd:"" help:"Make a director use another server now. Old connections are reset."`
-	Drain   drainCommand   `cmd:"" help:"Give a server no new connections. The active server is replaced first."`
-	Disable disableCommand `cmd:"" help:"Do not use a server at all, until it is enabled."`
-	Enable  enableCommand  `cmd:"" help:"Use a server again that was drained or disabled."`
-	Events  eventsCommand  `cmd:"" help:"Show what happened, and why: the journal."`
-	Reload  reloadCommand  `cmd:"" help:"Make the daemon read its configuration again. Errors change nothing."`
-	Capture captureCommand `cmd:"" help:"Show the packets that the data plane handles, or write them to a pcap file."`
-	User    userCommand    `cmd:"" help:"Say who may log in to the pages: add, list, passwd, role, remove."`
-	Token   tokenCommand   `cmd:"" help:"Say which programmes may use the API: add, list, remove."`
-	Detach  detachCommand  `cmd:"" help:"Take the data plane out of the kernel. Forwarding stops."`
-	Lab     labCommand     `cmd:"" help:"Build the NFS example on this machine, break a server, and measure what a client sees."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Run         runCommand         `cmd:"" help:"Run the daemon: attach the data plane, check the servers, switch when one dies."`
+	Check       checkCommand       `cmd:"" help:"Check a configuration and show all findings."`
+	Fmt         fmtCommand         `cmd:"" help:"Print a configuration in its canonical form."`
+	Status      statusCommand      `cmd:"" help:"Show what the daemon wants, what the kernel has, and what was observed."`
+	Switch      switchCommand      `cmd:"" help:"Make a director use another server now. Old connections are reset."`
+	Drain       drainCommand       `cmd:"" help:"Give a server no new connections. The active server is replaced first."`
+	Disable     disableCommand     `cmd:"" help:"Do not use a server at all, until it is enabled."`
+	Enable      enableCommand      `cmd:"" help:"Use a server again that was drained or disabled."`
+	Connections connectionsCommand `cmd:"" help:"List the TCP connections that the data plane knows."`
+	Events      eventsCommand      `cmd:"" help:"Show what happened, and why: the journal."`
+	Reload      reloadCommand      `cmd:"" help:"Make the daemon read its configuration again. Errors change nothing."`
+	Capture     captureCommand     `cmd:"" help:"Show the packets that the data plane handles, or write them to a pcap file."`
+	User        userCommand        `cmd:"" help:"Say who may log in to the pages: add, list, passwd, role, remove."`
+	Token       tokenCommand       `cmd:"" help:"Say which programmes may use the API: add, list, remove."`
+	Detach      detachCommand      `cmd:"" help:"Take the data plane out of the kernel. Forwarding stops."`
+	Lab         labCommand         `cmd:"" help:"Build the NFS example on this machine, break a server, and measure what a client sees."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 
 	LabServer labServerCommand `cmd:"" hidden:""`
 	LabCrowd  labCrowdCommand  `cmd:"" hidden:""`

@@ -34,7 +34,7 @@ type result struct {
 
 func (s shell) run(ctx context.Context, args ...string) result {
 	var out, err bytes.Buffer
-	code := run(ctx, args, &surroundings{in: strings.NewReader(s.in), out: &out, err: &err, terminal: s.terminal, root: s.root, release: s.release})
+	code := run(ctx, args, &surroundings{in: strings.NewReader(s.in), out: &out, err: &err, terminal: s.terminal, colour: s.terminal, root: s.root, release: s.release})
 	return result{code, out.String(), err.String()}
 }
 
@@ -86,7 +86,7 @@ func (d *fakeDaemon) Capture(ctx context.Context, _ int, emit func(api.Packet) e
 }
 
 // serve returns the socket of a daemon that lives as long as the test.
-func serve(t *testing.T, d *fakeDaemon) string {
+func serve(t *testing.T, d api.Core) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "control.sock")
 	l, err := api.Listen(path)
@@ -161,12 +161,13 @@ func TestOutcomes(t *testing.T) {
 		{args: "fmt -f -", shell: shell{in: "# c\ndirector   nfs\nmode gateway"}, out: "# c\ndirector nfs\n  mode gateway\n"},
 		{args: "fmt -f -", shell: shell{in: "mode gateway"}, code: exitFailed, err: "nothing was written"},
 		{args: "fmt --write -f -", code: exitUnable, err: "standard input cannot be replaced"},
-		{args: "status --socket " + socket, code: exitUnable, err: "no daemon answers on " + socket},
+		{args: "status --socket " + socket + " --pin-dir " + empty, code: exitUnable, err: "no daemon answers on " + socket},
 		{args: "reload --socket " + socket, code: exitUnable, err: "no daemon answers"},
 		{args: "switch nfs/nfs-02 --socket " + socket, code: exitUnable, err: "no daemon answers"},
 		{args: "drain nfs/nfs-02 --socket " + socket, code: exitUnable, err: "no daemon answers"},
 		{args: "enable nfs/ --socket " + socket, code: exitUnable, err: "write DIRECTOR/SERVER"},
 		{args: "enable nfs/nfs-01 --force", code: exitUnable, err: "unknown flag --force"},
+		{args: "connections --socket " + socket, code: exitUnable, err: "no daemon answers"},
 		{args: "events --socket " + socket, code: exitUnable, err: "no daemon answers"},
 		{args: "events --since yesterday", code: exitUnable, err: "write a span of time such as 90m"},
 		{args: "switch nfs-02", code: exitUnable, err: "write DIRECTOR/SERVER"},

@@ -107,7 +107,7 @@ func TestReferenceNamesTheJSON(t *testing.T) {
 			walk(field.Type)
 		}
 	}
-	for _, printed := range []any{model.Status{}, checked{}, api.Reloaded{}, api.Error{}, api.Packet{}, api.Ordered{}, model.Event{}, access.User{}, access.Token{}} {
+	for _, printed := range []any{model.Status{}, checked{}, api.Reloaded{}, api.Error{}, api.Packet{}, api.Ordered{}, model.Event{}, orphan{}, api.Connections{}, access.User{}, access.Token{}} {
 		walk(reflect.TypeOf(printed))
 	}
 	for _, r := range model.Reasons() {
@@ -124,7 +124,7 @@ func TestReferenceNamesTheJSON(t *testing.T) {
 
 // TestReferenceShowsThePages: the samples are what the program prints.
 func TestReferenceShowsThePages(t *testing.T) {
-	for _, name := range []string{"status.txt", "events.txt"} {
+	for _, name := range []string{"status.txt", "status-gone.txt", "connections.txt", "events.txt"} {
 		page, err := os.ReadFile("testdata/" + name)
 		if err != nil {
 			t.Fatal(err)

@@ -24,7 +24,7 @@ func (c *eventsCommand) Run(ctx context.Context, env *surroundings) error {
 	if err != nil {
 		return unable{err}
 	}
-	table := eventTable{out: env.out, colour: env.terminal}
+	table := eventTable{out: env.out, colour: env.colour}
 	emit := table.add
 	if c.JSON {
 		lines := json.NewEncoder(env.out)

@@ -23,6 +23,7 @@ func main() {
 		out:      os.Stdout,
 		err:      os.Stderr,
 		terminal: isTerminal(os.Stdout),
+		colour:   isTerminal(os.Stdout) && colourful(),
 		root:     os.Geteuid() == 0,
 		release:  kernelRelease(),
 		hangups:  hangups,
@@ -33,6 +34,9 @@ func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
 }
+
+// colourful tells whether the user wants colours: see https://no-color.org.
+func colourful() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }
 
 // kernelRelease is the running kernel's version as it calls itself; "" when it
 // does not say.

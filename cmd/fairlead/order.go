@@ -26,24 +26,6 @@ func (f socketFlag) client(ctx context.Context) (*api.Client, context.Context, c
 	return api.NewClient(f.Socket), ctx, cancel
 }
 
-type statusCommand struct {
-	socketFlag
-	JSON bool `name:"json" help:"Print the whole status as JSON."`
-}
-
-func (c *statusCommand) Run(ctx context.Context, env *surroundings) error {
-	client, ctx, cancel := c.client(ctx)
-	defer cancel()
-	s, err := client.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(env.out, s)
-	}
-	return printStatus(env.out, s, env.terminal)
-}
-
 // orderFlags are those of every order about a server.
 type orderFlags struct {
 	socketFlag

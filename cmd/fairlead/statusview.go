@@ -15,6 +15,7 @@ import (
 // comes first.
 func printStatus(w io.Writer, s model.Status, colour bool) error {
 	p := &page{colour: colour}
+	p.hang(s)
 	p.alarms(s.Alarms)
 	for _, d := range s.Directors {
 		p.director(d, s.At)
@@ -27,6 +28,18 @@ func printStatus(w io.Writer, s model.Status, colour bool) error {
 		return fmt.Errorf("print the status: %w", err)
 	}
 	return nil
+}
+
+// hang says that what follows may be old, and that nobody watches.
+func (p *page) hang(s model.Status) {
+	d := hangs(s)
+	if d == 0 {
+		return
+	}
+	p.line("%s", p.paint(bold+red, "THE DAEMON HANGS: its last sign of life is "+ago(d)+" old"))
+	p.wrap("  ! ", "Nobody checks the servers, and nobody switches when one dies. The data plane goes on forwarding to the servers that it has. What follows may be old.")
+	p.wrap("  do:  ", "look at the daemon's log, then end it and start it again. It takes over what is there, and no packet is lost.")
+	p.line("")
 }
 
 func (p *page) alarms(all []model.Alarm) {
