@@ -100,6 +100,8 @@ func TestDaemonGone(t *testing.T) {
 	s.stop()
 	p.await("a daemon that is gone", `/Daemon gone\s+The daemon does not answer since \d\d:\d\d:\d\d.*data plane keeps forwarding/s.test(document.querySelector('.banner').innerText)`)
 	p.await("the sign in the bar", `document.querySelector('.daemon').innerText === 'no answer'`)
+	p.await("that no alarm was known, not that there is none", `document.querySelector('.alarm-card').innerText === 'No alarm when the daemon was last heard'`)
+	p.await("no rate", `/^– pkt.s/.test(document.querySelector('.d-rate').textContent)`)
 	if got := eval[string](p, `document.querySelector('.d-server.d-active .d-name').textContent`); got != "nfs-01" {
 		t.Errorf("the last picture shows %q, want nfs-01", got)
 	}

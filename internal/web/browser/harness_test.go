@@ -69,8 +69,9 @@ type view struct {
 
 // A tab is one page in the browser, with what it complained of and asked for.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	close func()
 
 	mu       sync.Mutex // guards the following
 	complain []string   // errors of the console, uncaught ones, breaches of the policy
@@ -83,7 +84,7 @@ func open(t *testing.T, s *site, as model.Role, path string, v view) *tab {
 	p := &tab{t: t}
 	ctx, end := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.listen))
 	t.Cleanup(end)
-	p.ctx = ctx
+	p.ctx, p.close = ctx, end
 	// The tab lives as long as the context of its first action.
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("open a tab: %v", err)

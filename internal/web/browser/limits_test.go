@@ -11,45 +11,70 @@ import (
 // TestBig: 10,000 flows and 1,000 servers are drawn within a second, and nothing
 // that comes afterwards holds the page up for 100 ms.
 func TestBig(t *testing.T) {
-	const (
-		firstMost = time.Second
-		taskMost  = 100 * time.Millisecond
-		watched   = 6 * time.Second
-	)
 	s := newSite(t, bigDaemon(time.Now()))
 	defer traffic(s.daemon)()
 	defer flows(s.daemon)()
-	for _, name := range []string{"overview", "servers", "events"} {
-		path := "/" + name
-		if name == "overview" {
-			path = "/"
-		}
-		p := open(t, s, model.RoleOperator, path, desk)
-		mark := fmt.Sprintf(`performance.getEntriesByName('fairlead:%s')[0]`, name)
-		p.await("the first picture", mark)
-		first := time.Duration(eval[float64](p, mark+`.startTime`) * float64(time.Millisecond))
-		tasks := eval[[]float64](p, fmt.Sprintf(longTasks, watched.Milliseconds()))
-		longest := 0.0
-		for _, ms := range tasks {
-			longest = max(longest, ms)
-		}
-		nodes := eval[int](p, `document.querySelectorAll('*').length`)
-		t.Logf("%s: first picture after %v, then %d tasks above 50 ms in %v, the longest %.0f ms; %d elements", name, first.Round(time.Millisecond), len(tasks), watched, longest, nodes)
-		p.shoot("big-" + name + "-light")
-		if first > firstMost {
-			t.Errorf("%s: the first picture came after %v, want at most %v", name, first, firstMost)
-		}
-		if got := time.Duration(longest * float64(time.Millisecond)); got > taskMost {
-			t.Errorf("%s: a task held the page up for %v, want at most %v", name, got, taskMost)
-		}
-		if nodes > 4000 {
-			t.Errorf("%s: %d elements: more is drawn than is seen", name, nodes)
-		}
-		if c := p.complaints(); len(c) > 0 {
-			t.Errorf("%s complained: %q", name, c)
-		}
+	for _, page := range []struct{ name, path string }{{"overview", "/"}, {"servers", "/servers"}, {"events", "/events"}} {
+		t.Run(page.name, func(t *testing.T) {
+			// Other programmes of the machine hold up a browser too: the page alone is at fault
+			// when it is slow each time.
+			for try := 1; ; try++ {
+				got := load(t, s, page.name, page.path)
+				t.Log(got)
+				if got.first <= firstMost && got.longest <= taskMost {
+					break
+				}
+				if try == 3 {
+					t.Fatalf("too slow three times: want the first picture within %v, and no task of more than %v", firstMost, taskMost)
+				}
+			}
+		})
 	}
 }
+
+const (
+	firstMost = time.Second            // until the first picture
+	taskMost  = 100 * time.Millisecond // that one task may hold the page up
+	watched   = 6 * time.Second
+)
+
+// A loaded page is how fast it was there, and how smooth it stayed.
+type loaded struct {
+	first, longest  time.Duration
+	tasks, elements int
+}
+
+func (l loaded) String() string {
+	return fmt.Sprintf("first picture after %v; then %d tasks above 50 ms in %v, the longest %v; %d elements",
+		l.first.Round(time.Millisecond), l.tasks, watched, l.longest, l.elements)
+}
+
+func load(t *testing.T, s *site, name, path string) loaded {
+	p := open(t, s, model.RoleOperator, path, desk)
+	mark := fmt.Sprintf(`performance.getEntriesByName('fairlead:%s')[0]`, name)
+	p.await("the first picture", mark)
+	got := loaded{first: ms(eval[float64](p, mark+`.startTime`))}
+	before := eval[string](p, `document.querySelector('.list')?.innerText ?? ''`)
+	for _, took := range eval[[]float64](p, fmt.Sprintf(longTasks, watched.Milliseconds())) {
+		got.tasks++
+		got.longest = max(got.longest, ms(took))
+	}
+	if now := eval[string](p, `document.querySelector('.list').innerText`); now == before {
+		t.Errorf("nothing changed in the list within %v", watched)
+	}
+	got.elements = eval[int](p, `document.querySelectorAll('*').length`)
+	p.shoot("big-" + name + "-light")
+	if got.elements > 2000 {
+		t.Errorf("%d elements: more is drawn than is seen", got.elements)
+	}
+	if c := p.complaints(); len(c) > 0 {
+		t.Errorf("the page complained: %q", c)
+	}
+	p.close()
+	return got
+}
+
+func ms(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
 
 // longTasks are the durations of what held the page up in a span of ms, while the
 // list is scrolled.

@@ -263,6 +263,10 @@ async function start() {
   live.watch(drawDaemon);
   live.subscribe(drawDaemon);
   setInterval(drawDaemon, 1000);
+  // The page is loaded while the daemon says who is logged in. What fails is told when
+  // it is shown.
+  const known = routes.find((r) => r.path === location.pathname);
+  if (known) import(`./pages/${known.module}.js`).catch(() => {});
   try {
     session = await api.get('/session');
   } catch (failed) {

@@ -172,7 +172,7 @@ function serverBox(parent, { many, k }, box) {
   g.append(tag);
   const second = box.y + 49 * k;
   return {
-    g, link, sign, tag, many, box, k, base, right,
+    g, link, sign, tag, many, box, k, base, right, x,
     name: label(g, 'd-name', x, base),
     addr: many ? null : label(g, 'd-line', x, second),
     health: label(g, 'd-line d-health', right, many ? base : second, 'end'),
@@ -222,15 +222,16 @@ function serverEdge(parent, plan, box, i) {
     head(false, box.x, y, k));
   parent.append(g);
   const middle = (turn + box.x) / 2 + 4 * k;
-  return { g, rate: label(g, 'd-rate', middle, y - 8 * k, 'middle'), bits: plan.many ? null : label(g, 'd-rate', middle, y + 18 * k, 'middle') };
+  if (plan.many) return { g, rate: label(g, 'd-rate', box.x - 10 * k, y - 7 * k, 'end') };
+  return { g, rate: label(g, 'd-rate', middle, y - 8 * k, 'middle'), bits: label(g, 'd-rate', middle, y + 18 * k, 'middle') };
 }
 
 // replyPath is the way back that passes the director by: the trunk to the clients,
 // and a branch of each server, seen when it is active.
 function replyPath(parent, { upright, servers, client, reply, k }) {
-  if (servers.length === 0) return [];
   const g = s('g', { class: 'd-reply' });
   parent.append(g);
+  if (servers.length === 0) return { g, branches: [] };
   const r = 10 * k;
   const branches = servers.map((box) => {
     const path = s('path', { class: 'd-way', d: replyFrom(box, client, reply, r, upright) });
@@ -245,7 +246,7 @@ function replyPath(parent, { upright, servers, client, reply, k }) {
     g.append(s('path', { class: 'd-head', d: `M${client.x + client.w / 2} ${client.y + client.h}l${-4.5 * k} ${8 * k}h${9 * k}z` }));
     label(g, 'd-rate', (client.x + reply.x) / 2, reply.y - 7 * k, 'middle').textContent = 'replies: straight from the server to the clients';
   }
-  return branches;
+  return { g, branches };
 }
 
 function replyFrom(box, client, reply, r, upright) {
@@ -277,8 +278,9 @@ function fill(svg, parts, { name, director, rate, blind }, servers, vips) {
   fillDirector(parts.director, name, director);
   parts.servers.forEach((part, i) => {
     fillServer(part, name, director, servers[i], rate, blind);
-    attr(parts.reply[i], 'visibility', role(director, servers[i], blind) === 'active' ? null : 'hidden');
+    attr(parts.reply.branches[i], 'visibility', role(director, servers[i], blind) === 'active' ? null : 'hidden');
   });
+  attr(parts.reply.g, 'visibility', servers.some((one) => role(director, one, blind) === 'active') ? null : 'hidden');
 }
 
 function fillVIP(line, vip) {
@@ -341,7 +343,7 @@ function fillTag(part, word, cls) {
   text(tag.lastChild, word);
   const wide = widthOf(tag.lastChild, word) + 16 * k;
   attr(tag, 'class', `d-tag ${cls}`);
-  const x = many ? right - wide - 92 * k : right - wide;
+  const x = many ? part.x + widthOf(part.name, part.name.textContent) + 8 * k : right - wide;
   const y = base - 15 * k;
   const [rect, words] = tag.children;
   attr(rect, 'x', x);

@@ -30,6 +30,7 @@ export function createLive({ refused }) {
   const watchers = new Set();
   let past = []; // [{at: ms, value}], the oldest first
   let ending = null;
+  let heard = 0; // when the last picture came, by performance.now()
   const live = {
     value: null,
     state: 'connecting', // connecting, open, lost
@@ -60,7 +61,7 @@ export function createLive({ refused }) {
     // over the last seconds; null when it is not known.
     rate(pick) {
       const last = past.at(-1);
-      if (!last) return null;
+      if (!last || live.state === 'lost') return null;
       const now = pick(last.value);
       for (const first of past) {
         const seconds = (last.at - first.at) / 1000;
@@ -71,11 +72,14 @@ export function createLive({ refused }) {
       }
       return null;
     },
-    // behind is by how many seconds the daemon's heartbeat lags; 0 when it beats.
+    // behind is for how many seconds the daemon has not been heard to turn; 0 when it
+    // does. A picture that stands still, on a stream that is open, says so as well.
     behind() {
-      if (!live.value?.heartbeat) return 0;
-      const lag = (Date.parse(live.value.at) - Date.parse(live.value.heartbeat)) / 1000;
-      return lag > stale ? lag : 0;
+      if (!live.value || live.state !== 'open') return 0;
+      const beat = live.value.heartbeat ? Date.parse(live.value.at) - Date.parse(live.value.heartbeat) : 0;
+      const still = performance.now() - heard;
+      const lag = Math.max(beat, 0) + (still > stale * 1000 ? still : 0);
+      return lag > stale * 1000 ? lag / 1000 : 0;
     },
   };
 
@@ -89,6 +93,7 @@ export function createLive({ refused }) {
 
   function take(value) {
     const before = live.value;
+    heard = performance.now();
     live.value = value;
     const at = Date.parse(value.at);
     if (past.length && at < past.at(-1).at) past = []; // the director's clock was set back
@@ -100,6 +105,7 @@ export function createLive({ refused }) {
   function event({ event: name, data }) {
     if (name === 'live') {
       past = [];
+      performance.mark('fairlead:live');
       take(JSON.parse(data));
     } else if (name === 'patch' && live.value) {
       take(merge(live.value, JSON.parse(data)));

@@ -38,7 +38,7 @@ export function mount(root, ctx) {
     waiting.hidden = true;
     body.hidden = false;
     text(facts, factsOf(value));
-    alarms.draw(value.alarms ?? []);
+    alarms.draw(value.alarms ?? [], live.state === 'lost' || live.behind() > 0);
     body.classList.toggle('many', names.length > 1);
     directors.draw(value, names, chosen, live);
     director.draw(value, chosen, live);
@@ -90,12 +90,12 @@ function alarmCard() {
   let drawn = null;
   return {
     node,
-    draw(alarms) {
-      const now = JSON.stringify(alarms);
+    draw(alarms, old) {
+      const now = JSON.stringify([alarms, old]);
       if (now === drawn) return;
       drawn = now;
       attr(node, 'class', alarms.length ? 'card alarm-card alarming' : 'card alarm-card');
-      head.replaceChildren(alarms.length ? mark(plural(alarms.length, 'alarm'), 'bad') : 'No alarm', ...(alarms.length ? [' – what is wrong, and what to do'] : []));
+      head.replaceChildren(alarms.length ? mark(plural(alarms.length, 'alarm'), 'bad') : old ? 'No alarm when the daemon was last heard' : 'No alarm', ...(alarms.length ? [' – what is wrong, and what to do'] : []));
       list.replaceChildren(...alarms.map(alarm));
       list.hidden = alarms.length === 0;
     },
@@ -294,5 +294,5 @@ function line(event) {
   return h('li', {},
     h('time', { datetime: event.at, title: `${moment(date)}, ${utc(date)}` }, Date.now() - date > 64_800_000 ? moment(date).slice(5, 16) : clock(date)),
     mark(event.kind, toneOf(event)),
-    h('span', { class: 'event-text' }, about && h('strong', {}, about + ' '), event.text, event.error && h('span', { class: 'tone-bad' }, ` – ${event.error}`)));
+    h('span', { class: 'event-text' }, about && h('strong', {}, about + ' '), event.text, event.error && h('span', { class: 'tone-bad' }, ` – ${event.error}`), event.by && h('span', { class: 'muted' }, ` by ${event.by}`)));
 }
