@@ -44,7 +44,7 @@ func newWholeDaemon() *wholeDaemon {
 	}
 }
 
-const secretText = "service lvs\n    sysctl expire_nodest_conn=1\nservice notify\n    webhook https://hooks.test/T0KEN events switch\n"
+const secretText = "service lvs\n    sysctl expire_nodest_conn=1\nservice notify\n    webhook https://hooks.test/T0KEN\n"
 
 // someStatus has every part of a status, and nothing twice.
 func someStatus() model.Status {
@@ -161,8 +161,9 @@ func (d *wholeDaemon) Check(_ context.Context, docs []model.Document) (Checked, 
 	for _, doc := range slices.Concat(docs, d.docs) {
 		for i, line := range strings.Split(doc.Text, "\n") {
 			if strings.Contains(line, "bad") || strings.Contains(line, "webhook") {
+				end := line[max(0, len(line)-4):] // a message may quote any part
 				c.Diagnostics = append(c.Diagnostics, Diagnostic{Source: doc.Name, Line: i + 1, Column: 1, Severity: "warning",
-					Text: line, Message: "of " + line, Hint: "not " + line, Rendered: doc.Name + ": " + line + "\n"})
+					Text: line, Message: "of " + line + ", " + end, Hint: "not " + line, Rendered: doc.Name + ": " + line + "\n"})
 			}
 		}
 	}

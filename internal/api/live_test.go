@@ -328,8 +328,15 @@ func TestStreamFollowsTheStatus(t *testing.T) {
 func TestStreamIsPrompt(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *wholeDaemon, c *Client, _ *pipeListener) {
 		w := watch(t, c.http)
+		time.Sleep(300 * time.Millisecond)
+		d.set(true, func(s *model.Status) { s.Generation++ })
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if first := w.times("patch"); len(first) != 1 {
+			t.Errorf("a change right after the beginning was told at %v", first)
+		}
 		time.Sleep(10*time.Second + liveEvery/2)
-		if n := len(w.times("patch")); n < 9 || n > 10 {
+		if n := len(w.times("patch")); n < 10 || n > 11 {
 			t.Errorf("in 10 quiet seconds: %d patches", n)
 		}
 		if n := len(w.times("comment")); n != 0 {
@@ -474,4 +481,66 @@ func TestTooManyViewers(t *testing.T) {
 			h.leave(v)
 		}
 	})
+}
+
+// TestPatchOfOtherTypes: a pointer that may be nil, and a type with a form of its
+// own, are patched as encoding/json writes them.
+func TestPatchOfOtherTypes(t *testing.T) {
+	type box struct {
+		Pointer *model.Counter  `json:"pointer"`
+		Form    reversed        `json:"form"`
+		Map     map[string]bool `json:"map,omitempty"`
+	}
+	one := &model.Counter{Packets: 1}
+	for _, tt := range []struct {
+		before, after box
+		want          string
+	}{
+		{box{}, box{Pointer: one}, `{"pointer":{"packets":1,"bytes":0}}`},
+		{box{Pointer: one}, box{}, `{"pointer":null}`},
+		{box{Pointer: one}, box{Pointer: &model.Counter{Packets: 1}}, ``},
+		{box{}, box{Form: reversed{"ab"}}, `{"form":"ba"}`},
+		{box{}, box{Map: map[string]bool{"x": true}}, `{"map":{"x":true}}`},
+		{box{Map: map[string]bool{"x": true}}, box{Map: map[string]bool{}}, `{"map":null}`},
+	} {
+		p := patcher{fields: map[reflect.Type][]field{}, opaque: map[reflect.Type]bool{}}
+		changed := p.diff(reflect.ValueOf(tt.before), reflect.ValueOf(tt.after))
+		if string(p.text) != tt.want || changed != (tt.want != "") || p.err != nil {
+			t.Errorf("%+v to %+v: got %s, %v, want %s", tt.before, tt.after, p.text, p.err, tt.want)
+		}
+	}
+}
+
+// reversed writes itself from behind.
+type reversed struct{ Text string }
+
+func (r reversed) MarshalJSON() ([]byte, error) {
+	var text string
+	for _, c := range r.Text {
+		text = string(c) + text
+	}
+	return json.Marshal(text)
+}
+
+// TestLatePatchIsDropped: what was composed for those who left is not sent to
+// those who came since.
+func TestLatePatchIsDropped(t *testing.T) {
+	d := newWholeDaemon()
+	h := newHub(d.Status, d.Changed)
+	gone, before, err := h.join()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.leave(gone)
+	v, now, err := h.join()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.leave(v)
+	if h.send(before, newPicture(d.Status()), []byte("late"), nil) || len(v.frames) != 0 || h.now != now {
+		t.Error("the late patch was sent")
+	}
+	if h.send(now, newPicture(d.Status()), nil, errors.New("it cannot be written")); len(h.viewers) != 0 {
+		t.Error("after an error the viewers are not told to come again")
+	}
 }
