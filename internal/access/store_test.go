@@ -341,3 +341,20 @@ func TestHashIsRenewed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestEditInPlace: a file that is written over has the same inode, and often the
+// same size and times.
+func TestEditInPlace(t *testing.T) {
+	s := with(t)
+	_, err := s.AddToken("robot-0", model.RoleViewer)
+	ok(t, err)
+	text, err := os.ReadFile(s.file.path(fileName))
+	ok(t, err)
+	for i := range 300 {
+		want := fmt.Sprint("robot-", i%10)
+		ok(t, os.WriteFile(s.file.path(fileName), []byte(strings.Replace(string(text), "robot-0", want, 1)), 0o600))
+		if tokens, err := s.Tokens(); err != nil || tokens[0].Name != want {
+			t.Fatalf("%d: got %+v, %v, want %s", i, tokens, err, want)
+		}
+	}
+}
