@@ -252,3 +252,26 @@ func TestConnectionSearch(t *testing.T) {
 	p.do(chromedp.SetValue(".toolbar input[type=search]", "nobody"), chromedp.Click(".toolbar .primary"))
 	p.await("the refusal", `document.querySelector('.refusal:not([hidden])')?.innerText.includes('nobody')`)
 }
+
+// TestSessionEnds: who is removed sees nothing new, and is led to the login.
+func TestSessionEnds(t *testing.T) {
+	s := newSite(t, noteDaemon(time.Now()))
+	p := open(t, s, model.RoleViewer, "/servers", desk)
+	p.await("the list", `document.querySelectorAll('.list tbody th').length === 2`)
+	if err := s.access.Remove("viewer"); err != nil {
+		t.Fatal(err)
+	}
+	p.await("the login, and why", `location.pathname === '/login' && /no longer valid/.test(document.querySelector('.toast').innerText) && !document.querySelector('.list')`)
+}
+
+// TestSlowOrder: an order that waits for hooks is said to wait.
+func TestSlowOrder(t *testing.T) {
+	s := newSite(t, noteDaemon(time.Now()))
+	s.slow = make(chan struct{})
+	p := open(t, s, model.RoleOperator, "/servers?director=nfs&server=nfs-02", desk)
+	p.await("the order", `document.querySelector('[data-verb=switch]')`)
+	p.do(chromedp.Click("[data-verb=switch]"), chromedp.Click("dialog .danger"))
+	p.await("that it is under way", `/switch nfs\/nfs-02 is being carried out/.test(document.querySelector('.toast')?.innerText)`)
+	close(s.slow)
+	p.await("the answer alone", `document.querySelectorAll('.toast').length === 1 && /nfs-02 is active now/.test(document.querySelector('.toast').innerText)`)
+}

@@ -26,6 +26,8 @@ type daemon struct {
 	known   []api.Connection
 	orders  []api.Order // that were given
 	hung    bool        // it no longer turns
+
+	slow chan struct{} // an order waits until it is closed; nil: none waits
 }
 
 func newDaemon(status model.Status) *daemon {
@@ -118,7 +120,14 @@ func (d *daemon) given() []api.Order {
 	return slices.Clone(d.orders)
 }
 
-func (d *daemon) Order(_ context.Context, by model.Actor, order api.Order) (api.Ordered, error) {
+func (d *daemon) Order(ctx context.Context, by model.Actor, order api.Order) (api.Ordered, error) {
+	if d.slow != nil {
+		select {
+		case <-ctx.Done():
+			return api.Ordered{}, ctx.Err()
+		case <-d.slow:
+		}
+	}
 	var done api.Ordered
 	var refused error
 	d.change(func(s *model.Status) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,19 +28,20 @@ var screenshots = flag.String("screenshots", os.Getenv("FAIRLEAD_SCREENSHOTS"), 
 // pageTime is how long a page may take for what a test waits for, on a busy machine.
 const pageTime = 20 * time.Second
 
-// chromium is the browser of all tests; each test has a tab and cookies of its own.
-var chromium context.Context
+// chromium is the browser of all tests, or why there is none; each test has a tab and
+// cookies of its own.
+var chromium struct {
+	ctx context.Context
+	err error
+}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
 	data, err := os.MkdirTemp("", "fairlead-browser")
 	if err != nil {
-		log.Print(err)
-		return 1
+		chromium.err = err
+		m.Run()
+		return
 	}
 	defer func() { _ = os.RemoveAll(data) }()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -52,12 +52,8 @@ func run(m *testing.M) int {
 	defer end()
 	started, stop := chromedp.NewContext(allocated)
 	defer stop()
-	if err := chromedp.Do(started); err != nil {
-		log.Printf("start chromium: %v; on Debian: apt-get install chromium fonts-liberation fonts-dejavu-core", err)
-		return 1
-	}
-	chromium = started
-	return m.Run()
+	chromium.ctx, chromium.err = started, chromedp.Do(started)
+	m.Run()
 }
 
 // A view is a screen on which the pages are looked at.
@@ -81,8 +77,11 @@ type tab struct {
 // open shows an address of a site to somebody; RoleNone is nobody yet.
 func open(t *testing.T, s *site, as model.Role, path string, v view) *tab {
 	t.Helper()
+	if chromium.err != nil {
+		t.Fatalf("start chromium: %v; on Debian: apt-get install chromium fonts-liberation fonts-dejavu-core", chromium.err)
+	}
 	p := &tab{t: t}
-	ctx, end := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.listen))
+	ctx, end := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.listen))
 	t.Cleanup(end)
 	p.ctx, p.close = ctx, end
 	// The tab lives as long as the context of its first action.

@@ -34,6 +34,9 @@ func TestPages(t *testing.T) {
 				if got := eval[int](p, `document.documentElement.scrollWidth`); got > int(v.width) {
 					t.Errorf("the page is %d wide on a screen of %d: %s", got, v.width, eval[string](p, widest))
 				}
+				if got := eval[[]string](p, unnamed); len(got) > 0 {
+					t.Errorf("without a name, or heads without a scope: %q", got)
+				}
 				if c := p.complaints(); len(c) > 0 {
 					t.Errorf("the page complained: %q", c)
 				}
@@ -44,6 +47,11 @@ func TestPages(t *testing.T) {
 		}
 	}
 }
+
+// unnamed are the controls that nobody who cannot see could tell apart.
+const unnamed = `[...document.querySelectorAll('a[href], button, input, select, textarea, dialog, [role=region], nav, th')].filter((e) => e.checkVisibility() &&
+	(e.tagName === 'TH' ? !e.scope : !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() && !e.matches('input, select') ||
+	[...(e.labels ?? [])].some((l) => l.textContent.trim())))).map((e) => e.outerHTML.slice(0, 120))`
 
 // widest names what reaches beyond the screen.
 const widest = `[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)

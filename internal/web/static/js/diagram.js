@@ -42,7 +42,7 @@ export function createDiagram() {
 
 // A plan is where everything stands. Columns on a wide screen, rows on a narrow one.
 function layout(width, servers, allServers, vips, allVips) {
-  return width >= 900 ? wide(width, servers, allServers, vips, allVips) : narrow(width, servers, allServers, vips, allVips);
+  return width >= 940 ? wide(width, servers, allServers, vips, allVips) : narrow(width, servers, allServers, vips, allVips);
 }
 
 function wide(width, servers, allServers, vips, allVips) {
@@ -52,7 +52,7 @@ function wide(width, servers, allServers, vips, allVips) {
   const box = { client: (118 + 32 * roomy) * k, vip: (140 + 30 * roomy) * k, director: (128 + 40 * roomy) * k, server: (212 + 66 * roomy) * k };
   const margin = 22 * k; // on the right, for the way back
   const gaps = (width - box.client - box.vip - box.director - box.server - margin - 2) / 3.35;
-  const high = (many ? 30 : 66) * k;
+  const high = (many ? 30 : 84) * k;
   const step = high + (many ? 7 : 18) * k;
   const more = allServers > servers ? 26 * k : 0;
   const height = Math.max(200 * k, servers * step - (step - high) + more + 70 * k);
@@ -85,9 +85,9 @@ function narrow(width, servers, allServers, vips, allVips) {
   };
   const client = next(62, 46);
   const vip = next(vipHeight, 24);
-  const director = next(84, 34);
-  const list = Array.from({ length: servers }, () => next(many ? 34 : 66, 12));
-  return { k: 1, width, height: y + 34, many, upright: true, more: allServers - servers, client, vip, vips, moreVips: allVips - vips, director, servers: list, reply: { x: w + 20 } };
+  const director = next(96, 34);
+  const list = Array.from({ length: servers }, () => next(many ? 34 : 84, 12));
+  return { k: 1, width: w + 32, height: y + 34, many, upright: true, more: allServers - servers, client, vip, vips, moreVips: allVips - vips, director, servers: list, reply: { x: w + 20 } };
 }
 
 function build(svg, plan) {
@@ -170,12 +170,12 @@ function serverBox(parent, { many, k }, box) {
   g.append(sign);
   const tag = s('g', { class: 'd-tag' }, s('rect', { rx: 4 * k, height: 20 * k }), s('text', { 'text-anchor': 'middle' }));
   g.append(tag);
-  const second = box.y + 49 * k;
   return {
     g, link, sign, tag, many, box, k, base, right, x,
     name: label(g, 'd-name', x, base),
-    addr: many ? null : label(g, 'd-line', x, second),
-    health: label(g, 'd-line d-health', right, many ? base : second, 'end'),
+    addr: many ? null : label(g, 'd-line', x, box.y + 47 * k),
+    health: label(g, 'd-line d-health', many ? right : x + 17 * k, many ? base : box.y + 70 * k, many ? 'end' : 'start'),
+    connections: many ? null : label(g, 'd-line', right, box.y + 70 * k, 'end'),
     title: g.appendChild(s('title')),
   };
 }
@@ -221,9 +221,11 @@ function serverEdge(parent, plan, box, i) {
     s('path', { class: 'd-way', d: `M${from.x} ${from.y}C${turn} ${from.y} ${from.x + (box.x - from.x) * 0.25} ${y} ${turn + 14 * k} ${y}H${box.x - 6 * k}` }),
     head(false, box.x, y, k));
   parent.append(g);
-  const middle = (turn + box.x) / 2 + 4 * k;
-  if (plan.many) return { g, rate: label(g, 'd-rate', box.x - 10 * k, y - 7 * k, 'end') };
-  return { g, rate: label(g, 'd-rate', middle, y - 8 * k, 'middle'), bits: label(g, 'd-rate', middle, y + 18 * k, 'middle') };
+  // Where the way is short, the words end at the box; they stand on the way then.
+  const short = box.x - turn < 92 * k;
+  const at = short || plan.many ? box.x - 10 * k : (turn + box.x) / 2 + 4 * k;
+  const anchor = short || plan.many ? 'end' : 'middle';
+  return { g, rate: label(g, 'd-rate', at, y - 8 * k, anchor), bits: plan.many ? null : label(g, 'd-rate', at, y + 18 * k, anchor) };
 }
 
 // replyPath is the way back that passes the director by: the trunk to the clients,
@@ -309,7 +311,10 @@ function fillServer(part, directorName, director, server, rate, blind) {
   attr(part.link, 'href', '/servers' + query({ director: directorName, server: server.name }));
   attr(part.g, 'class', `d-box d-server ${active ? 'd-active' : ''} ${health === 'down' ? 'd-down' : ''}`);
   text(part.name, server.name);
-  if (part.addr) text(part.addr, address(server));
+  if (part.addr) {
+    text(part.addr, address(server));
+    text(part.connections, active || server.connections ? plural(server.connections, 'connection') : '');
+  }
   fillTag(part, is, active ? 'd-on' : alerting.has(is) ? 'd-alert' : '');
   fillHealth(part, health);
   text(part.title, `${server.name}, ${address(server)}: ${is}, ${health}${server.why && health !== 'up' ? ', ' + server.why : ''}`);
@@ -356,12 +361,12 @@ function fillTag(part, word, cls) {
 
 function fillHealth(part, health) {
   const tone = toneOf(health);
-  const { k, right, health: words } = part;
+  const { k, right, x, many, health: words } = part;
   text(words, health);
   attr(words, 'class', `d-line d-health tone-${tone}`);
-  const y = part.many ? part.base : part.box.y + 49 * k;
+  const y = many ? part.base : part.box.y + 70 * k;
   attr(part.sign, 'd', shapePath(tone));
   attr(part.sign, 'class', `d-shape tone-${tone}`);
-  attr(part.sign, 'transform', `translate(${right - widthOf(words, health) - 17 * k} ${y - 9.5 * k}) scale(${0.66 * k})`);
+  attr(part.sign, 'transform', `translate(${many ? right - widthOf(words, health) - 17 * k : x} ${y - 9.5 * k}) scale(${0.66 * k})`);
 }
 

@@ -43,13 +43,20 @@ export async function order(ctx, verb, directorName, serverName) {
 }
 
 async function give(ctx, order) {
+  const name = `${order.verb} ${order.director}/${order.server}`;
+  // Hooks may take minutes.
+  let waits = () => {};
+  const slow = setTimeout(() => { waits = ctx.toast(`${name} is being carried out. It waits for hooks, if there are any.`, { ms: 0 }); }, 500);
+  const over = () => { clearTimeout(slow); waits(); };
   try {
     const done = await ctx.api.post('/order', order);
+    over();
     ctx.toast(done.text, { kind: 'ok' });
     return true;
   } catch (refused) {
+    over();
     if (refused.status === 409 && !order.force && order.verb !== 'enable') return byForce(ctx, order, refused);
-    ctx.toast(`${order.verb} ${order.director}/${order.server}: ${problemText(refused)}`, { kind: 'bad' });
+    ctx.toast(`${name}: ${problemText(refused)}`, { kind: 'bad' });
     return false;
   }
 }

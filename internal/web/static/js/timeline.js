@@ -2,7 +2,7 @@
 // took. A step that nobody measured is not in it.
 
 import { h } from './dom.js';
-import { clock, count, instant, millis, plural } from './format.js';
+import { count, instant, millis, moment, plural } from './format.js';
 
 // stepsOf are the measured instants of a switch, in order: [{name, ns, hint}], ns
 // since the first of them. confirmed is a time as the journal tells it, or null.
@@ -73,5 +73,5 @@ export function renderCounts(sw) {
 // headline is the switch in a sentence.
 export function headline(sw) {
   const date = instant(sw.at);
-  return `${sw.from || 'no server'} → ${sw.to || 'no server'}${date ? `, ${date.toLocaleDateString()} ${clock(date)}` : ''}`;
+  return `${sw.from || 'no server'} → ${sw.to || 'no server'}${date ? `, ${moment(date)}` : ''}`;
 }

@@ -87,7 +87,7 @@ export function mount(root, ctx) {
 
 function makeRow() {
   return h('tr', {}, h('td', { class: 'col-time' }, h('time')), h('td', { class: 'col-kind' }, mark('')), h('td', { class: 'col-about' }),
-    h('td', { class: 'col-text' }, h('button', { type: 'button', class: 'plain-button', title: 'Show all of it' }, h('span'), h('span', { class: 'tone-bad' }))), h('td', { class: 'col-by' }));
+    h('td', { class: 'col-text' }, h('button', { type: 'button', class: 'plain-button', title: 'Show all of it' }, h('span'), h('span', { class: 'tone-bad' }), h('span', { class: 'muted' }))), h('td', { class: 'col-by' }));
 }
 
 function fillRow(row, e) {
@@ -100,7 +100,8 @@ function fillRow(row, e) {
   setMark(kind.firstChild, e.kind, toneOf(e));
   text(about, aboutOf(e));
   text(what.firstChild.firstChild, e.text);
-  text(what.firstChild.lastChild, e.error ? ` – ${e.error}` : '');
+  text(what.firstChild.children[1], e.error ? ` – ${e.error}` : '');
+  text(what.firstChild.lastChild, e.reason && e.reason !== 'none' ? ` (${e.reason})` : '');
   text(by, e.by ?? '');
 }
 
