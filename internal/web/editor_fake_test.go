@@ -304,6 +304,8 @@ func (d *editorDaemon) text(base string) string {
 type editorSite struct {
 	url   string
 	users *access.Store
+	start func() // the server, after stop
+	stop  func() // as the daemon's death does
 }
 
 func serveEditor(t *testing.T, d *editorDaemon) *editorSite {
@@ -314,24 +316,35 @@ func serveEditor(t *testing.T, d *editorDaemon) *editorSite {
 		t.Fatal(err)
 	}
 	addr := freeAddr(t)
-	server := web.New(web.Options{Access: users, StateDir: dir, Log: slog.New(slog.DiscardHandler)})
-	server.Set(model.Web{Listen: addr})
+	s := &editorSite{url: "http://" + addr.String(), users: users, stop: func() {}}
+	s.start = func() {
+		server := web.New(web.Options{Access: users, StateDir: dir, Log: slog.New(slog.DiscardHandler)})
+		server.Set(model.Web{Listen: addr})
+		s.stop = runEditor(t, server, d)
+	}
+	s.start()
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+// runEditor runs a server until the function that it returns is called.
+func runEditor(t *testing.T, server *web.Server, d api.Daemon) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, d) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the web server ended: %v", err)
-		}
-	})
 	for began := time.Now(); server.Status().State != model.ServiceRunning; {
 		if time.Since(began) > 10*time.Second {
 			t.Fatalf("the web server does not run: %+v", server.Status())
 		}
 		time.Sleep(2 * time.Millisecond) // the server tells nobody when it listens
 	}
-	return &editorSite{url: "http://" + addr.String(), users: users}
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the web server ended: %v", err)
+		}
+	})
 }
 
 // freeAddr is an address that nobody listens on now.

@@ -206,6 +206,9 @@ func rollBack(t *testing.T, chromium context.Context) {
 	v.until("document.querySelector('.ed-text').value.includes('interval 10')")
 }
 
+// deskButtons lists those above the editor.
+const deskButtons = "[...document.querySelectorAll('.desk-buttons button')].filter((b) => b.checkVisibility()).map((b) => b.innerText).join(',')"
+
 // canDo lists the buttons that somebody sees on the page.
 const canDo = "[...document.querySelectorAll('main button')].filter((b) => b.checkVisibility()).map((b) => b.innerText).join(',')"
 
@@ -219,8 +222,8 @@ func viewerReads(t *testing.T, chromium context.Context) {
 	if got := v.words("document.querySelector('.ed-text').value"); got != noteFlow {
 		t.Errorf("a viewer changed the text to %q", got)
 	}
-	if got := v.words("[...document.querySelectorAll('.desk-buttons button')].filter((b) => b.checkVisibility()).length"); got != "0" {
-		t.Errorf("a viewer sees the buttons %s", v.words(canDo))
+	if got := v.words(deskButtons); got != "" {
+		t.Errorf("a viewer sees the buttons %s", got)
 	}
 	v.shoot("flow")
 	v.click("nav a", "Services")
@@ -249,6 +252,16 @@ func operatorReads(t *testing.T, chromium context.Context) {
 	v.untilText("dialog .diff-added", "# soon")
 	if got := v.words("[...document.querySelectorAll('dialog button')].map((b) => b.innerText).join()"); strings.Contains(got, "Apply") {
 		t.Errorf("an operator may choose %s", got)
+	}
+	v.press(kb.Escape)
+	v.until("!document.querySelector('dialog')")
+	if got := v.words(deskButtons); got != "Show what the draft changes" {
+		t.Errorf("an operator sees the buttons %s", got)
+	}
+	v.click(".desk-buttons button", "Show what the draft changes")
+	v.untilText("dialog .diff-added", "# soon")
+	if v.called("PUT /config") != 0 {
+		t.Error("an operator's page applies")
 	}
 	v.press(kb.Escape)
 	v.untilText(".state", "Read only")
@@ -352,4 +365,25 @@ func moreFiles(t *testing.T, chromium context.Context) {
 	if got := v.words("(() => { const a = document.activeElement; return a.value.slice(a.selectionStart, a.selectionEnd); })()"); got != "192.168.10.300" {
 		t.Errorf("selected is %q, want the address that is wrong", got)
 	}
+}
+
+// While the daemon is gone nothing that is typed is lost, and when it is back the text
+// is checked without a word.
+func daemonGone(t *testing.T, chromium context.Context) {
+	d := newEditorDaemon(noteDocuments()...)
+	site := serveEditor(t, d)
+	v := visit(t, chromium, site, "ana", model.RoleAdmin, 1280, 800)
+	v.open("/l4")
+	v.untilText(".verdict", "No error")
+	v.untilText(".daemon", "live")
+	site.stop()
+	v.write("blance\n")
+	v.untilText(".verdict", "The text could not be checked: The daemon does not answer")
+	v.click("header button", "Save")
+	v.untilText("#toasts", "The daemon does not answer")
+	v.untilText(".state", "Edited, not saved: l4.cfg")
+	site.start()
+	v.untilText(".verdict", "1 error")
+	v.click("header button", "Save")
+	v.untilText(".state", "Saved, not applied")
 }

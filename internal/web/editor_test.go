@@ -45,6 +45,7 @@ func TestEditor(t *testing.T) {
 		{"draft of another", draftOfAnother},
 		{"old draft", oldDraft},
 		{"unsaved text", unsavedStays},
+		{"daemon gone", daemonGone},
 		{"roll back", rollBack},
 		{"viewer", viewerReads},
 		{"operator", operatorReads},
@@ -179,8 +180,10 @@ func diffFirst(t *testing.T, chromium context.Context) {
 	v.untilText("dialog .diff-added", "# the note's flow")
 	v.untilText("dialog .effects", "l4.cfg")
 	v.untilText("dialog .finding-warning", "nothing fences")
+	v.dark(true)
 	v.shoot("review")
 	v.press(kb.Escape)
+	v.dark(false)
 	v.until("!document.querySelector('dialog')")
 	if d.text("l4.cfg") != noteL4 || v.called("PUT /config") != 0 {
 		t.Error("it was applied by leaving the dialog")

@@ -79,13 +79,21 @@ func longText(t *testing.T, chromium context.Context) {
 // The coloured copy stands under the text to the pixel, with tabs, long lines and
 // characters of all widths.
 func alignment(t *testing.T, chromium context.Context) {
+	for _, width := range []int64{360, 1280, 1920} {
+		aligned(t, chromium, width)
+	}
+}
+
+func aligned(t *testing.T, chromium context.Context, width int64) {
+	t.Helper()
 	docs := noteDocuments()
 	long := strings.Repeat("0123456789", 40)
 	docs[0].Text = "flow\tnfs\tdirector nfs\n\tmatch iface eth0 dst 192.168.10.50 # Ä 中文 🙂 é\n# " + long + "\n" + strings.Repeat("# line\n", 100)
 	d := newEditorDaemon(docs...)
-	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, width, 1000)
 	v.open("/flow")
 	v.until("document.querySelectorAll('.ed-line').length > 10")
+	v.shoot(fmt.Sprint(width))
 	if got := v.number(`(() => {
 		const area = document.querySelector('.ed-text');
 		const probe = document.createElement('div');
@@ -104,10 +112,13 @@ func alignment(t *testing.T, chromium context.Context) {
 		probe.remove();
 		return worst;
 	})()`); got > 0.5 {
-		t.Errorf("a painted line is %v px longer or shorter than its text", got)
+		t.Errorf("on %d px: a painted line is %v px longer or shorter than its text", width, got)
 	}
 	if got := v.number("(() => { const a = document.querySelector('.ed-text'); return a.scrollWidth - parseFloat(getComputedStyle(a).paddingLeft) - Math.max(...[...document.querySelectorAll('.ed-line')].map((l) => l.getBoundingClientRect().width)); })()"); got < -1 || got > 14 {
-		t.Errorf("the text box is %v px wider than the longest painted line", got)
+		t.Errorf("on %d px: the text box is %v px wider than the longest painted line", width, got)
+	}
+	if got := v.number("(() => { const a = document.querySelector('.ed-text'); return a.scrollHeight - 2 * parseFloat(getComputedStyle(a).paddingTop) - a.value.split('\\n').length * document.querySelector('.ed-line').getBoundingClientRect().height; })()"); got != 0 {
+		t.Errorf("on %d px: the text is %v px higher than its painted lines", width, got)
 	}
 	v.eval("(() => { const a = document.querySelector('.ed-text'); a.scrollLeft = 500; a.scrollTop = 333; })()")
 	v.until("document.querySelector('.ed-line').getBoundingClientRect().left < 0")
@@ -122,7 +133,7 @@ func alignment(t *testing.T, chromium context.Context) {
 		return [first.top - wantTop, first.left - wantLeft, number.top - wantTop].map(Math.round).join();
 	})()`)
 	if offset != "0,0,0" && offset != "0,0,-0" {
-		t.Errorf("the painted lines are off by %s px", offset)
+		t.Errorf("on %d px: the painted lines are off by %s px", width, offset)
 	}
 	v.eval("(() => { const a = document.querySelector('.ed-text'); a.focus(); a.setSelectionRange(0, 0); })()")
 	v.press("xyz")

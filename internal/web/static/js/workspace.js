@@ -198,7 +198,15 @@ function createWorkspace({ api, live, user, role }) {
       generation = value?.generation ?? was;
       if (was !== null && generation !== was) me.refresh();
     }) ?? (() => {});
-    leaveLive = Object.assign(() => leave(), { set: true });
+    let gone = false;
+    const unwatch = live?.watch?.(({ state }) => {
+      if (gone && state === 'open') me.refresh().then(() => me.found.failed && me.check());
+      gone = state === 'lost' || (gone && state !== 'open');
+    }) ?? (() => {});
+    leaveLive = Object.assign(() => {
+      leave();
+      unwatch();
+    }, { set: true });
   }
 
   // changing keeps what is asked for meanwhile from being taken for the newest.
@@ -215,7 +223,7 @@ function createWorkspace({ api, live, user, role }) {
 
   // refresh looks whether somebody else changed the documents or the draft.
   async function refresh() {
-    if (!me.base) return me.load();
+    if (!me.base) return me.load().catch(() => {}); // the page has said why, and offers to try again
     const mine = turn;
     const look = ++looked;
     if (mine % 2) {
