@@ -146,7 +146,7 @@ type Connection struct {
 	VIP      netip.AddrPort `json:"vip"`
 	Director string         `json:"director"`
 	Server   string         `json:"server"`
-	State    string         `json:"state"` // open; ended: the client's FIN or RST was seen; old: of before the last switch
+	State    string         `json:"state"`  // open; ended: the client's FIN or RST was seen; old: of before the last switch
 	Age      time.Duration  `json:"age_ns"` // since its first packet was seen
 }
 

@@ -95,12 +95,8 @@ func write(w http.ResponseWriter, code int, kind string, body []byte) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	control := http.NewResponseController(w)
 	// A client that has left is its own affair: there is nobody to tell.
-	if sendParts(w, control, body) == nil && control.Flush() == nil {
-		// The connection may be used again, by somebody who sets no limit.
-		_ = control.SetWriteDeadline(time.Time{})
-	}
+	_ = sendParts(w, http.NewResponseController(w), body)
 }
 
 // sendParts writes in parts, so that a slow client is told from one that is gone.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -317,42 +316,6 @@ func TestSlowDocumentsAreLeft(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreUsedAgain: the time limit of an answer does not outlive it.
-func TestConnectionsAreUsedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newPipeListener()
-		h := NewHandler(newWholeDaemon(), quiet, func(*http.Request) model.Actor { return model.Actor{Role: model.RoleAdmin} })
-		mux := http.NewServeMux()
-		mux.Handle("/api/", h)
-		mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a page") })
-		s := &http.Server{Handler: mux}
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		dials := 0
-		c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			dials++
-			return l.dial(), nil
-		}}}
-		for _, path := range []string{"/api/v1/status", "/page", "/api/v1/events", "/page"} {
-			answered, err := c.Get("http://fairlead" + path)
-			if err != nil {
-				t.Fatalf("%s: %v", path, err)
-			}
-			if body, err := io.ReadAll(answered.Body); err != nil || len(body) == 0 {
-				t.Errorf("%s: %q, %v", path, body, err)
-			}
-			_ = answered.Body.Close()
-			time.Sleep(2 * writeTime) // in the bubble
-		}
-		if dials != 1 { // a client tries again on another one
-			t.Errorf("it took %d connections", dials)
-		}
-		c.CloseIdleConnections()
-		_ = s.Close()
-		<-done
-	})
-}
-
 // TestSecrets: nobody below an admin reads a secret, in no answer.
 func TestSecrets(t *testing.T) {
 	sent := `{"documents":[{"name":"services.cfg","tab":"services","text":"service notify\n webhook https://hooks.test/MINE\nflow bad\n"}]}`
@@ -402,5 +365,28 @@ func TestTheDaemonsStatusStaysAsItIs(t *testing.T) {
 	}
 	if !before.FieldByName("VIPs").IsNil() || d.status.Flows[0].VIPs != nil || d.status.Directors[0].Servers != nil {
 		t.Error("the daemon's status was written to")
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for text, want := range map[string]string{
+		"service notify\n\twebhook https://a.test/T events flip\n": "service notify\n\twebhook *** events flip\n",
+		"# was: Webhook a.test/T":                                  "# was: Webhook ***",
+		"https://a.test/T":                                         "***",
+		"director  nfs\n  check port 2049\n":                       "director  nfs\n  check port 2049\n",
+	} {
+		if got := redact(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestRefusedReload: whatever kept the configuration from coming into force, it
+// is the configuration that was refused.
+func TestRefusedReload(t *testing.T) {
+	d := newWholeDaemon()
+	d.fail = errors.New("read /etc/fairlead: permission denied")
+	if got := (exchange{method: "POST", path: "/api/v1/reload"}).on(t, web(t, d, model.RoleAdmin)); got.code != 422 || !strings.Contains(got.answer, "permission denied") {
+		t.Errorf("got %d %s", got.code, got.answer)
 	}
 }

@@ -125,23 +125,23 @@ func (s secrets) difference(d Difference) Difference {
 	return d
 }
 
-// redact takes everything out of a section "service notify" but the first word
-// of each line. The lines stay where they are.
+// redact takes the addresses out of a text: where a webhook is, may hold a token.
+// It does not matter in which section they stand, nor whether in a comment. The
+// lines stay where they are.
 func redact(text string) string {
 	lines := strings.Split(text, "\n")
-	secret := false
 	for i, line := range lines {
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		switch words[0] {
-		case "flow", "outflow", "director", "service":
-			secret = words[0] == "service" && (len(words) < 2 || words[1] == "notify")
-		default:
-			if secret {
-				lines[i] = "    " + words[0] + " ***"
+		words, before := strings.Fields(line), ""
+		found := false
+		for j, w := range words {
+			if strings.Contains(w, "://") || strings.EqualFold(before, "webhook") {
+				words[j], found = "***", true
 			}
+			before = w
+		}
+		if found {
+			indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+			lines[i] = indent + strings.Join(words, " ")
 		}
 	}
 	return strings.Join(lines, "\n")

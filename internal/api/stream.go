@@ -115,10 +115,6 @@ func (s *stream) run(r *request, produce func(context.Context, *stream) error) {
 	if err != nil && r.Context().Err() == nil {
 		s.end(err)
 	}
-	if s.flush() == nil {
-		// The connection may be used again, by somebody who sets no limit.
-		_ = s.control.SetWriteDeadline(time.Time{})
-	}
 }
 
 // end tells the client why the stream ends: as the answer when nothing was sent
