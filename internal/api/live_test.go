@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,11 +216,13 @@ func TestLiveHasTheWholeStatus(t *testing.T) {
 
 // A watcher reads the stream of what is live.
 type watcher struct {
+	start time.Time
+	body  io.Closer
+	ended chan error
+
+	mu     sync.Mutex // guards the following
 	live   any
 	events []string // "live", "patch", "comment", each with when it came
-	start  time.Time
-	body   io.Closer
-	ended  chan error
 }
 
 // watch opens a stream, and reads it in the background until it ends.
@@ -247,28 +250,47 @@ func (w *watcher) read(body io.Reader) error {
 	lines.Buffer(nil, 64<<20)
 	event := ""
 	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), ": ")
-		switch {
-		case name == ":":
-			w.events = append(w.events, fmt.Sprint("comment ", time.Since(w.start)))
-		case name == "event":
-			event = value
-			w.events = append(w.events, fmt.Sprint(event, " ", time.Since(w.start)))
-		case name == "data":
-			var v any
-			if err := json.Unmarshal([]byte(value), &v); err != nil {
-				return err
-			}
-			if event == "patch" {
-				v = merge(w.live, v)
-			}
-			w.live = v
+		if err := w.take(lines.Text(), &event); err != nil {
+			return err
 		}
 	}
 	return lines.Err()
 }
 
+// take takes a line of the stream. event is the name of the one that it is of.
+func (w *watcher) take(line string, event *string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	name, value, _ := strings.Cut(line, ": ")
+	switch {
+	case name == ":":
+		w.events = append(w.events, fmt.Sprint("comment ", time.Since(w.start)))
+	case name == "event":
+		*event = value
+		w.events = append(w.events, fmt.Sprint(value, " ", time.Since(w.start)))
+	case name == "data":
+		var v any
+		if err := json.Unmarshal([]byte(value), &v); err != nil {
+			return err
+		}
+		if *event == "patch" {
+			v = merge(w.live, v)
+		}
+		w.live = v
+	}
+	return nil
+}
+
+// has is what the stream has led to.
+func (w *watcher) has() any {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.live
+}
+
 func (w *watcher) times(event string) []time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var all []time.Duration
 	for _, e := range w.events {
 		if text, ok := strings.CutPrefix(e, event+" "); ok {
@@ -313,8 +335,8 @@ func TestStreamFollowsTheStatus(t *testing.T) {
 		h := &handler{daemon: d}
 		want := decoded(t, encoded(t, newLive(h.look())))
 		for i, w := range []*watcher{one, two, three} {
-			if !reflect.DeepEqual(w.live, want) {
-				t.Errorf("viewer %d has %v, want %v", i, w.live, want)
+			if !reflect.DeepEqual(w.has(), want) {
+				t.Errorf("viewer %d has %v, want %v", i, w.has(), want)
 			}
 			if n := len(w.times("live")); n != 1 {
 				t.Errorf("viewer %d got %d wholes", i, n)
@@ -405,7 +427,7 @@ func TestNothingIsComposedForNobody(t *testing.T) {
 			t.Errorf("after the last viewer: %d", n)
 		}
 		again := watch(t, c.http)
-		if n := looked(5); n < 4 || again.live == nil {
+		if n := looked(5); n < 4 || again.has() == nil {
 			t.Errorf("for one who comes later: %d", n)
 		}
 	})

@@ -283,7 +283,7 @@ func TestStreamsAreAsDescribed(t *testing.T) {
 	doc := description(t)
 	inBubble(t, func(t *testing.T, d *wholeDaemon, c *Client, _ *pipeListener) {
 		w := watch(t, c.http)
-		if err := valid(doc.Components.Schemas["Live"].Value, string(encoded(t, w.live))); err != nil {
+		if err := valid(doc.Components.Schemas["Live"].Value, string(encoded(t, w.has()))); err != nil {
 			t.Error(err)
 		}
 		go func() { d.frames <- Packet{At: noon, Data: []byte("abc")} }()
