@@ -93,7 +93,7 @@ func TestDaemonGone(t *testing.T) {
 	p := open(t, s, model.RoleViewer, "/", desk)
 	p.await("live", `document.querySelector('.daemon').innerText === 'live'`)
 	s.count(func(status *model.Status) { s.hung = true; status.Turned = time.Now().Add(-42 * time.Second) })
-	p.await("a daemon that hangs", `/Daemon stuck\s+The daemon.s heartbeat is 4\d s old.*data plane keeps forwarding.*nobody checks/s.test(document.querySelector('.banner').innerText)`)
+	p.await("a daemon that hangs", `/Daemon stuck\s+The daemon hangs: its heartbeat is old \(4\d s\).*data plane keeps forwarding.*nobody checks/s.test(document.querySelector('.banner').innerText)`)
 	p.shoot("stuck-light")
 	s.count(func(*model.Status) { s.hung = false })
 	p.await("no banner", `document.querySelector('.banner').childElementCount === 0`)

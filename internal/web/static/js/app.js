@@ -4,8 +4,7 @@
 // A page is a module in pages/ that exports `title` (a text, or a function of the
 // context) and `mount(root, ctx)`, which returns a function that unmounts. ctx:
 //   api, live, session {name, role, csrf}, may(role), route {path, label, tab},
-//   navigate(address), toast(message, {kind}), confirm({title, body, confirm, danger}),
-//   guard(fn): fn() is asked (true, or a promise of it) before the page is left.
+//   navigate(address), toast(message, {kind}), confirm({title, body, confirm, danger}).
 
 import { createApi } from './api.js';
 import { attr, h, s, text } from './dom.js';
@@ -31,7 +30,6 @@ const banner = document.getElementById('banner');
 
 let session = null;
 let leave = null; // unmounts the present page
-let guarded = null; // asks before the page is left
 let visit = 0; // counts navigations: a page that loads late is not mounted over a newer one
 const links = new Map(); // by path
 const parts = {}; // of the bar: state, alarms
@@ -54,8 +52,6 @@ const loginAddress = () => login.path + '?next=' + encodeURIComponent(location.p
 
 // navigate goes to an address of these pages.
 async function navigate(address, { replace = false } = {}) {
-  if (guarded && !(await guarded())) return;
-  guarded = null;
   if (replace) history.replaceState(null, '', address);
   else history.pushState(null, '', address);
   await show();
@@ -79,7 +75,6 @@ async function show(address) {
 
 function mountPage(page, route) {
   leave?.();
-  guarded = null;
   main.replaceChildren();
   main.className = 'page page-' + (route.module ?? 'missing');
   for (const [path, link] of links) attr(link, 'aria-current', path === route.path ? 'page' : null);
@@ -94,7 +89,6 @@ function mountPage(page, route) {
 function context(route) {
   return {
     api, live, session, may, route, navigate, toast, confirm,
-    guard: (fn) => { guarded = fn; },
     begin: (who) => begin(who),
   };
 }
@@ -160,7 +154,6 @@ function account() {
 }
 
 async function logout() {
-  if (guarded && !(await guarded())) return;
   try {
     await api.del('/session');
   } catch (failed) {
@@ -224,13 +217,13 @@ function drawBanner(gone, lag) {
     banner.replaceChildren();
     return;
   }
-  if (!banner.firstChild) banner.append(mark('', 'bad'), h('p'));
+  // The age is for the eye only: a voice would read the banner anew each second.
+  if (!banner.firstChild) banner.append(mark('', 'bad'), h('p', {}, h('span'), h('span', { 'aria-hidden': 'true' }), h('span')));
   const [sign, said] = banner.children;
   setMark(sign, gone ? 'Daemon gone' : 'Daemon stuck', 'bad');
-  const what = gone
-    ? `The daemon does not answer since ${clock(live.lostSince)} (${age((Date.now() - live.lostSince) / 1000)}).`
-    : `The daemon's heartbeat is ${age(lag)} old.`;
-  text(said, `${what} The data plane keeps forwarding as it was, but nobody checks the servers and nobody would switch. ` +
+  text(said.children[0], gone ? `The daemon does not answer since ${clock(live.lostSince)}` : 'The daemon hangs: its heartbeat is old');
+  text(said.children[1], ` (${age(gone ? (Date.now() - live.lostSince) / 1000 : lag)})`);
+  text(said.children[2], '. The data plane keeps forwarding as it was, but nobody checks the servers and nobody would switch. ' +
     'What you see below is what was last known. Look on the director: systemctl status fairlead.');
 }
 
@@ -257,9 +250,6 @@ function follow(event) {
 async function start() {
   document.addEventListener('click', follow);
   window.addEventListener('popstate', () => show());
-  window.addEventListener('beforeunload', (event) => {
-    if (guarded) event.preventDefault();
-  });
   live.watch(drawDaemon);
   live.subscribe(drawDaemon);
   setInterval(drawDaemon, 1000);

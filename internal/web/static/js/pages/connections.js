@@ -2,7 +2,7 @@
 
 import { query } from '../api.js';
 import { attr, h, text } from '../dom.js';
-import { clock, count, plural, span } from '../format.js';
+import { count, plural, span } from '../format.js';
 import { createList } from '../list.js';
 import { directorsOf, serversOf } from '../state.js';
 import { mark, problemText, setMark } from '../widgets.js';
@@ -87,7 +87,7 @@ const values = {
 
 function totals({ matched, known }, shown) {
   const fits = matched === known ? `all ${plural(known, 'connection')} known` : `${count(matched)} of ${plural(known, 'connection')} known fit`;
-  return shown < matched ? `first ${count(shown)} shown; ${fits}` : `${fits}, at ${clock(new Date())}`;
+  return shown < matched ? `first ${count(shown)} shown; ${fits}` : fits;
 }
 
 function makeRow() {

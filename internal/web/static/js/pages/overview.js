@@ -192,7 +192,7 @@ function directorCard() {
       text(note, director.note ?? '');
       note.hidden = !director.note;
       step.hidden = !under(director);
-      if (under(director)) text(step, stepSentence(director, value));
+      if (under(director)) text(step, stepSentence(director));
       diagram.draw({ name: chosen, director, flows: byDirector.get(chosen) ?? [], rate: live.rate, blind: value.blind });
     },
   };
@@ -225,9 +225,9 @@ function sentence(director, value) {
   return `${director.applied} is active${long}: ${reason}.`;
 }
 
-function stepSentence(director, value) {
+function stepSentence(director) {
   const since = instant(director.step_since);
-  const long = since ? `, since ${age((Date.parse(value.at) - since) / 1000)}` : '';
+  const long = since ? `, since ${clock(since)}` : '';
   const held = director.held_syns ? `; ${plural(director.held_syns, 'SYN is', 'SYNs are')} held` : '';
   return `A switch is under way${director.to ? ` to ${director.to}` : ''}: ${stepText(director)}${long}${held}.`;
 }
