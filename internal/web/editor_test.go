@@ -151,12 +151,15 @@ func olderAnswer(t *testing.T, chromium context.Context) {
 	d.mu.Unlock()
 	before := v.called("POST /config/validate")
 	v.replace("this is wrong\n")
-	v.until(fmt.Sprintf("performance.getEntriesByType('resource') && %d >= 0", before))
 	for v.called("POST /config/validate") == before {
 		v.eval("new Promise(requestAnimationFrame)")
 	}
 	v.replace(noteL4)
-	v.untilText(".verdict", "No error")
+	between := v.called("POST /config/validate")
+	v.until("document.querySelector('.checking').hidden")
+	if v.called("POST /config/validate") == between {
+		t.Error("the newer text was not checked")
+	}
 	close(late)
 	v.eval("new Promise((done) => setTimeout(done, 300))")
 	if got := v.number("document.querySelectorAll('.finding-error').length"); got != 0 {

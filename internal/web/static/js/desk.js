@@ -65,6 +65,7 @@ function build(id, space, applied) {
     place: h('div', { class: 'ed-place' }),
     hint: h('p', { class: 'small muted' }),
     verdict: h('p', { id: `${id}-said`, class: 'verdict', role: 'status' }),
+    checking: h('span', { class: 'checking small muted', 'aria-hidden': 'true', hidden: true }, 'Checking …'),
     problems: h('div', { class: 'problems' }),
     save: control('Save', '', { title: 'Keep the text on the director. It does not come into force (Ctrl+S)' }),
     apply: control(applied.label, 'primary', { title: 'See what changes, then bring it into force (Ctrl+Enter)' }),
@@ -81,7 +82,7 @@ function build(id, space, applied) {
     h('header', {}, view.files, h('span', { class: 'state', role: 'status' }, view.state),
       h('div', { class: 'desk-buttons' }, view.history, view.revert, view.save, view.apply)),
     view.notices, view.place,
-    h('div', { class: 'desk-foot' }, view.verdict, view.problems, view.hint));
+    h('div', { class: 'desk-foot' }, h('div', { class: 'verdict-line' }, view.verdict, view.checking), view.problems, view.hint));
   return view;
 }
 
@@ -164,7 +165,8 @@ function listOf(me, sorted, severity) {
 }
 
 function setMarkOfCheck({ space, view }) {
-  if (space.checking) return setText(view.verdict, 'Checking …');
+  view.checking.hidden = !space.checking;
+  if (space.checking) return undefined; // what was said stays until there is more to say: it is read aloud
   if (space.found.failed) return setText(view.verdict, `The text could not be checked: ${space.found.failed}`);
   const all = space.diagnostics();
   const errors = all.filter((d) => d.severity === 'error').length;

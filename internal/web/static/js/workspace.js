@@ -100,6 +100,7 @@ function createWorkspace({ api, live, user, role }) {
     me.refused = me.refused.filter((d) => d.source !== name);
     me.restored = null;
     me.checking = true;
+    asked++; // an answer that is under way is about an older text
     keepSoon();
     checkSoon();
     tell('text');
