@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	bodyTime  = 10 * time.Second // for the body of who is not known yet
-	writeTime = 30 * time.Second // for an answer of ours
+	refusedTime = 500 * time.Millisecond // for the body of who is turned away
+	bodyTime    = 10 * time.Second       // for the body of a login, and for one that nobody reads
+	writeTime   = 30 * time.Second       // for an answer of ours
 )
 
 // policy lets a page load its own files and ask its own server, nothing else.
@@ -72,13 +73,10 @@ func newGate(o Options, d api.Daemon, host string) (*gate, error) {
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header(), r.TLS != nil)
 	control := http.NewResponseController(w)
-	if r.ContentLength != 0 {
-		// Who is turned away must not hold the connection with a slow body: it is
-		// answered without it. The API gives its own time when it reads.
-		w.Header().Set("Connection", "close")
-		if control.SetReadDeadline(time.Now().Add(bodyTime)) != nil {
-			return
-		}
+	// net/http reads the body of who is turned away, too, so that the answer is not
+	// lost. It must not take long: enter and login give more time.
+	if r.ContentLength != 0 && !limitRead(w, refusedTime) {
+		return
 	}
 	// The connection's last answer may have left its own limit.
 	if control.SetWriteDeadline(time.Time{}) != nil {
@@ -232,7 +230,9 @@ func (g *gate) enter(w http.ResponseWriter, r *http.Request, next http.HandlerFu
 	}
 	ctx, leave := g.running.begin(context.WithValue(r.Context(), visitorKey{}, v), func() bool { return g.still(v) }, safe(r))
 	defer leave()
-	w.Header().Del("Connection")
+	if r.ContentLength != 0 && !limitRead(w, bodyTime) {
+		return
+	}
 	next(w, r.WithContext(ctx))
 }
 

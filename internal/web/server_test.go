@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -58,8 +59,8 @@ func TestSlow(t *testing.T) {
 		"idle":                   {"GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n", "", idleTime + time.Second, "200 OK"},
 		"a slow login":           {"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n", "x", bodyTime + time.Second, "408"},
 		"a login in slow pieces": {"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", bodyTime + time.Second, "408"},
-		"a body without login":   {"PUT /api/v1/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "x", bodyTime + 2*time.Second, "401"},
-		"a body for a page":      {"GET /flow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "x", bodyTime + 2*time.Second, "303"},
+		"a body without login":   {"PUT /api/v1/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "x", 2 * time.Second, "401"},
+		"a body for a page":      {"GET /flow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "x", 2 * time.Second, "303"},
 		"an order":               {"POST /api/v1/order HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 4000\r\n\r\n", "x", time.Minute, "408"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestSlow(t *testing.T) {
 				s := newSite(t, plain)
 				first := strings.Replace(tt.first, "TOKEN", s.token(model.RoleAdmin), 1)
 				took, said := lasted(t, s, first, tt.piece)
-				if took > tt.most || took < time.Second || !strings.Contains(said, tt.says) || tt.says == "" && strings.Contains(said, "200") {
+				if took > tt.most || took < refusedTime || !strings.Contains(said, tt.says) || tt.says == "" && strings.Contains(said, "200") {
 					t.Errorf("after %v: %.100s, want %s within %v", took, said, tt.says, tt.most)
 				}
 			})
@@ -368,6 +369,11 @@ func TestSet(t *testing.T) {
 		s.net.mu.Lock()
 		s.net.busy[other.Listen] = false
 		s.net.mu.Unlock()
+		s.server.Set(other)
+		time.Sleep(stopTime / 2)
+		if streaming() {
+			t.Error("a stream holds the change up")
+		}
 		set(other, model.ServiceRunning, "on http://127.0.0.1:8481")
 		if streaming() || s.net.open[plain.Listen] != nil {
 			t.Error("the old address is still served")
@@ -451,5 +457,86 @@ func TestTally(t *testing.T) {
 	}
 	if len(ty.counts) != 0 || !ty.count(netip.MustParseAddr("10.0.0.1")) {
 		t.Error("the next minute does not begin anew")
+	}
+}
+
+// TestAnswerIsNotLost: over a real network, who is turned away with a body still
+// gets the answer.
+func TestAnswerIsNotLost(t *testing.T) {
+	s := newSite(t, plain)
+	l, err := listenOn(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := New(s.server.options)
+	real.listen = func(netip.AddrPort) (net.Listener, error) { return l, nil }
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- real.Run(ctx, s.daemon) }()
+	defer func() { stop(); <-ended }()
+	real.Set(plain)
+	body := strings.Repeat("x", 200<<10)
+	for range 20 {
+		request, err := http.NewRequestWithContext(ctx, "PUT", "http://"+l.Addr().String()+"/api/v1/config", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusUnauthorized {
+			t.Errorf("got %s", response.Status)
+		}
+	}
+}
+
+// TestHTTP2: browsers speak it over TLS: streams, orders and slow bodies.
+func TestHTTP2(t *testing.T) { synctest.Test(t, testHTTP2) }
+
+func testHTTP2(t *testing.T) {
+	s := newSite(t, overTLS)
+	client := &http.Client{Transport: &http.Transport{
+		ForceAttemptHTTP2: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return s.net.dial("192.0.2.77", s.web.Listen)
+		},
+	}}
+	defer client.CloseIdleConnections()
+	token := s.token(model.RoleAdmin)
+	ask := func(method, path string, body io.Reader) (*http.Response, error) {
+		request, err := http.NewRequestWithContext(t.Context(), method, "https://director"+path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		return client.Do(request)
+	}
+	stream, err := ask("GET", "/api/v1/stream", nil)
+	if err != nil || stream.ProtoMajor != 2 || stream.StatusCode != http.StatusOK {
+		t.Fatalf("got %+v, %v", stream, err)
+	}
+	defer stream.Body.Close()
+	time.Sleep(5 * time.Minute)
+	done, err := ask("POST", "/api/v1/order", strings.NewReader(order))
+	if err != nil || done.StatusCode != http.StatusOK || done.ProtoMajor != 2 {
+		t.Errorf("an order after minutes: got %+v, %v", done, err)
+	} else {
+		done.Body.Close()
+	}
+	if n, err := stream.Body.Read(make([]byte, 10)); err != nil || n == 0 {
+		t.Errorf("the stream has ended: %v", err)
+	}
+	slow, never := io.Pipe()
+	defer never.Close()
+	began := time.Now()
+	response, err := ask("POST", "/api/v1/order", slow)
+	if err == nil {
+		response.Body.Close()
+	}
+	if took := time.Since(began); took > time.Minute || err == nil && response.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("a body that never comes: got %+v, %v after %v", response, err, took)
 	}
 }

@@ -64,7 +64,6 @@ func (g *gate) login(w http.ResponseWriter, r *http.Request) {
 		api.WriteProblem(w, api.KindMalformed, err)
 		return
 	}
-	w.Header().Del("Connection") // the body was read
 	from := address(r)
 	session, err := g.access.Login(r.Context(), who.User, who.Password, from)
 	if err != nil {
@@ -87,6 +86,9 @@ func readCredentials(w http.ResponseWriter, r *http.Request) (credentials, error
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return who, errors.New("log in: send JSON, with Content-Type: application/json")
 	}
+	if !limitRead(w, bodyTime) {
+		return who, errors.New("log in: the client has left")
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostLogin))
 	var large *http.MaxBytesError
 	switch {
@@ -96,6 +98,8 @@ func readCredentials(w http.ResponseWriter, r *http.Request) (credentials, error
 		return who, api.KindSlow.New("log in: the request did not arrive in time")
 	case err != nil:
 		return who, fmt.Errorf("log in: read the request: %w", err)
+	case !limitRead(w, 0):
+		return who, errors.New("log in: the client has left")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()

@@ -105,3 +105,13 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 func limitWrite(w http.ResponseWriter) bool {
 	return http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) == nil
 }
+
+// limitRead gives the body of a request its time; 0: any. False: the client has
+// left.
+func limitRead(w http.ResponseWriter, limit time.Duration) bool {
+	var end time.Time
+	if limit > 0 {
+		end = time.Now().Add(limit)
+	}
+	return http.NewResponseController(w).SetReadDeadline(end) == nil
+}
