@@ -39,6 +39,7 @@ type editorDaemon struct {
 	restarted  []string
 	changed    chan struct{}
 	slow       chan struct{} // closed when the next check may answer; nil: at once
+	late       bool          // lines that may not be written here are found by Apply only
 }
 
 func newEditorDaemon(docs ...model.Document) *editorDaemon {
@@ -87,7 +88,8 @@ func (d *editorDaemon) over(docs []model.Document) []model.Document {
 	return all
 }
 
-func examine(docs, old []model.Document) api.Checked {
+// examine checks documents against those that there are. The caller holds mu.
+func (d *editorDaemon) examine(docs []model.Document) api.Checked {
 	var sources []config.Source
 	text := ""
 	for _, doc := range docs {
@@ -98,7 +100,10 @@ func examine(docs, old []model.Document) api.Checked {
 		return api.Checked{OK: true, Diagnostics: []api.Diagnostic{}, Notes: []string{}}
 	}
 	_, found := config.Load(sources)
-	sent := append(api.Diagnostics(sources, found), foreign(docs, old)...)
+	sent := api.Diagnostics(sources, found)
+	if !d.late {
+		sent = append(sent, foreign(docs, d.docs)...)
+	}
 	failed := slices.ContainsFunc(sent, func(d api.Diagnostic) bool { return d.Severity == "error" })
 	return api.Checked{OK: !failed, Diagnostics: sent, Notes: []string{}}
 }
@@ -165,7 +170,7 @@ func (d *editorDaemon) Configuration(context.Context) (api.Configuration, error)
 
 func (d *editorDaemon) Check(ctx context.Context, docs []model.Document) (api.Checked, error) {
 	d.mu.Lock()
-	answer, wait := examine(d.over(docs), d.docs), d.slow
+	answer, wait := d.examine(d.over(docs)), d.slow
 	d.slow = nil
 	d.mu.Unlock()
 	if wait != nil {
@@ -181,7 +186,7 @@ func (d *editorDaemon) Diff(_ context.Context, docs []model.Document) (api.Diffe
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	after := d.over(docs)
-	diff := api.Difference{Checked: examine(after, d.docs), Documents: []api.DocumentDiff{}, Effects: []string{}}
+	diff := api.Difference{Checked: d.examine(after), Documents: []api.DocumentDiff{}, Effects: []string{}}
 	for i, doc := range after {
 		if doc.Text != d.docs[i].Text {
 			diff.Documents = append(diff.Documents, api.DocumentDiff{Name: doc.Name, Tab: doc.Tab, Lines: replaced(d.docs[i].Text, doc.Text)})
@@ -230,9 +235,14 @@ func (d *editorDaemon) Apply(_ context.Context, by model.Actor, match string, do
 		return api.AppliedConfiguration{}, fmt.Errorf("apply the configuration: %w", api.ErrConflict)
 	}
 	after := d.over(docs)
-	if found := examine(after, d.docs); !found.OK {
+	if found := d.examine(after); !found.OK {
 		refused := api.KindInvalid.New("the configuration has errors")
 		refused.Diagnostics = found.Diagnostics
+		return api.AppliedConfiguration{}, refused
+	}
+	if found := foreign(after, d.docs); found != nil {
+		refused := api.KindForbidden.New("the configuration has lines that cannot be set from here")
+		refused.Diagnostics = found
 		return api.AppliedConfiguration{}, refused
 	}
 	v := d.put(after, by)

@@ -39,6 +39,7 @@ func TestEditor(t *testing.T) {
 		{"older answer", olderAnswer},
 		{"diff before apply", diffFirst},
 		{"refused hook", refusedHook},
+		{"refused late", refusedLate},
 		{"conflict", conflictMerged},
 		{"conflict on one line", conflictClash},
 		{"draft", draftStays},
@@ -220,4 +221,27 @@ func refusedHook(t *testing.T, chromium context.Context) {
 		t.Errorf("the mark stands at line %s, want 9", got)
 	}
 	v.shoot("hook")
+}
+
+// What the director refuses though nothing was wrong with it stands at its line, too,
+// until the line is changed.
+func refusedLate(t *testing.T, chromium context.Context) {
+	d := newEditorDaemon(noteDocuments()...)
+	d.late = true
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
+	v.open("/l4")
+	v.write("hook promote /tmp/mine\n")
+	v.click("header button", "Apply")
+	v.click("dialog .primary", "Apply")
+	v.untilText("dialog .review-refused", "Nothing was changed: the configuration has lines that cannot be set from here")
+	v.untilText("dialog .finding-error", "a hook line cannot be added or changed here")
+	v.shoot("dialog")
+	v.press(kb.Escape)
+	v.until("document.querySelector('.ed-has-error')?.textContent === '8'")
+	v.untilText(".desk .finding-error", "l4.cfg:8:1")
+	if d.text("l4.cfg") != noteL4 {
+		t.Error("the line is in force")
+	}
+	v.replace(noteL4)
+	v.until("!document.querySelector('.ed-has-error, .finding-error')")
 }
