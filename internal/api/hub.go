@@ -20,7 +20,8 @@ const (
 )
 
 // A hub composes what is live once for all viewers, and nothing while nobody
-// looks.
+// looks: its one goroutine begins with the first viewer, and the last one waits
+// for its end.
 type hub struct {
 	look    func() model.Status
 	changed func() <-chan struct{}
