@@ -140,31 +140,39 @@ func badLine(t *testing.T, chromium context.Context) {
 	v.untilText(".finding-warning", "nothing fences the servers")
 }
 
-// The daemon's answer to an older text never takes the place of a newer one.
+// The daemon's answer to an older text never takes the place of a newer one, whether it
+// comes before the newer text is sent, or after its answer.
 func olderAnswer(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(noteDocuments()...)
 	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	v.open("/l4")
 	v.untilText(".verdict", "No error")
-	late := make(chan struct{})
-	d.mu.Lock()
-	d.slow = late
-	d.mu.Unlock()
-	before := v.called("POST /config/validate")
-	v.replace("this is wrong\n")
-	for v.called("POST /config/validate") == before {
-		v.eval("new Promise(requestAnimationFrame)")
-	}
-	v.replace(noteL4)
-	between := v.called("POST /config/validate")
-	v.until("document.querySelector('.checking').hidden")
-	if v.called("POST /config/validate") == between {
-		t.Error("the newer text was not checked")
-	}
-	close(late)
-	v.eval("new Promise((done) => setTimeout(done, 300))")
-	if got := v.number("document.querySelectorAll('.finding-error').length"); got != 0 {
-		t.Errorf("%v errors of the older text are shown", got)
+	for _, early := range []bool{true, false} {
+		late := make(chan struct{})
+		d.mu.Lock()
+		d.slow = late
+		d.mu.Unlock()
+		before := v.called("POST /config/validate")
+		v.replace("this is wrong\n")
+		for v.called("POST /config/validate") == before {
+			v.eval("new Promise(requestAnimationFrame)")
+		}
+		v.eval("(() => { window.seen = 0; new MutationObserver(() => { window.seen += document.querySelectorAll('.finding-error').length; }).observe(document.querySelector('.problems'), { childList: true }); })()")
+		v.replace(noteL4)
+		if early {
+			close(late)
+		}
+		v.until("document.querySelector('.checking').hidden")
+		if got := v.called("POST /config/validate"); got != before+2 {
+			t.Errorf("%d checks were asked for, want 2", got-before)
+		}
+		if !early {
+			close(late)
+			v.eval("new Promise((done) => setTimeout(done, 300))")
+		}
+		if got := v.number("window.seen"); got != 0 {
+			t.Errorf("early %v: %v errors of the older text were shown", early, got)
+		}
 	}
 }
 
