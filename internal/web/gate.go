@@ -45,6 +45,7 @@ type gate struct {
 	host    string // the machine's name
 	running *running
 	failed  *tally
+	roster  roster // of the goroutine that looks
 }
 
 func newGate(o Options, d api.Daemon, host string) (*gate, error) {

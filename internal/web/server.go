@@ -149,6 +149,7 @@ func (r *runner) lost(err error) {
 func (r *runner) look() {
 	at := time.Now()
 	r.gate.running.check()
+	r.gate.notice()
 	r.gate.failed.sum(at, func(by model.Actor, text string) { r.gate.daemon.Audit(by, text, nil) })
 	if r.now != nil && r.now.keeper != nil {
 		r.now.keeper.look(at)
