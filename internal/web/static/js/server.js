@@ -118,7 +118,7 @@ export function createServer(ctx, closed) {
     const wanted = desired(d, s);
     const does = applied(d, s, value.blind);
     setMark(want, wanted);
-    setMark(have, does, value.blind ? 'unknown' : does === 'active' ? 'accent' : wanted === 'active' ? 'warn' : 'plain');
+    setMark(have, does, value.blind ? 'unknown' : does === 'active' ? 'accent' : does === 'on hold' || wanted === 'active' ? 'warn' : 'plain');
     setMark(seen, healthOf(s));
     step.hidden = !under(d);
     if (under(d)) text(step, `A switch is under way: ${stepText(d)}.`);

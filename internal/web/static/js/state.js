@@ -29,15 +29,16 @@ export function desired(director, server) {
 // applied is what the data plane makes of it; with blind nobody knows.
 export function applied(director, server, blind) {
   if (blind) return 'unknown';
-  if (server.active || (!director.balanced && director.applied === server.name)) return 'active';
+  if (server.active || (!director.balanced && director.applied === server.name)) return under(director) ? 'on hold' : 'active';
   return 'standby';
 }
 
 // role is the one word for the diagram: what the data plane does wins.
 export function role(director, server, blind) {
-  if (blind) return 'unknown';
+  const does = applied(director, server, blind);
+  if (blind) return does;
   if (under(director) && director.to === server.name) return 'next';
-  if (applied(director, server) === 'active') return under(director) ? 'on hold' : 'active';
+  if (does !== 'standby') return does;
   const wanted = desired(director, server);
   return wanted === 'active' ? 'not applied' : server.sorry && wanted === 'standby' ? 'sorry, standby' : wanted;
 }

@@ -283,7 +283,9 @@ function eventsCard() {
     state: (s) => text(lost, s === 'lost' ? 'the stream is lost; trying again' : ''),
     add(some) {
       kept = kept.concat(some).slice(-remembered);
-      list.replaceChildren(...kept.slice(-newest).reverse().map(line));
+      // Who logged in is for Events: it would hide what happened to the service.
+      const last = kept.filter((e) => e.kind !== 'audit' || e.error).slice(-newest).reverse();
+      list.replaceChildren(...(last.length ? last.map(line) : [none]));
     },
   };
 }

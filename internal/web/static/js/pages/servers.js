@@ -100,7 +100,7 @@ export function mount(root, ctx) {
     text(name.firstChild.lastChild, address(server));
     attr(row, 'class', detail.shows(item.key) ? 'chosen' : null);
     setMark(want.firstChild, item.desired);
-    setMark(have.firstChild, item.applied, item.applied === 'unknown' ? 'unknown' : item.applied === 'active' ? 'accent' : item.desired === 'active' ? 'warn' : 'plain');
+    setMark(have.firstChild, item.applied, item.applied === 'unknown' ? 'unknown' : item.applied === 'active' ? 'accent' : item.applied === 'on hold' || item.desired === 'active' ? 'warn' : 'plain');
     setMark(health.firstChild, healthOf(server));
     text(why, sinceWhy(server, live.value));
     attr(why, 'title', why.textContent);
