@@ -53,8 +53,11 @@ type commands struct {
 	Token       tokenCommand       `cmd:"" help:"Say which programmes may use the API: add, list, remove."`
 	Detach      detachCommand      `cmd:"" help:"Take the data plane out of the kernel. Forwarding stops."`
 	Lab         labCommand         `cmd:"" help:"Build the NFS example on this machine, break a server, and measure what a client sees."`
+	Completion  completionCommand  `cmd:"" help:"Print a script that makes a shell complete commands, flags and names."`
+	Man         manCommand         `cmd:"" help:"Write the manual pages."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 
+	Complete  completeCommand  `cmd:"" name:"__complete" hidden:""`
 	LabServer labServerCommand `cmd:"" hidden:""`
 	LabCrowd  labCrowdCommand  `cmd:"" hidden:""`
 }
