@@ -256,12 +256,12 @@ func TestConnectionSearch(t *testing.T) {
 // TestSessionEnds: who is removed sees nothing new, and is led to the login.
 func TestSessionEnds(t *testing.T) {
 	s := newSite(t, noteDaemon(time.Now()))
-	p := open(t, s, model.RoleViewer, "/servers", desk)
-	p.await("the list", `document.querySelectorAll('.list tbody th').length === 2`)
+	p := open(t, s, model.RoleViewer, "/", desk)
+	p.await("the diagram", `document.querySelector('.d-active')`)
 	if err := s.access.Remove("viewer"); err != nil {
 		t.Fatal(err)
 	}
-	p.await("the login, and why", `location.pathname === '/login' && /no longer valid/.test(document.querySelector('.toast').innerText) && !document.querySelector('.list')`)
+	p.await("the login, and why", `location.pathname === '/login' && /no longer valid/.test(document.querySelector('.toast').innerText) && !document.querySelector('.diagram')`)
 }
 
 // TestSlowOrder: an order that waits for hooks is said to wait.

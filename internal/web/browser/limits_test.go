@@ -21,11 +21,14 @@ func TestBig(t *testing.T) {
 			for try := 1; ; try++ {
 				got := load(t, s, page.name, page.path)
 				t.Log(got)
-				if got.first <= firstMost && got.longest <= taskMost {
+				if got.longest > taskMost {
+					t.Errorf("a task took %v of a processor, want at most %v", got.longest, taskMost)
+				}
+				if got.first <= firstMost {
 					break
 				}
 				if try == 3 {
-					t.Fatalf("too slow three times: want the first picture within %v, and no task of more than %v", firstMost, taskMost)
+					t.Fatalf("too slow three times: want the first picture within %v", firstMost)
 				}
 			}
 		})
@@ -34,19 +37,21 @@ func TestBig(t *testing.T) {
 
 const (
 	firstMost = time.Second            // until the first picture
-	taskMost  = 100 * time.Millisecond // that one task may hold the page up
+	taskMost  = 100 * time.Millisecond // of a processor, that one task may take and so hold the page up
 	watched   = 6 * time.Second
 )
 
 // A loaded page is how fast it was there, and how smooth it stayed.
 type loaded struct {
-	first, longest  time.Duration
-	tasks, elements int
+	first    time.Duration
+	longest  time.Duration // task, of a processor
+	wall     time.Duration // of the longest one, with what other programmes took
+	elements int
 }
 
 func (l loaded) String() string {
-	return fmt.Sprintf("first picture after %v; then %d tasks above 50 ms in %v, the longest %v; %d elements",
-		l.first.Round(time.Millisecond), l.tasks, watched, l.longest, l.elements)
+	return fmt.Sprintf("first picture after %v; the longest task of the %v after it took %v of a processor, %v in all; %d elements",
+		l.first.Round(time.Millisecond), watched, l.longest.Round(time.Millisecond), l.wall.Round(time.Millisecond), l.elements)
 }
 
 func load(t *testing.T, s *site, name, path string) loaded {
@@ -54,13 +59,14 @@ func load(t *testing.T, s *site, name, path string) loaded {
 	mark := fmt.Sprintf(`performance.getEntriesByName('fairlead:%s')[0]`, name)
 	p.await("the first picture", mark)
 	got := loaded{first: ms(eval[float64](p, mark+`.startTime`))}
-	before := eval[string](p, `document.querySelector('.list')?.innerText ?? ''`)
-	for _, took := range eval[[]float64](p, fmt.Sprintf(longTasks, watched.Milliseconds())) {
-		got.tasks++
-		got.longest = max(got.longest, ms(took))
+	for _, one := range p.trace(func() { eval[bool](p, fmt.Sprintf(scroll, watched.Milliseconds())) }) {
+		got.longest, got.wall = max(got.longest, one.own), max(got.wall, one.wall)
 	}
-	if now := eval[string](p, `document.querySelector('.list').innerText`); now == before {
-		t.Errorf("nothing changed in the list within %v", watched)
+	if got.longest == 0 {
+		t.Error("no task was seen at all")
+	}
+	if now := eval[string](p, `document.querySelector('.daemon').innerText`); now != "live" {
+		t.Errorf("the daemon is %q after %v, want live: no patch came", now, watched)
 	}
 	got.elements = eval[int](p, `document.querySelectorAll('*').length`)
 	p.shoot("big-" + name + "-light")
@@ -76,15 +82,11 @@ func load(t *testing.T, s *site, name, path string) loaded {
 
 func ms(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
 
-// longTasks are the durations of what held the page up in a span of ms, while the
-// list is scrolled.
-const longTasks = `new Promise((done) => {
-	const all = [];
-	const watch = new PerformanceObserver((list) => all.push(...list.getEntries().map((e) => e.duration)));
-	watch.observe({type: 'longtask'});
+// scroll turns the list over and over for a span of ms.
+const scroll = `new Promise((done) => {
 	const box = document.querySelector('.listbox');
-	const timer = setInterval(() => { if (box) box.scrollTop = (box.scrollTop + 700) %% Math.max(1, box.scrollHeight); }, 100);
-	setTimeout(() => { clearInterval(timer); watch.disconnect(); done(all); }, %d);
+	const timer = setInterval(() => { box.scrollTop = (box.scrollTop + 700) %% Math.max(1, box.scrollHeight); }, 100);
+	setTimeout(() => { clearInterval(timer); done(true); }, %d);
 })`
 
 // flows counts packets of every fifth flow each second.
