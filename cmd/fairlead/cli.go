@@ -57,9 +57,10 @@ type commands struct {
 	Man         manCommand         `cmd:"" help:"Write the manual pages."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 
-	Complete  completeCommand  `cmd:"" name:"__complete" hidden:""`
-	LabServer labServerCommand `cmd:"" hidden:""`
-	LabCrowd  labCrowdCommand  `cmd:"" hidden:""`
+	Complete   completeCommand   `cmd:"" name:"__complete" hidden:""`
+	LabServer  labServerCommand  `cmd:"" hidden:""`
+	LabCrowd   labCrowdCommand   `cmd:"" hidden:""`
+	LabVisitor labVisitorCommand `cmd:"" hidden:""`
 }
 
 const description = `A layer-4 director with Direct Server Return, made for NFS that outlives its server.

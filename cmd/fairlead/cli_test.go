@@ -40,10 +40,11 @@ func (s shell) run(ctx context.Context, args ...string) result {
 
 // fakeDaemon answers over a real socket.
 type fakeDaemon struct {
-	status  model.Status
-	refuse  error
-	packets []api.Packet
-	events  []model.Event
+	api.Daemon // nil: nothing else is asked for
+	status     model.Status
+	refuse     error
+	packets    []api.Packet
+	events     []model.Event
 }
 
 func (d *fakeDaemon) Status() model.Status { return d.status }
@@ -86,7 +87,7 @@ func (d *fakeDaemon) Capture(ctx context.Context, _ int, emit func(api.Packet) e
 }
 
 // serve returns the socket of a daemon that lives as long as the test.
-func serve(t *testing.T, d api.Core) string {
+func serve(t *testing.T, d api.Daemon) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "control.sock")
 	l, err := api.Listen(path)

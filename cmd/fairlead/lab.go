@@ -14,18 +14,20 @@ import (
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/crowd"
 	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/visitor"
 	"fairlead/internal/nfsd"
 )
 
 type labCommand struct {
-	Fault outcome.Fault   `default:"kill" enum:"kill,link,blackhole,hang,planned,failback,double,flap,crash,gone" help:"What happens to the service: one of kill, link, blackhole, hang, planned, failback, double, flap, crash and gone."`
-	NFS   outcome.Backend `name:"nfs" default:"embedded" enum:"embedded,ganesha" help:"NFS servers: embedded (this program's own) or ganesha (needs the packages nfs-ganesha, nfs-ganesha-vfs and rpcbind)."`
-	Check outcome.Timing  `default:"note" enum:"note,fast" help:"How often the director checks: note (every 10 seconds, as in the note) or fast (every second)."`
-	XDP   string          `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`
-	JSON  bool            `name:"json" help:"Print the result as one JSON object."`
-	Keep  bool            `help:"Stay up until Ctrl-C, and print how to look around."`
-	Crowd int             `placeholder:"N" help:"Hold so many idle connections, too, and see that each is reset by the switch."`
-	Split bool            `help:"Send some of the clients' data to both servers, on purpose: the lab must notice and fail."`
+	Fault       outcome.Fault   `default:"kill" enum:"kill,link,blackhole,hang,planned,failback,double,flap,crash,gone" help:"What happens to the service: one of kill, link, blackhole, hang, planned, failback, double, flap, crash and gone."`
+	NFS         outcome.Backend `name:"nfs" default:"embedded" enum:"embedded,ganesha" help:"NFS servers: embedded (this program's own) or ganesha (needs the packages nfs-ganesha, nfs-ganesha-vfs and rpcbind)."`
+	Check       outcome.Timing  `default:"note" enum:"note,fast" help:"How often the director checks: note (every 10 seconds, as in the note) or fast (every second)."`
+	XDP         string          `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`
+	JSON        bool            `name:"json" help:"Print the result as one JSON object."`
+	Keep        bool            `help:"Stay up until Ctrl-C, and print how to look around."`
+	Crowd       int             `placeholder:"N" help:"Hold so many idle connections, too, and see that each is reset by the switch."`
+	Split       bool            `help:"Send some of the clients' data to both servers, on purpose: the lab must notice and fail."`
+	Screenshots string          `placeholder:"DIR" type:"path" help:"Let a browser (Chromium) follow the note's walk-through on the web pages, watch the switch, and keep pictures of all pages in DIR."`
 }
 
 func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
@@ -36,7 +38,7 @@ func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
 		return err
 	}
 	options := lab.Options{
-		Fault: c.Fault, NFS: c.NFS, Check: c.Check, JSON: c.JSON, Keep: c.Keep, Split: c.Split, Crowd: c.Crowd,
+		Fault: c.Fault, NFS: c.NFS, Check: c.Check, JSON: c.JSON, Keep: c.Keep, Split: c.Split, Crowd: c.Crowd, Screenshots: c.Screenshots,
 		AttachPass: dataplane.AttachPass,
 	}
 	if err := options.XDP.UnmarshalText([]byte(c.XDP)); err != nil {
@@ -100,4 +102,13 @@ type labCrowdCommand struct {
 func (c *labCrowdCommand) Run(ctx context.Context, env *surroundings) error {
 	out := json.NewEncoder(env.out)
 	return crowd.Run(ctx, c.Service, c.Local, c.Connections, func(s crowd.Seen) error { return out.Encode(s) })
+}
+
+// labVisitorCommand is a process of the lab, not a command for people.
+type labVisitorCommand struct {
+	URL string `name:"url" required:"" help:"Where the director's pages are."`
+}
+
+func (c *labVisitorCommand) Run(ctx context.Context, env *surroundings) error {
+	return visitor.Run(ctx, c.URL, env.in, env.out)
 }

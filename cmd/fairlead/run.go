@@ -9,18 +9,23 @@ import (
 	"net"
 	"slices"
 
+	"fairlead/internal/access"
 	"fairlead/internal/agent"
 	"fairlead/internal/announce"
 	"fairlead/internal/api"
-	"fairlead/internal/config"
 	"fairlead/internal/dataplane"
+	"fairlead/internal/desk"
 	"fairlead/internal/hold"
 	"fairlead/internal/hook"
 	"fairlead/internal/journal"
+	"fairlead/internal/metrics"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
+	"fairlead/internal/notify"
 	"fairlead/internal/probe"
 	"fairlead/internal/reset"
+	"fairlead/internal/store"
+	"fairlead/internal/web"
 )
 
 // queue is the capacity of the channels of facts: a burst of the network does
@@ -41,12 +46,12 @@ func (c *runCommand) Run(ctx context.Context, env *surroundings) error {
 	if err := c.check(env); err != nil {
 		return err
 	}
-	loader := agent.Loader{
-		Read:  func() ([]config.Source, error) { return readSources(c.File, env.in) },
-		Links: hostLinks,
-		Hooks: hookTrouble,
+	files, err := store.Open(c.File, c.StateDir)
+	if err != nil {
+		return err
 	}
-	first, err := loader.Load()
+	workplace := desk.New(files, desk.Machine{Links: hostLinks, Hooks: hookTrouble})
+	first, err := workplace.Load()
 	if err != nil {
 		return err
 	}
@@ -54,7 +59,7 @@ func (c *runCommand) Run(ctx context.Context, env *surroundings) error {
 	if err != nil {
 		return err
 	}
-	err = c.serve(ctx, env, listener, loader, first)
+	err = c.serve(ctx, env, listener, workplace, first)
 	if closed := listener.Close(); closed != nil && !errors.Is(closed, net.ErrClosed) {
 		err = errors.Join(err, closed)
 	}
@@ -85,7 +90,7 @@ const defaultState = "/var/lib/fairlead"
 
 // serve opens what the agent works with, and runs it. The data plane goes on
 // forwarding when it is closed.
-func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.Listener, loader agent.Loader, first agent.Loaded) (err error) {
+func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.Listener, workplace *desk.Desk, first desk.Loaded) (err error) {
 	log := newLog(env.err, c.LogFormat)
 	var attach model.AttachMode
 	if err := attach.UnmarshalText([]byte(c.Attach)); err != nil {
@@ -123,10 +128,26 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 	parts.Memory = remembered
 	parts.Journal = events
 	parts.Control = api.New(listener, log)
-	parts.Loader = loader
+	parts.Desk = workplace
+	if err := c.addViews(&parts, log); err != nil {
+		return err
+	}
 	parts.Hangups = env.hangups
 	settings := agent.Settings{Version: version, Attach: attach, Sources: c.File}
 	return agent.New(parts, settings, first, log).Run(ctx)
+}
+
+// addViews adds the parts that show what happens: pages, metrics, notifications.
+func (c *runCommand) addViews(parts *agent.Parts, log *slog.Logger) error {
+	people, err := access.Open(c.StateDir)
+	if err != nil {
+		return err
+	}
+	figures := metrics.New(version)
+	parts.Metrics = figures
+	parts.Notifier = notify.New(log, figures.Notified)
+	parts.Web = web.New(web.Options{Access: people, Metrics: figures.Handler, StateDir: c.StateDir, Log: log})
+	return nil
 }
 
 // closers are what is open, to be closed in the opposite order.

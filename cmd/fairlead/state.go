@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/model"
 )
 
-// store is a memory that can be closed.
-type store interface {
+// remembrance is a memory that can be closed.
+type remembrance interface {
 	agent.Memory
 	io.Closer
 }
@@ -20,7 +20,7 @@ type store interface {
 // openMemory opens the memory in the state directory. A directory that cannot be
 // used is no reason not to serve: the daemon runs, and an alarm says that a
 // reboot would forget.
-func openMemory(dir string) (store, error) {
+func openMemory(dir string) (remembrance, error) {
 	m, err := memory.Open(dir)
 	if err == nil {
 		return m, nil

@@ -126,3 +126,21 @@ func TestAdoptionShowsTheTrueSwitch(t *testing.T) {
 		b.end()
 	})
 }
+
+// TestEmptyTakesNothingAway: a configuration that was cut short while no daemon ran
+// does not end what the kernel forwards.
+func TestEmptyTakesNothingAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.adopted()
+		b.files.set("# nothing\n")
+		b.start(nil)
+		if err := <-b.ended; err == nil || !strings.Contains(err.Error(), "put the files back") {
+			t.Errorf("got %v", err)
+		}
+		if applied := b.only("apply"); len(applied) > 0 {
+			t.Errorf("got %q", applied)
+		}
+		b.stop()
+	})
+}

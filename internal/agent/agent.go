@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"fairlead/internal/desk"
 	"fairlead/internal/model"
 )
 
@@ -24,9 +25,10 @@ type Settings struct {
 // Agent is a daemon that can be run once. Its other methods answer while it
 // runs.
 type Agent struct {
+	texts
 	parts    Parts
 	settings Settings
-	first    Loaded
+	first    desk.Loaded
 	log      *slog.Logger
 
 	clock    monotonic
@@ -36,14 +38,17 @@ type Agent struct {
 	orders   chan order
 	loads    chan load
 	loading  sync.Mutex // held by the one reload under way
+	history  history
+	changed  atomic.Pointer[chan struct{}] // closed at the next change of the view
 
 	sightings chan model.Sighting
 	losses    chan tally
 }
 
 // New returns an agent that begins with the loaded configuration.
-func New(parts Parts, settings Settings, first Loaded, log *slog.Logger) *Agent {
-	return &Agent{
+func New(parts Parts, settings Settings, first desk.Loaded, log *slog.Logger) *Agent {
+	a := &Agent{
+		texts:    parts.Desk,
 		parts:    parts,
 		settings: settings,
 		first:    first,
@@ -56,6 +61,9 @@ func New(parts Parts, settings Settings, first Loaded, log *slog.Logger) *Agent 
 		sightings: make(chan model.Sighting, sightingsWait),
 		losses:    make(chan tally),
 	}
+	changed := make(chan struct{})
+	a.changed.Store(&changed)
+	return a
 }
 
 // Run adopts what the kernel holds and keeps it as desired until ctx ends. It
@@ -85,6 +93,7 @@ func (a *Agent) run(ctx context.Context) error {
 	if err := l.begin(); err != nil {
 		return errors.Join(err, group.Wait())
 	}
+	a.keepVersion(a.first, 1, model.Actor{Name: "start of the daemon"})
 	a.turn()
 	for _, task := range []struct {
 		name string
@@ -94,6 +103,8 @@ func (a *Agent) run(ctx context.Context) error {
 		{"watcher of the network", a.parts.Watcher.Run},
 		{"announcer", a.parts.Announcer.Run},
 		{"control socket", func(ctx context.Context) error { return a.parts.Control.Run(ctx, a) }},
+		{"web pages", func(ctx context.Context) error { return a.parts.Web.Run(ctx, a) }},
+		{"notifications", func(ctx context.Context) error { return a.parts.Notifier.Run(ctx, a.news) }},
 		{"reload on a signal", a.hangups},
 		{"beat", a.beat},
 		{"watch over the clients' traffic", a.watch},

@@ -243,7 +243,7 @@ func TestNewerSwitchSupersedes(t *testing.T) {
 func TestSilentSwitchSendsNoReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text += "sysctl expire_nodest_conn=0\n"
+		b.files.set(b.files.get() + "sysctl expire_nodest_conn=0\n")
 		b.start(nil)
 		pass(2 * time.Second)
 		b.plane.connect(1001)
@@ -289,13 +289,13 @@ func TestReload(t *testing.T) {
 		from := b.len()
 		before := b.agent.Status()
 
-		b.text = strings.Replace(note, "balance", "blance", 1)
+		b.files.set(strings.Replace(note, "balance", "blance", 1))
 		_, err := b.agent.Reload(t.Context(), operator)
 		var found *api.Error
 		if !errors.As(err, &found) || len(found.Diagnostics) == 0 || !strings.Contains(found.Message, "nothing was changed") {
 			t.Errorf("a bad configuration: got %#v", err)
 		}
-		b.text = strings.Replace(note, "192.168.10.50", "192.168.10.2", 1)
+		b.files.set(strings.Replace(note, "192.168.10.50", "192.168.10.2", 1))
 		if _, err = b.agent.Reload(t.Context(), operator); !errors.As(err, &found) ||
 			!slices.ContainsFunc(found.Diagnostics, func(d api.Diagnostic) bool { return strings.Contains(d.Message, "claims 192.168.10.2,") }) {
 			t.Errorf("the machine's own address: got %#v", err)
@@ -309,12 +309,12 @@ func TestReload(t *testing.T) {
 		}
 		b.wantLines(b.since(from))
 
-		b.text = strings.Replace(note, "interval 10", "interval 7", 1)
+		b.files.set(strings.Replace(note, "interval 10", "interval 7", 1))
 		done, err := b.agent.Reload(t.Context(), operator)
 		if s := b.agent.Status(); err != nil || done.Generation != 2 || s.Generation != 2 || len(s.Alarms) != 0 || s.Directors[0].Epoch != 1 {
 			t.Errorf("a good configuration: got %+v, %v, %+v", done, err, s)
 		}
-		b.text = strings.Replace(note, "nfs-02", "nfs-99", 1)
+		b.files.set(strings.Replace(note, "nfs-02", "nfs-99", 1))
 		b.hangups <- syscall.SIGHUP
 		pass(0)
 		if d := b.director(); d.Servers[1].Name != "nfs-99" {

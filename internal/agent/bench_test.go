@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"fairlead/internal/announce"
-	"fairlead/internal/config"
+	"fairlead/internal/desk"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 )
@@ -43,7 +43,10 @@ type bench struct {
 	events    *fakeJournal
 	hangups   chan os.Signal
 	seen      chan model.VIPStatus
-	text      string // of the configuration
+	files     *fakeFiles
+	web       *fakeWeb
+	notifier  *fakeNotifier
+	metrics   *fakeMetrics
 	agent     *Agent
 	stop      context.CancelFunc
 	ended     chan error
@@ -51,7 +54,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	j := &journal{}
-	return &bench{journal: j, t: t, plane: newFakePlane(j), memory: &fakeMemory{journal: j}, events: &fakeJournal{}, text: note}
+	return &bench{journal: j, t: t, plane: newFakePlane(j), memory: &fakeMemory{journal: j}, events: &fakeJournal{}, files: &fakeFiles{text: note}}
 }
 
 // start runs an agent on the bench's kernel, with fresh parts.
@@ -69,14 +72,14 @@ func (b *bench) start(prepare func()) {
 	if prepare != nil {
 		prepare()
 	}
-	loader := Loader{
-		Read: func() ([]config.Source, error) { return []config.Source{{Name: "t.cfg", Text: []byte(b.text)}}, nil },
+	b.web, b.notifier, b.metrics = &fakeWeb{fakeService{name: "web"}}, &fakeNotifier{fakeService{name: "notify"}}, &fakeMetrics{}
+	desk := desk.New(b.files, desk.Machine{
 		Links: func() ([]model.Link, error) {
 			return []model.Link{{Name: "eth0", Index: 2, MAC: model.MAC{2, 0, 0, 0, 0, 2}, Up: true,
 				Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.2/24")}}}, nil
 		},
-	}
-	first, err := loader.Load()
+	})
+	first, err := desk.Load()
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -84,7 +87,7 @@ func (b *bench) start(prepare func()) {
 		Plane: b.plane, Prober: b.prober, Results: results, Watcher: b.watcher, Facts: facts,
 		Announcer: b.announcer, Seen: b.seen, Resets: b.sender, Frames: fakeFrames{b.journal},
 		Hooks: b.hooks, Memory: b.memory, Journal: b.events, Control: fakeControl{},
-		Loader: loader, Hangups: b.hangups,
+		Desk: desk, Web: b.web, Notifier: b.notifier, Metrics: b.metrics, Hangups: b.hangups,
 	}, Settings{Version: "test", Sources: []string{"t.cfg"}}, first, slog.New(slog.DiscardHandler))
 	var ctx context.Context
 	ctx, b.stop = context.WithCancel(context.Background())

@@ -82,6 +82,7 @@ func (m *fakeMemory) set(change func(*fakeMemory)) {
 type fakeJournal struct {
 	mu     sync.Mutex // guards the following
 	all    []model.Event
+	more   chan struct{} // closed at the next entry; nil: nobody waits
 	failed error
 }
 
@@ -95,6 +96,10 @@ func (j *fakeJournal) Append(e model.Event) model.Event {
 	defer j.mu.Unlock()
 	e.Seq = uint64(len(j.all)) + 1
 	j.all = append(j.all, e)
+	if j.more != nil {
+		close(j.more)
+		j.more = nil
+	}
 	return e
 }
 
@@ -113,9 +118,32 @@ func (j *fakeJournal) Follow(ctx context.Context, since uint64, emit func(model.
 				return err
 			}
 		}
-		time.Sleep(time.Millisecond) // in a synctest bubble
+		select {
+		case <-ctx.Done():
+		case <-j.next(since):
+		}
 	}
 	return ctx.Err()
+}
+
+// next is closed when there is an entry after that number.
+func (j *fakeJournal) next(since uint64) <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.more == nil {
+		j.more = make(chan struct{})
+	}
+	if uint64(len(j.all)) > since {
+		ready := make(chan struct{})
+		close(ready)
+		return ready
+	}
+	return j.more
+}
+
+// of are the entries of a kind.
+func (j *fakeJournal) of(kind model.EventKind) []model.Event {
+	return slices.DeleteFunc(j.Read(0, 1<<20), func(e model.Event) bool { return e.Kind != kind })
 }
 
 func (j *fakeJournal) Err() error {

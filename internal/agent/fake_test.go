@@ -446,7 +446,7 @@ func (a *fakeAnnouncer) Run(ctx context.Context) error {
 // fakeControl serves nobody.
 type fakeControl struct{}
 
-func (fakeControl) Run(ctx context.Context, _ api.Core) error {
+func (fakeControl) Run(ctx context.Context, _ api.Daemon) error {
 	<-ctx.Done()
 	return nil
 }

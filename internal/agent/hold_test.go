@@ -126,7 +126,7 @@ func TestStaleSYNIsDropped(t *testing.T) {
 func TestSwitchBySteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.start(nil)
 		pass(2 * time.Second)
 		told := len(b.events.all)
@@ -178,7 +178,7 @@ func TestSwitchBySteps(t *testing.T) {
 func TestHookTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = strings.ReplaceAll(hooked, "hook promote", "# hook promote")
+		b.files.set(strings.ReplaceAll(hooked, "hook promote", "# hook promote"))
 		b.start(nil)
 		pass(2 * time.Second)
 		b.prober.kill("nfs-01", true)
@@ -214,7 +214,7 @@ func TestHookTimesOut(t *testing.T) {
 func TestNewerHookEndsTheOlder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.start(nil)
 		pass(2 * time.Second)
 		go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
@@ -241,7 +241,7 @@ func TestNewerHookEndsTheOlder(t *testing.T) {
 func TestOrderThatNobodyWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = strings.ReplaceAll(hooked, "hook fence /usr/local/bin/fence timeout 20s", "hook fence /usr/local/bin/fence timeout 1h")
+		b.files.set(strings.ReplaceAll(hooked, "hook fence /usr/local/bin/fence timeout 20s", "hook fence /usr/local/bin/fence timeout 1h"))
 		b.start(nil)
 		pass(2 * time.Second)
 		asked := make(chan error, 1)

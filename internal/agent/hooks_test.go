@@ -15,7 +15,7 @@ import (
 func TestHookWaitsForTheHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.start(nil)
 		pass(2 * time.Second)
 		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
@@ -35,7 +35,7 @@ func TestHookWaitsForTheHold(t *testing.T) {
 func TestKeptHookIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.start(nil)
 		pass(2 * time.Second)
 		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
@@ -54,7 +54,7 @@ func TestKeptHookIsReplaced(t *testing.T) {
 func TestHookOfTheFirstChoice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.memory.broken = errFull
 		b.start(nil)
 		pass(4 * time.Second)
@@ -70,7 +70,7 @@ func TestHookOfTheFirstChoice(t *testing.T) {
 func TestHoldAfterTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.start(nil)
 		pass(2 * time.Second)
 		b.plane.set(func(p *fakePlane) { p.refuse = errRefused })
@@ -93,7 +93,7 @@ func TestHoldAfterTheStart(t *testing.T) {
 func TestHooksDoNotOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.start(nil)
 		b.hooks.linger = 3 * time.Second
 		pass(2 * time.Second)
@@ -118,12 +118,12 @@ func TestHooksDoNotOverlap(t *testing.T) {
 func TestHookOfASwitchThatWasGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.start(nil)
 		pass(2 * time.Second)
 		go func() { _, _ = b.command(t.Context(), model.VerbSwitch, ref("nfs-02"), false) }()
 		pass(time.Second)
-		b.text = strings.Replace(hooked, "server nfs-02 192.168.10.101:2049 sorry\n", "", 1)
+		b.files.set(strings.Replace(hooked, "server nfs-02 192.168.10.101:2049 sorry\n", "", 1))
 		if _, err := b.agent.Reload(t.Context(), operator); err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestHookOfASwitchThatWasGivenUp(t *testing.T) {
 func TestHookForAServerThatWasNeverSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.text = hooked
+		b.files.set(hooked)
 		b.start(nil)
 		pass(2 * time.Second)
 		b.end()

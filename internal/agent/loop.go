@@ -11,6 +11,7 @@ import (
 
 	"fairlead/internal/announce"
 	"fairlead/internal/decide"
+	"fairlead/internal/desk"
 	"fairlead/internal/hold"
 	"fairlead/internal/model"
 	"fairlead/internal/probe"
@@ -21,7 +22,7 @@ import (
 type loop struct {
 	*Agent
 	state      decide.State
-	loaded     Loaded
+	loaded     desk.Loaded
 	generation uint64
 	since      time.Time // start of the daemon
 	hookTime   map[string]time.Duration
@@ -33,16 +34,18 @@ type loop struct {
 	ctx   context.Context // of the daemon
 	group *errgroup.Group
 
-	memory   remembrance
-	desired  model.Desired // after the last event
-	kernel   kernel
-	switches map[string]record // the last one of each director
-	rounds   *rounds.Rounds
-	reports  chan rounds.Report
-	hooks    map[string]context.CancelFunc // that end the hook that runs, by director
-	due      map[string]decide.RunHook     // hooks that wait for the kernel or for the one before, by director
-	hookEnds chan hookEnd
-	notes    []model.Event // for the journal, held back
+	memory    remembrance
+	desired   model.Desired // after the last event
+	kernel    kernel
+	switches  map[string]record // the last one of each director
+	rounds    *rounds.Rounds
+	reports   chan rounds.Report
+	hooks     map[string]context.CancelFunc // that end the hook that runs, by director
+	due       map[string]decide.RunHook     // hooks that wait for the kernel or for the one before, by director
+	hookEnds  chan hookEnd
+	returns   map[string]context.CancelFunc // that end the looks for the first client, by director
+	comebacks chan comeback
+	notes     []model.Event // for the journal, held back
 
 	complaints map[string]complaint
 	keeper     *hold.Keeper
@@ -68,21 +71,23 @@ func newLoop(ctx context.Context, a *Agent, group *errgroup.Group) *loop {
 	// A round may report while the loop is busy with an Apply.
 	reports := make(chan rounds.Report, 16)
 	return &loop{
-		Agent:    a,
-		loaded:   a.first,
-		since:    time.Now(),
-		links:    make(map[string]model.Link),
-		held:     make(map[netip.Addr]bool),
-		ctx:      ctx,
-		group:    group,
-		memory:   remembrance{store: a.parts.Memory, log: a.log, done: make(chan error, 1)},
-		kernel:   kernel{plane: a.parts.Plane, log: a.log},
-		switches: make(map[string]record),
-		rounds:   rounds.New(ctx, group, a.parts.Plane, a.parts.Resets, reports),
-		reports:  reports,
-		hooks:    make(map[string]context.CancelFunc),
-		due:      make(map[string]decide.RunHook),
-		hookEnds: make(chan hookEnd),
+		Agent:     a,
+		loaded:    a.first,
+		since:     time.Now(),
+		links:     make(map[string]model.Link),
+		held:      make(map[netip.Addr]bool),
+		ctx:       ctx,
+		group:     group,
+		memory:    remembrance{store: a.parts.Memory, log: a.log, done: make(chan error, 1)},
+		kernel:    kernel{plane: a.parts.Plane, log: a.log},
+		switches:  make(map[string]record),
+		rounds:    rounds.New(ctx, group, a.parts.Plane, a.parts.Resets, reports),
+		reports:   reports,
+		hooks:     make(map[string]context.CancelFunc),
+		due:       make(map[string]decide.RunHook),
+		hookEnds:  make(chan hookEnd),
+		returns:   make(map[string]context.CancelFunc),
+		comebacks: make(chan comeback),
 
 		complaints: make(map[string]complaint),
 		keeper:     hold.New(keepMost),
@@ -101,6 +106,9 @@ func (l *loop) begin() error {
 	applied, err := l.parts.Plane.Applied()
 	if err != nil {
 		return fmt.Errorf("adopt what the data plane holds: %w", err)
+	}
+	if err := l.refuseEmpty(applied); err != nil {
+		return err
 	}
 	found := decide.Configured{At: now(), Config: l.loaded.Config, Adopted: applied.Directors}
 	at := found.At
@@ -121,6 +129,7 @@ func (l *loop) begin() error {
 		}
 	}
 	l.generation, l.hookTime = 1, hookTimes(l.loaded.Config)
+	l.equip(l.loaded.Config)
 	l.kernel.adopt(applied, at.At)
 	l.noteStart(at.At)
 	l.finish(at.At, actions)
@@ -128,6 +137,15 @@ func (l *loop) begin() error {
 		l.resume(name)
 	}
 	return nil
+}
+
+// refuseEmpty keeps an empty configuration from taking a service away that an
+// earlier daemon left running: its files may have been cut short.
+func (l *loop) refuseEmpty(applied model.Applied) error {
+	if len(applied.VIPs) == 0 || len(l.loaded.Config.Flows) > 0 {
+		return nil
+	}
+	return fmt.Errorf("the configuration is empty, but the data plane forwards %d virtual IPs, and goes on; put the files back, or stop forwarding with fairlead detach", len(applied.VIPs))
 }
 
 // run handles one thing at a time until ctx ends.
@@ -145,7 +163,7 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case <-awake.C:
 		case r := <-l.parts.Results:
-			l.handle(decide.Probed{At: now(), Result: r})
+			l.probed(r)
 		case f := <-l.parts.Facts:
 			l.fact(f)
 		case v := <-l.parts.Seen:
@@ -158,6 +176,8 @@ func (l *loop) run(ctx context.Context) error {
 			l.report(r)
 		case s := <-l.sightings:
 			l.sighted(s)
+		case c := <-l.comebacks:
+			l.cameBack(c)
 		case h := <-l.hookEnds:
 			l.hookEnded(h)
 		case err := <-l.memory.done:
@@ -196,6 +216,13 @@ func (l *loop) tick() {
 		return
 	}
 	l.finish(at.At, nil)
+}
+
+// probed takes the outcome of a probe.
+func (l *loop) probed(r model.ProbeResult) {
+	l.history.add(r)
+	l.parts.Metrics.Probed(r)
+	l.handle(decide.Probed{At: now(), Result: r})
 }
 
 // handle takes one event from the decision to its last effect.
@@ -264,6 +291,7 @@ func (l *loop) load(n load) {
 	}
 	l.refused = ""
 	l.loaded, l.hookTime = n.loaded, hookTimes(n.loaded.Config)
+	l.equip(n.loaded.Config)
 	l.generation++
 	l.noteReload(at.At, n.by, nil)
 	l.handle(decide.Configured{At: at, Config: n.loaded.Config})

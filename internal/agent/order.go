@@ -9,6 +9,7 @@ import (
 
 	"fairlead/internal/api"
 	"fairlead/internal/decide"
+	"fairlead/internal/desk"
 	"fairlead/internal/model"
 )
 
@@ -40,7 +41,7 @@ type outcome struct {
 // A load brings the loop a new configuration, or tells why there is none.
 type load struct {
 	by      model.Actor
-	loaded  Loaded
+	loaded  desk.Loaded
 	refused error
 	answer  chan uint64 // the generation in force; capacity 1
 }
@@ -162,29 +163,6 @@ func (a *Agent) Events(ctx context.Context, since api.Since, follow bool, emit f
 // page is how many entries of the journal are read at once.
 const page = 1000
 
-// Reload reads the configuration again. An error changes nothing; it is a
-// *api.Error with all findings when they are the cause.
-func (a *Agent) Reload(ctx context.Context, by model.Actor) (api.Reloaded, error) {
-	a.loading.Lock()
-	defer a.loading.Unlock()
-	loaded, err := a.parts.Loader.Load()
-	if err != nil {
-		err = refusal(err)
-	}
-	l := load{by: by, loaded: loaded, refused: err, answer: make(chan uint64, 1)}
-	select {
-	case <-ctx.Done():
-		return api.Reloaded{}, ctx.Err()
-	case a.loads <- l:
-	}
-	select {
-	case <-ctx.Done():
-		return api.Reloaded{}, ctx.Err()
-	case generation := <-l.answer:
-		return api.Reloaded{Generation: generation, Warnings: loaded.Warnings}, err
-	}
-}
-
 // refusal adds to an error of a reload what it means.
 func refusal(err error) error {
 	const means = "reload refused, nothing was changed: "
@@ -204,5 +182,7 @@ func (a *Agent) Capture(ctx context.Context, snaplen int, emit func(api.Packet) 
 // holds and counts at this moment.
 func (a *Agent) Status() model.Status {
 	v := a.view.Load()
-	return compose(*v, a.observer.look(v.applies))
+	s := compose(*v, a.observer.look(v.applies))
+	s.Services, s.Turned = a.services(*v), a.heartbeat()
+	return s
 }

@@ -8,6 +8,7 @@ import (
 
 	"fairlead/internal/announce"
 	"fairlead/internal/api"
+	"fairlead/internal/desk"
 	"fairlead/internal/hook"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
@@ -81,7 +82,27 @@ type Journal interface {
 
 // Control serves the operators' orders.
 type Control interface {
-	Run(context.Context, api.Core) error
+	Run(context.Context, api.Daemon) error
+}
+
+// Web serves the pages and the API on the network. Set returns at once.
+type Web interface {
+	Run(context.Context, api.Daemon) error
+	Set(model.Web)
+	Status() model.ServiceStatus
+}
+
+// Notifier tells people of events. Set returns at once.
+type Notifier interface {
+	Run(ctx context.Context, follow func(ctx context.Context, since uint64, emit func(model.Event) error) error) error
+	Set([]model.Target)
+	Status() model.ServiceStatus
+}
+
+// Metrics counts what no status tells. Its methods return at once.
+type Metrics interface {
+	Probed(model.ProbeResult)
+	Switched(director string, s model.Switch, done bool)
 }
 
 // Parts are the effects that the agent drives, and the channels by which they
@@ -100,6 +121,20 @@ type Parts struct {
 	Memory    Memory
 	Journal   Journal
 	Control   Control
-	Loader    Loader
+	Desk      *desk.Desk
+	Web       Web
+	Notifier  Notifier
+	Metrics   Metrics
 	Hangups   <-chan os.Signal // each one orders a reload
+}
+
+// texts is what the desk does for those who edit, without the loop.
+type texts interface {
+	Configuration(context.Context) (api.Configuration, error)
+	Check(context.Context, []model.Document) (api.Checked, error)
+	Diff(context.Context, []model.Document) (api.Difference, error)
+	SaveDraft(ctx context.Context, by model.Actor, match string, docs []model.Document) (model.Draft, error)
+	DiscardDraft(ctx context.Context, by model.Actor, match string) error
+	Versions(context.Context) ([]model.Version, error)
+	Version(ctx context.Context, id uint64) (model.Version, error)
 }

@@ -177,7 +177,7 @@ func TestJournalOfADay(t *testing.T) {
 		pass(time.Millisecond)
 		b.plane.end(1001)
 		pass(time.Second)
-		b.text = strings.Replace(note, "balance", "blance", 1)
+		b.files.set(strings.Replace(note, "balance", "blance", 1))
 		if _, err := b.agent.Reload(t.Context(), operator); err == nil {
 			t.Fatal("a bad configuration was taken")
 		}

@@ -28,6 +28,8 @@ type view struct {
 	refused    string // why the last reload was refused
 	applies    uint64
 	sharing    map[model.ServerRef]bool // those that should get new connections of balanced directors
+	forgetful  string                   // why the switches are not remembered; "": they are
+	probed     int                      // servers that are probed
 	hookTime   map[string]time.Duration // that the hooks of each director may take together
 }
 
@@ -49,6 +51,10 @@ func (l *loop) publish(at time.Time) {
 		applies:    l.kernel.applies,
 		sharing:    sharing(l.desired),
 		hookTime:   l.hookTime,
+		probed:     len(l.targets),
+	}
+	if forgotten := l.memory.alarms(); len(forgotten) > 0 {
+		v.forgetful = forgotten[0].Why
 	}
 	if l.kernel.err != nil {
 		v.failed = l.kernel.err.Error()
@@ -59,6 +65,9 @@ func (l *loop) publish(at time.Time) {
 		old = &view{}
 	}
 	l.noteChanges(*old, *v)
+	if differs(*old, *v) {
+		l.announceChange()
+	}
 }
 
 // sharing are the servers that should get new connections of balanced directors.
@@ -122,11 +131,13 @@ func compose(v view, seen observation) model.Status {
 		// Who reads the JSON finds empty lists, never null.
 		Flows:     []model.FlowStatus{},
 		Directors: []model.DirectorStatus{},
+		Services:  []model.ServiceStatus{},
 	}
 	if s.Verdicts == nil {
 		s.Verdicts = map[string]model.Counter{}
 	}
 	if seen.err != nil {
+		s.Blind = seen.err.Error()
 		s.Alarms = append(s.Alarms, model.Alarm{
 			What: "what the kernel holds is not known; it is shown as empty",
 			Why:  seen.err.Error(),

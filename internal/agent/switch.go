@@ -60,6 +60,8 @@ func (l *loop) confirm() {
 		l.switches[d.Name] = r
 		l.note(model.Event{At: l.kernel.at, Kind: model.EventApplied, Director: d.Name, Server: r.To, Epoch: r.Epoch, Reason: r.Reason,
 			Text: appliedText(r), Took: time.Duration(r.AppliedMono - r.DecidedMono)})
+		l.parts.Metrics.Switched(d.Name, r.Switch, false)
+		l.awaitReturn(d.Name, r.Switch)
 		l.rounds.Start(l.job(d, r.silent))
 	}
 }
@@ -135,6 +137,7 @@ func (l *loop) report(r rounds.Report) {
 	s.Known, s.Reset, s.Ended, s.ServerReset = r.Known, r.Reset, r.Ended, r.Servers
 	l.switches[r.Director] = s
 	if r.Last {
+		l.parts.Metrics.Switched(r.Director, s.Switch, true)
 		e.At, e.Kind, e.Took = time.Now(), model.EventDone, time.Since(s.At)
 		e.Text = "the switch is over"
 		if r.Known > 0 {

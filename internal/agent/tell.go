@@ -91,3 +91,11 @@ func (l *loop) fact(f netstate.Fact) {
 		l.handle(decide.Neighbours{At: now(), Neighbour: *f.Neighbour})
 	}
 }
+
+// equip gives the parts that the decisions do not know what a configuration says
+// of them.
+func (l *loop) equip(cfg model.Config) {
+	l.history.keep(cfg)
+	l.parts.Web.Set(cfg.Web)
+	l.parts.Notifier.Set(cfg.Notify)
+}

@@ -21,6 +21,7 @@ import (
 
 // fakeDaemon keeps what a daemon would.
 type fakeDaemon struct {
+	Daemon            // nil: nothing else is asked for
 	mu     sync.Mutex // guards the following
 	active string
 	loads  uint64
@@ -110,7 +111,7 @@ func (d *fakeDaemon) Capture(ctx context.Context, snaplen int, emit func(Packet)
 var quiet = slog.New(slog.DiscardHandler)
 
 // serve runs a daemon's socket until the test ends.
-func serve(t *testing.T, d Core) string {
+func serve(t *testing.T, d Daemon) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "run", "control.sock")
 	l, err := Listen(path)

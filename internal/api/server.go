@@ -29,11 +29,11 @@ func New(l net.Listener, log *slog.Logger) *Server {
 }
 
 // Run answers for the daemon until ctx ends.
-func (s *Server) Run(ctx context.Context, d Core) error {
+func (s *Server) Run(ctx context.Context, d Daemon) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
 	server := &http.Server{
-		Handler:           forCore(d, s.log),
+		Handler:           NewHandler(d, s.log, who),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,

@@ -50,11 +50,17 @@ func Load(sources []Source) (model.Config, []Diagnostic) {
 // Check finds the meaning of a configuration and all that is wrong with it. The
 // configuration is the zero one when a diagnostic is an error. Lines that Parse
 // reported are passed over: use Load to get both.
-func Check(f File) (model.Config, []Diagnostic) {
+func Check(f File) (model.Config, []Diagnostic) { return check(f, false) }
+
+// CheckFirst is Check for a director that has nothing in force yet: an empty
+// configuration is a beginning then, and no mistake.
+func CheckFirst(f File) (model.Config, []Diagnostic) { return check(f, true) }
+
+func check(f File, first bool) (model.Config, []Diagnostic) {
 	c := checker{directorNames: make(map[string]Word), seen: make(map[string]Word), sysctls: make(map[string]Word),
 		web: webDraft{lines: make(map[string]Word)}}
 	c.config.LVS.ExpireNoDestConn = defaultExpireNoDestConn
-	c.empty(f)
+	c.empty(f, first)
 	c.each(f, c.register)
 	c.each(f, c.section)
 	c.relations()
@@ -122,19 +128,23 @@ func (c *checker) each(f File, do func(Section)) {
 	}
 }
 
-// empty refuses a configuration without a single line: a file that was cut
-// short must not take a running service away.
-func (c *checker) empty(f File) {
-	var first Word
+// empty refuses a configuration without a single line, but the first one: a file
+// that was cut short must not take a running service away.
+func (c *checker) empty(f File, allowed bool) {
+	var at Word
 	for _, u := range f.Units {
 		if len(u.Sections) > 0 {
 			return
 		}
-		if first.Line == 0 {
-			first.Pos = Pos{u.Name, 1, 1}
+		if at.Line == 0 {
+			at.Pos = Pos{u.Name, 1, 1}
 		}
 	}
-	c.fail(first, "write at least a flow and a director; to stop forwarding, use fairlead detach", "the configuration is empty")
+	if allowed {
+		c.warn(at, "write a flow and a director: in the files and then fairlead reload, or on the web pages", "the configuration is empty: nothing is forwarded")
+		return
+	}
+	c.fail(at, "write at least a flow and a director; to stop forwarding, use fairlead detach", "the configuration is empty")
 }
 
 // register notes the names that other sections may refer to.

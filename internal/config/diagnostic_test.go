@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"testing"
+
+	"fairlead/internal/model"
 )
 
 func TestNothingGiven(t *testing.T) {
@@ -40,5 +42,20 @@ func TestRenderUnknownSource(t *testing.T) {
 		if got := Render([]Source{{"a.cfg", []byte("flow\n")}}, d); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// TestEmptyAtFirst: an empty configuration is a beginning, with the defaults.
+func TestEmptyAtFirst(t *testing.T) {
+	f, _ := Parse([]Source{{"a.cfg", nil}, {"b.cfg", []byte("# nothing yet\n")}})
+	cfg, diags := CheckFirst(f)
+	if Failed(diags) || len(diags) != 1 || !strings.Contains(diags[0].String(), "a.cfg:1:1: warning: the configuration is empty") {
+		t.Errorf("got %v", diags)
+	}
+	if cfg.Web != model.DefaultWeb() || !cfg.LVS.ExpireNoDestConn {
+		t.Errorf("got %+v", cfg)
+	}
+	if _, diags := Check(f); !Failed(diags) {
+		t.Error("Check takes an empty configuration")
 	}
 }

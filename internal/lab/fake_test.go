@@ -32,9 +32,10 @@ const keepVar = "FAIRLEAD_FAKE_KEEPS"
 // itself: it forwards in user space, with one check of nfs-01, and keeps no
 // promise but those that the lab looks at.
 type fakeDirector struct {
-	raw  int // packet socket on eth0
-	mac  model.MAC
-	keep bool // see keepVar
+	api.Daemon     // nil: the lab asks for nothing else
+	raw        int // packet socket on eth0
+	mac        model.MAC
+	keep       bool // see keepVar
 
 	mu     sync.Mutex // guards the following
 	active int        // index of site.ServerSpecs

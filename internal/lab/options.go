@@ -31,6 +31,10 @@ type Options struct {
 	Split bool
 	// Crowd is the number of idle connections beside the client's work.
 	Crowd int
+	// Screenshots: somebody with a browser configures the director as the note says,
+	// watches the Overview, and keeps pictures of the pages in this directory; "":
+	// nobody does.
+	Screenshots string
 
 	// Config is the director's configuration: file name to text.
 	Config map[string]string
@@ -78,7 +82,7 @@ func (o Options) configured() (map[string]string, error) {
 
 // site are the options of the diagram.
 func (o Options) site() site.Options {
-	return site.Options{NFS: o.NFS, XDP: o.XDP, Config: o.Config, Crowd: o.Crowd, Program: o.Program, AttachPass: o.AttachPass}
+	return site.Options{NFS: o.NFS, XDP: o.XDP, Config: o.Config, Crowd: o.Crowd, Visited: o.Screenshots != "", Program: o.Program, AttachPass: o.AttachPass}
 }
 
 // checkOf is the check of the configuration's director.

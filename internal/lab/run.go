@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/outcome"
 	"fairlead/internal/lab/site"
+	"fairlead/internal/lab/visitor"
 	"fairlead/internal/lab/witness"
 	"fairlead/internal/lab/workload"
 )
@@ -56,6 +57,14 @@ func (o *Options) prepare() (err error) {
 	}
 	if o.NFS == outcome.Ganesha {
 		if _, err := site.FindGanesha(); err != nil {
+			return err
+		}
+	}
+	if o.Screenshots != "" {
+		if !visited(o.Fault) {
+			return fmt.Errorf("take pictures while the scenario is %v: choose one in which nfs-02 takes over once, such as kill or link", o.Fault)
+		}
+		if _, err := visitor.Find(); err != nil {
 			return err
 		}
 	}
@@ -125,6 +134,9 @@ func (r *run) describe(ctx context.Context) error {
 	for _, spec := range site.ServerSpecs {
 		r.line("%s %v, %v NFS server on one shared directory", spec.Name, spec.Addr.Addr(), r.opts.NFS)
 	}
+	if r.site.Visitor != nil {
+		r.line("the note's walk-through was followed in a browser, from an empty configuration, in %s", seconds(r.site.WalkTime))
+	}
 	r.line("the director forwards %v to %s (XDP %s)", site.VIP, d.Applied, r.m.Attached)
 	for _, e := range r.opts.edits() {
 		r.line("%s: %s", e.why, e.to)
@@ -183,11 +195,15 @@ func (r *run) phases(ctx context.Context) error {
 	if r.used, err = site.UsedBy(r.site.Daemon.PID()); err != nil {
 		return err
 	}
+	end := func() error { return nil }
+	if r.site.Visitor != nil {
+		end = r.beginVisit(ctx)
+	}
 	err = scripts[r.opts.Fault](r, ctx)
 	if errors.Is(err, errStuck) {
-		return nil // the verdict finds out what is missing
+		err = nil // the verdict finds out what is missing
 	}
-	return err
+	return errors.Join(err, end())
 }
 
 // work waits until the required work was done since an instant.

@@ -2,6 +2,7 @@ package outcome
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"fairlead/internal/lab/workload"
@@ -15,6 +16,7 @@ const (
 	idleGoal  = 50 * time.Millisecond
 	stallGoal = 50 * time.Millisecond
 	crowdGoal = time.Second
+	shownGoal = time.Second
 )
 
 // reasons collects what is not as it should be.
@@ -45,6 +47,7 @@ func (m Measured) judge(r Result) (bad reasons) {
 	m.judgeCables(&bad, r)
 	m.judgeSwitches(&bad, r)
 	m.judgeCrowd(&bad)
+	m.judgeVisit(&bad)
 	bad.wrong = append(bad.wrong, m.Wrong...)
 	return bad
 }
@@ -74,6 +77,19 @@ func (m Measured) judgeCrowd(bad *reasons) {
 	bad.when(c.Reset != c.Asked, "%d of the crowd's connections were reset, not %d", c.Reset, c.Asked)
 	bad.when(c.After > 0, "%d of the crowd's connections still stand", c.After)
 	bad.whenLate(c.Last != nil && c.Last.duration() > crowdGoal, "the last of the crowd was reset later than %v after the decision", crowdGoal)
+}
+
+// judgeVisit is about what the pages showed.
+func (m Measured) judgeVisit(bad *reasons) {
+	v := m.Visit
+	if v == nil {
+		return
+	}
+	bad.when(v.Walked == nil, "the walk-through did not end")
+	bad.when(v.Shown == nil, "the Overview never showed the switch")
+	bad.when(len(v.Trouble) > 0, "the browser complained of the pages: %s", strings.Join(v.Trouble, "; "))
+	bad.when(len(v.Pictures) == 0, "there are no pictures of the pages")
+	bad.whenLate(v.Shown != nil && v.Shown.duration() > shownGoal, "the Overview showed the switch later than %v after the decision", shownGoal)
 }
 
 // judgeSwitches is about the switches that the scenario wants.

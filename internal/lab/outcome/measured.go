@@ -45,6 +45,15 @@ type Measured struct {
 	Drops   int // packets that the witness missed
 
 	Crowd *Crowd // nil: there was none
+	Visit *Visit // nil: nobody looked at the pages
+}
+
+// Visit is what somebody with a browser saw of the director's pages.
+type Visit struct {
+	Walked   *Millis  `json:"walked_ms"`  // the note's walk-through, from an empty configuration to one in force
+	Shown    *Millis  `json:"shown_ms"`   // from the decision until the Overview showed the new server; null: it did not
+	Trouble  []string `json:"complaints"` // of the browser's console
+	Pictures []string `json:"pictures"`   // files
 }
 
 // Crowd is what was seen of many idle connections.

@@ -61,6 +61,7 @@ type Result struct {
 	BytesDifferent int64    `json:"bytes_different"`
 
 	Crowd *Crowd `json:"crowd"` // null: there was none
+	Visit *Visit `json:"visit"` // null: nobody looked at the pages
 
 	// What was on the servers' cables.
 	Captured       []int    `json:"packets_captured"` // of each server
@@ -93,7 +94,7 @@ func (m Millis) duration() time.Duration {
 // Result computes the figures and the verdict.
 func (m Measured) Result() Result {
 	r := Result{
-		Fault: m.Fault, NFS: m.NFS, Check: m.Check, XDP: m.Attached, SwitchCount: m.Switches, Crowd: m.Crowd, Errors: []string{}, Switches: []Figures{},
+		Fault: m.Fault, NFS: m.NFS, Check: m.Check, XDP: m.Attached, SwitchCount: m.Switches, Crowd: m.Crowd, Visit: m.Visit, Errors: []string{}, Switches: []Figures{},
 		BytesCompared: m.Totals.Compared, BytesDifferent: m.Totals.Different,
 		Repeated: m.Totals.Repeated, Rewritten: m.Totals.Rewritten, ClientErrors: len(m.Errors),
 		Captured: m.Witness.Packets, CapturedData: m.Witness.Data, CaptureDrops: m.Drops, ConnsCaptured: m.Witness.Connections,

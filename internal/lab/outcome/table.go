@@ -49,6 +49,7 @@ func (t table) print(x Result) {
 	t.list(x.Errors)
 	t.cables(x)
 	t.crowd(x.Crowd)
+	t.visit(x.Visit)
 	fmt.Fprintln(t.out)
 	if x.Passed {
 		t.row("verdict", t.paint(Green, "PASSED"), "")
@@ -105,6 +106,17 @@ func (t table) crowd(c *Crowd) {
 	t.row("  the last", Show(c.Last), "from the decision until its client saw it")
 	t.row("director's CPU", Show(&c.CPU), "of its programme, from the fault on")
 	t.row("  memory", Mebibytes(c.Memory), "of its programme, at most")
+}
+
+// visit is about the pages.
+func (t table) visit(v *Visit) {
+	if v == nil {
+		return
+	}
+	t.row("walk-through", Show(v.Walked), "in a browser, from an empty configuration")
+	t.row("  shown", Show(v.Shown), "from the decision until the Overview showed it; at most 1 s")
+	t.row("  pictures", fmt.Sprint(len(v.Pictures)), fmt.Sprintf("of the pages; %d complaints of the browser", len(v.Trouble)))
+	t.list(v.Trouble)
 }
 
 // cables are about what the witness saw.

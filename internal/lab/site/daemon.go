@@ -17,12 +17,31 @@ import (
 )
 
 // StartDirector starts the director's programme and waits until it forwards the
-// virtual IP to the first server.
-func (s *Site) StartDirector(ctx context.Context) error { return s.Launch(ctx, forwards) }
+// virtual IP to the first server. When somebody is to configure it, it starts
+// without a configuration, and its visitor does that.
+func (s *Site) StartDirector(ctx context.Context) error {
+	if !s.opts.Visited {
+		return s.Launch(ctx, forwards)
+	}
+	if err := s.launch(ctx, func(model.Status) error { return nil }); err != nil {
+		return err
+	}
+	return s.configure(ctx)
+}
 
 // Launch starts the director's programme and waits until nothing about its
 // status is objected to.
-func (s *Site) Launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) (err error) {
+func (s *Site) Launch(ctx context.Context, objection func(model.Status, model.DirectorStatus) error) error {
+	return s.launch(ctx, func(st model.Status) error {
+		d, err := DirectorOf(st)
+		if err != nil {
+			return err
+		}
+		return objection(st, d)
+	})
+}
+
+func (s *Site) launch(ctx context.Context, objection func(model.Status) error) (err error) {
 	s.Control = api.NewClient(s.Socket())
 	cmd := exec.Command(s.opts.Program, "run", "-f", s.config(),
 		"--socket", s.Socket(), "--state-dir", s.state(), "--pin-dir", s.pins(), "--attach", s.opts.XDP.String())
@@ -38,11 +57,7 @@ func (s *Site) Launch(ctx context.Context, objection func(model.Status, model.Di
 		if err != nil {
 			return err
 		}
-		d, err := DirectorOf(st)
-		if err != nil {
-			return err
-		}
-		return objection(st, d)
+		return objection(st)
 	})
 }
 

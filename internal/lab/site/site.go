@@ -15,6 +15,7 @@ import (
 
 	"fairlead/internal/api"
 	"fairlead/internal/lab/outcome"
+	"fairlead/internal/lab/visitor"
 	"fairlead/internal/model"
 	"fairlead/internal/topology"
 )
@@ -64,6 +65,9 @@ type Options struct {
 	XDP model.AttachMode
 	// Config is the director's configuration: file name to text.
 	Config map[string]string
+	// Visited: the director begins with an empty configuration, and somebody with a
+	// browser puts Config in, as the application note says.
+	Visited bool
 	// Crowd is the number of connections that the director must have room for
 	// beside the client's work.
 	Crowd int
@@ -82,6 +86,9 @@ type Site struct {
 	Control  *api.Client
 	Servers  []*topology.Host
 	Serving  []*topology.Process // one for each server
+	Visitor  *Visitor            // nil: nobody looks at the pages
+	WalkTime time.Duration       // of the visitor's walk
+	Walked   visitor.Done        // how the visitor's walk ended
 
 	opts    Options
 	dir     string // of everything that the site writes
@@ -126,6 +133,9 @@ func (s *Site) makeDirs(context.Context) error {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			return fmt.Errorf("make the lab's directory: %w", err)
 		}
+	}
+	if s.opts.Visited {
+		return nil
 	}
 	for name, text := range s.opts.Config {
 		if err := os.WriteFile(filepath.Join(s.config(), name), []byte(text), 0o600); err != nil {
@@ -218,6 +228,9 @@ func (s *Site) ready(ctx context.Context, h *topology.Host, p *topology.Process,
 // Close takes everything down: first those who use, then what they use.
 func (s *Site) Close() error {
 	var errs []error
+	if s.Visitor != nil {
+		errs = append(errs, s.Visitor.Close())
+	}
 	for _, p := range append([]*topology.Process{s.Daemon}, s.Serving...) {
 		if p != nil {
 			p.Signal(contSignal) // a stopped process does not end
