@@ -51,7 +51,7 @@ func parseClient(text string) (netip.Prefix, error) {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	if net, err := netip.ParsePrefix(text); err == nil {
-		return net.Masked(), nil
+		return net, nil
 	}
 	return netip.Prefix{}, fmt.Errorf("--client %q is neither an address nor a network: write 192.168.10.7 or 192.168.10.0/24", text)
 }

@@ -99,7 +99,7 @@ func orphanDirectorOf(name string, a model.Adopted) orphanDirector {
 func unseen(err error, dir string) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "no data plane is pinned in " + dir + " either, so nothing is forwarded"
+		return "no data plane is found in " + dir + " either: as far as can be seen nothing is forwarded (see --pin-dir)"
 	case errors.Is(err, os.ErrPermission):
 		return "run this as root to see whether the data plane still forwards"
 	case errors.Is(err, dataplane.ErrOtherLayout):

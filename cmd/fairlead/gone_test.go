@@ -106,7 +106,7 @@ func TestStatusOfAnOrphan(t *testing.T) {
 	status := func(args ...string) result {
 		return shell{}.run(t.Context(), append([]string{"status", "--socket", socket, "--pin-dir", dir}, args...)...)
 	}
-	if got := status(); got.code != exitUnable || got.out != "" || !strings.Contains(got.err, "no data plane is pinned in "+dir+" either") {
+	if got := status(); got.code != exitUnable || got.out != "" || !strings.Contains(got.err, "no data plane is found in "+dir+" either") {
 		t.Errorf("nothing pinned: got %+v", got)
 	}
 	plane, err := dataplane.Open(dataplane.Options{Dir: dir, Connections: 100, Log: slog.New(slog.DiscardHandler)})
@@ -139,6 +139,33 @@ func TestStatusOfAnOrphan(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &o); err != nil || got.code != exitUnable || o.Forwarding ||
 		len(o.Directors) != 1 || o.Directors[0].Epoch != 7 || len(o.VIPs) != 1 || !strings.Contains(o.Error, "no daemon answers") || time.Since(o.LastSign) > time.Minute {
 		t.Errorf("JSON: got %+v, %v", got, err)
+	}
+}
+
+// stuckDaemon takes questions and never answers.
+type stuckDaemon struct {
+	*fakeDaemon
+	until chan struct{}
+}
+
+func (d stuckDaemon) Status() model.Status {
+	<-d.until
+	return model.Status{}
+}
+
+// TestUnanswered: what nobody answered in time is said in plain words.
+func TestUnanswered(t *testing.T) {
+	d := stuckDaemon{&fakeDaemon{}, make(chan struct{})}
+	socket := serve(t, d)
+	defer close(d.until)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := api.NewClient(socket).Status(ctx)
+	if got := unanswered(err, socket, time.Second); got == nil || got.Error() != "the daemon on "+socket+" took the question and did not answer within 1s" {
+		t.Errorf("got %v", got)
+	}
+	if other := errors.New("other"); unanswered(other, socket, time.Second) != other || unanswered(nil, socket, time.Second) != nil {
+		t.Error("another error was changed")
 	}
 }
 

@@ -1,7 +1,8 @@
 // Command fairlead is a layer-4 director: the daemon, the commands that talk to
 // it, and the lab that shows it at work on one machine. What is here reads the
 // command line and the files, wires the parts together and prints; it decides
-// nothing and keeps no state.
+// nothing and keeps no state. It is larger than other packages because every command
+// is here; each stands in a file of its own, and the live view in those named top.
 package main
 
 import (

@@ -31,7 +31,7 @@ func (c *statusCommand) Run(ctx context.Context, env *surroundings) error {
 	defer cancel()
 	s, err := api.NewClient(c.Socket).Status(asked)
 	if err != nil && ctx.Err() == nil {
-		return c.alone(env, err)
+		return c.alone(env, unanswered(err, c.Socket, statusPatience))
 	}
 	if err != nil {
 		return err
@@ -56,6 +56,14 @@ func hangs(s model.Status) time.Duration {
 		return 0
 	}
 	return s.At.Sub(s.Turned)
+}
+
+// unanswered says in plain words that a question got no answer in time.
+func unanswered(err error, socket string, patience time.Duration) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("the daemon on %s took the question and did not answer within %v", socket, patience)
 }
 
 // alone shows what the data plane does when no daemon answers. The status was

@@ -39,7 +39,7 @@ func (c *topCommand) Run(ctx context.Context, env *surroundings) error {
 		return unable{errors.New("--interval must be between 200ms and 1m")}
 	}
 	client := api.NewClient(c.Socket)
-	v := &topView{daemon: client, look: func() string { return outlook(c.PinDir) }, hangups: env.hangups, told: make(chan any, topQueue)}
+	v := &topView{daemon: client, socket: c.Socket, look: func() string { return outlook(c.PinDir) }, hangups: env.hangups, told: make(chan any, topQueue)}
 	first, err := v.ask(ctx)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func outlook(dir string) string {
 	found, err := dataplane.Look(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "no data plane is pinned, so nothing is forwarded"
+		return "no data plane is found"
 	case err != nil:
 		return "what the data plane does is not known"
 	case len(found.Applied.Ifaces) == 0 || len(found.Targets) == 0:
@@ -82,6 +82,7 @@ type topDaemon interface {
 // goroutine owns the state and the screen; the others ask, and tell it.
 type topView struct {
 	daemon  topDaemon
+	socket  string
 	look    func() string // what the data plane does without a daemon
 	screen  tcell.Screen
 	hangups <-chan os.Signal
@@ -204,7 +205,8 @@ func (v *topView) pressed(event tcell.Event) (act topAct, err error) {
 func (v *topView) ask(ctx context.Context) (model.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, topPatience)
 	defer cancel()
-	return v.daemon.Status(ctx)
+	s, err := v.daemon.Status(ctx)
+	return s, unanswered(err, v.socket, topPatience)
 }
 
 // answer is what the daemon says of its status, or what is known without it.

@@ -240,7 +240,7 @@ func TestTopRates(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	reset := after(quietStatus(), time.Second, 0, 0)
-	reset.Directors[0].Servers[0].Total = model.Counter{Packets: 1}
+	reset.Directors[0].Servers[0].Total = model.Counter{Packets: 1, Bytes: 1 << 60}
 	if got, known := ratesOf(quietStatus(), reset)[ref]; known {
 		t.Errorf("a counter that was cleared: got %v", got)
 	}

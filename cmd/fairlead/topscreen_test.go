@@ -78,10 +78,20 @@ func TestTopDoesNotObeyTheJournal(t *testing.T) {
 	}
 }
 
+// TestTopStyles: where there are no colours the selected row still looks selected.
+func TestTopStyles(t *testing.T) {
+	bare := tcell.StyleDefault.Reverse(true)
+	if got := terminalStyle(topGreen|topReverse, false); got != bare {
+		t.Errorf("without colours: got %v", got)
+	}
+	if got := terminalStyle(topGreen|topReverse, true); got != bare.Foreground(tcell.ColorGreen) {
+		t.Errorf("with colours: got %v", got)
+	}
+}
+
 // topFake is a daemon that comes and goes.
 type topFake struct {
 	gone    bool
-	at      time.Time
 	asked   int
 	ordered []api.Order
 	broken  bool
