@@ -172,10 +172,14 @@ func (d *wholeDaemon) Check(_ context.Context, docs []model.Document) (Checked, 
 
 func (d *wholeDaemon) Diff(ctx context.Context, docs []model.Document) (Difference, error) {
 	checked, err := d.Check(ctx, docs)
-	diff := Difference{Checked: checked, Effects: []string{"who is notified at https://hooks.test/T0KEN changes"}}
+	line := slices.IndexFunc(strings.Split(d.docs[1].Text, "\n"), func(l string) bool { return strings.Contains(l, "webhook") })
+	secret := strings.Split(d.docs[1].Text, "\n")[line]
+	words := strings.Fields(secret)
+	to := words[slices.Index(words, "webhook")+1]
+	diff := Difference{Checked: checked, Effects: []string{"who is notified at " + to + " changes"}}
 	for _, doc := range docs {
 		diff.Documents = append(diff.Documents, DocumentDiff{Name: doc.Name, Tab: doc.Tab, Lines: []DiffLine{
-			{Op: "-", Old: 4, Text: strings.Split(secretText, "\n")[3]}, {Op: "+", New: 1, Text: doc.Text},
+			{Op: "-", Old: line + 1, Text: secret}, {Op: "+", New: 1, Text: doc.Text},
 		}})
 	}
 	return diff, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"fairlead/internal/config"
 	"fairlead/internal/model"
 )
 
@@ -24,13 +25,13 @@ func redacted(c Configuration) Configuration {
 func redactedDocuments(docs []model.Document) []model.Document {
 	docs = slices.Clone(docs)
 	for i, d := range docs {
-		docs[i].Text = redact(d.Text)
+		docs[i].Text = config.Redact(d.Text)
 	}
 	return docs
 }
 
 // secrets are what the answer to a request may not tell: the words that
-// redact takes out of documents, and the lines that they stand in. An
+// config.Redact takes out of documents, and the lines that they stand in. An
 // admin is told everything: the zero secrets.
 type secrets struct {
 	lines    map[docLine]bool
@@ -56,7 +57,7 @@ func (h *handler) hidden(r *request, sent []model.Document) (secrets, error) {
 	found := secrets{lines: make(map[docLine]bool)}
 	var words []string
 	for _, d := range slices.Concat(c.Documents, sent) {
-		kept := strings.Split(redact(d.Text), "\n")
+		kept := strings.Split(config.Redact(d.Text), "\n")
 		for i, line := range strings.Split(d.Text, "\n") {
 			if i < len(kept) && kept[i] == line {
 				continue
@@ -69,7 +70,7 @@ func (h *handler) hidden(r *request, sent []model.Document) (secrets, error) {
 	slices.SortFunc(words, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	var pairs []string
 	for _, w := range words {
-		pairs = append(pairs, w, "***")
+		pairs = append(pairs, w, hiddenWord(w))
 	}
 	found.replacer = strings.NewReplacer(pairs...)
 	return found, nil
@@ -82,6 +83,22 @@ func taken(line string, redacted []string, i int) []string {
 		kept = strings.Fields(redacted[i])
 	}
 	return slices.DeleteFunc(strings.Fields(line), func(w string) bool { return slices.Contains(kept, w) })
+}
+
+// hiddenWord is what stands for a word that is told to nobody but an admin.
+func hiddenWord(w string) string {
+	if hidden := config.Redact(w); hidden != w {
+		return hidden
+	}
+	return "***" // a secret because of the word before it
+}
+
+// line is a line of a document as the configuration shows it.
+func (s secrets) line(text string) string {
+	if s.replacer == nil {
+		return text
+	}
+	return config.Redact(text)
 }
 
 func (s secrets) text(text string) string {
@@ -118,31 +135,9 @@ func (s secrets) difference(d Difference) Difference {
 	for i, doc := range d.Documents {
 		lines := slices.Clone(listed(doc.Lines))
 		for j := range lines {
-			lines[j].Text = s.text(lines[j].Text)
+			lines[j].Text = s.line(lines[j].Text)
 		}
 		d.Documents[i].Lines = lines
 	}
 	return d
-}
-
-// redact takes the addresses out of a text: where a webhook is, may hold a token.
-// It does not matter in which section they stand, nor whether in a comment. The
-// lines stay where they are.
-func redact(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		words, before := strings.Fields(line), ""
-		found := false
-		for j, w := range words {
-			if strings.Contains(w, "://") || strings.EqualFold(before, "webhook") {
-				words[j], found = "***", true
-			}
-			before = w
-		}
-		if found {
-			indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
-			lines[i] = indent + strings.Join(words, " ")
-		}
-	}
-	return strings.Join(lines, "\n")
 }

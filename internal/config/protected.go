@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -130,23 +129,35 @@ func Redact(text string) string {
 // redactLine keeps the scheme and the host of URLs. A word behind "webhook" that
 // is no URL goes wholly.
 func redactLine(line string) (string, bool) {
-	words, found, before := strings.Fields(line), false, ""
+	words, found, before := strings.FieldsFunc(line, blank), false, ""
 	for j, w := range words {
-		scheme, rest, isURL := strings.Cut(w, "://")
+		hidden := w
 		switch {
-		case isURL:
-			host := rest[:hostEnd(rest)]
-			if strings.Contains(host, "@") {
-				host = "***"
-			}
-			if host != rest {
-				words[j], found = fmt.Sprintf("%s://%s/***", scheme, host), true
-			}
+		case strings.Contains(w, "://"):
+			hidden = redactURL(w)
 		case strings.EqualFold(strings.TrimLeft(before, "#"), model.TargetWebhook.String()):
-			words[j], found = "***", true
+			hidden = "***"
 		}
-		before = w
+		found = found || hidden != w
+		words[j], before = hidden, w
 	}
 	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 	return indent + strings.Join(words, " "), found
+}
+
+// redactURL keeps no more than what is surely a scheme and a host. A password
+// may hold a slash: an @ anywhere can be the end of one.
+func redactURL(url string) string {
+	scheme, rest, _ := strings.Cut(url, "://")
+	host := rest[:hostEnd(rest)]
+	if _, _, ok := splitAuthority(host); !ok || strings.Contains(rest, "@") {
+		host = "***"
+	}
+	switch {
+	case !strings.EqualFold(scheme, "https") && !strings.EqualFold(scheme, "http"):
+		return "***"
+	case host == rest:
+		return url
+	}
+	return scheme + "://" + host + "/***"
 }

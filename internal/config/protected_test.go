@@ -76,12 +76,17 @@ func TestProtected(t *testing.T) {
 
 func TestRedact(t *testing.T) {
 	for text, want := range map[string]string{
-		"webhook https://chat.example.com/T0KEN?x=1 events all": "webhook https://chat.example.com/*** events all",
-		"  webhook\thttps://chat.example.com":                   "  webhook\thttps://chat.example.com",
-		"# webhook https://u:p@chat.example.com/x":              "# webhook https://***/***",
-		"#webhook T0KEN":                    "#webhook ***",
-		"Webhook chat.example.com/T0KEN":    "Webhook ***",
-		"server nfs-01 192.168.10.100:2049": "server nfs-01 192.168.10.100:2049",
+		"webhook https://chat.example.com/T0KEN?x=1 events all":                         "webhook https://chat.example.com/*** events all",
+		"  webhook\thttps://chat.example.com":                                           "  webhook\thttps://chat.example.com",
+		"# webhook https://u:p@chat.example.com/x":                                      "# webhook https://***/***",
+		"webhook https://u:p/w@chat.example.com":                                        "webhook https://***/***",
+		"webhook https://u:p/w":                                                         "webhook https://***/***",
+		"see https://chat.example.com?T0KEN":                                            "see https://chat.example.com/***",
+		"was: u:p@https://chat.example.com":                                             "was: ***",
+		"\ufeffwebhook\ufeffT0KEN":                                                      "webhook ***",
+		"#webhook T0KEN":                                                                "#webhook ***",
+		"Webhook chat.example.com/T0KEN":                                                "Webhook ***",
+		"server nfs-01 192.168.10.100:2049":                                             "server nfs-01 192.168.10.100:2049",
 		"webhook https://a.example/1\nlisten 192.0.2.1:80\nwebhook https://b.example/2": "webhook https://a.example/***\nlisten 192.0.2.1:80\nwebhook https://b.example/***",
 	} {
 		if got := Redact(text); got != want {
