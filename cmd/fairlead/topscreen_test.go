@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -38,6 +39,7 @@ func shown(screen tcell.SimulationScreen) string {
 		}
 		b.WriteString(strings.TrimRight(row, " ") + "\n")
 	}
+	screen.Size() // takes the screen's lock: the cells were read before the next picture
 	return b.String()
 }
 
@@ -91,6 +93,7 @@ func TestTopStyles(t *testing.T) {
 
 // topFake is a daemon that comes and goes.
 type topFake struct {
+	mu      sync.Mutex // guards the following
 	gone    bool
 	asked   int
 	ordered []api.Order
@@ -98,6 +101,8 @@ type topFake struct {
 }
 
 func (d *topFake) Status(context.Context) (model.Status, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.asked++
 	if d.gone {
 		return model.Status{}, api.ErrNotRunning
@@ -121,7 +126,16 @@ func (d *topFake) Events(ctx context.Context, since api.Since, _ bool, emit func
 	return errors.New("the daemon ended the stream of events")
 }
 
+// set changes the daemon, or looks at it.
+func (d *topFake) set(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
 func (d *topFake) Order(_ context.Context, order api.Order) (api.Ordered, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.ordered = append(d.ordered, order)
 	if !order.Force {
 		return api.Ordered{}, &api.Error{Message: "nfs-02 does not pass its check", Status: 409}
@@ -187,23 +201,28 @@ func TestTopLives(t *testing.T) {
 		wantShown(t, screen, "F forces it")
 		b.keys("Fy")
 		wantShown(t, screen, "Done: nfs-02 is active")
-		if len(d.ordered) != 2 || d.ordered[0].Force || !d.ordered[1].Force {
-			t.Errorf("ordered %+v", d.ordered)
-		}
-		d.gone = true
+		d.set(func() {
+			if len(d.ordered) != 2 || d.ordered[0].Force || !d.ordered[1].Force {
+				t.Errorf("ordered %+v", d.ordered)
+			}
+		})
+		d.set(func() { d.gone = true })
 		time.Sleep(time.Minute)
 		wantShown(t, screen, "The daemon does not answer since ")
-		d.gone = false
+		d.set(func() { d.gone = false })
 		time.Sleep(2 * time.Second)
 		if got := shown(screen); strings.Contains(got, "does not answer") {
 			t.Errorf("the daemon is back, and yet:\n%s", got)
 		}
-		asked := d.asked
+		asked := 0
+		d.set(func() { asked = d.asked })
 		b.keys("rrr") // every 10 seconds
 		time.Sleep(time.Minute)
-		if n := d.asked - asked; n < 5 || n > 7 {
-			t.Errorf("asked %d times in a minute, every 10 seconds", n)
-		}
+		d.set(func() {
+			if n := d.asked - asked; n < 5 || n > 7 {
+				t.Errorf("asked %d times in a minute, every 10 seconds", n)
+			}
+		})
 		screen.SetSize(40, 10)
 		screen.PostEvent(tcell.NewEventResize(40, 10))
 		wantShown(t, screen, "nfs-02")
@@ -229,7 +248,7 @@ func TestTopEnds(t *testing.T) {
 		}
 	})
 	running(t, func(t *testing.T, b topBench) {
-		b.daemon.broken = true
+		b.daemon.set(func() { b.daemon.broken = true })
 		if err := <-b.ended; err == nil || err.Error() != "a nil map" {
 			t.Errorf("after a panic: got %v", err)
 		}
