@@ -31,6 +31,7 @@ type directorReader struct {
 	checked Word            // the word check of the first server that has it
 	strange bool            // Parse reported lines: it is not known what is missing
 	full    bool            // too many servers were reported
+	before  int             // how many diagnostics there were before it
 }
 
 // director reads a director section.
@@ -41,7 +42,7 @@ func (c *checker) director(s Section) {
 		return
 	}
 	r := directorReader{
-		checker: c, of: "director " + args[0].Text, strange: stranger(s),
+		checker: c, of: "director " + args[0].Text, strange: stranger(s), before: len(c.diags),
 		lines: make(map[string]Word), options: make(map[string]Word), checks: make(map[string]Word), hooks: make(map[string]Word),
 		draft: directorDraft{name: args[0], director: model.Director{
 			Name: args[0].Text, Scheduler: model.RoundRobin, Mode: model.ModeNAT,

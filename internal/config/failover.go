@@ -109,7 +109,7 @@ func (r *directorReader) readHook(kind model.HookKind, l Line) model.Hook {
 // switching fills in how the director switches where nothing was said, and
 // warns of a return that may bring old data back.
 func (r *directorReader) switching() {
-	if len(r.shared()) > 1 {
+	if len(r.shared()) > 0 {
 		return
 	}
 	d := &r.draft.director
@@ -141,7 +141,7 @@ func nfsPort(d model.Director) (where string, ok bool) {
 // unfenced warns of directors that would leave a server without fencing it.
 func (c *checker) unfenced() {
 	for _, d := range c.directors {
-		if name := d.director.Name; len(d.director.Servers) > 1 && sharing(d.director) < 2 && d.director.Fence.Command == "" {
+		if name := d.director.Name; len(d.director.Servers) > 1 && !d.director.Balanced() && d.director.Fence.Command == "" {
 			c.warn(d.name, "write hook fence PATH, a programme that stops the server that is left",
 				"nothing fences the servers of director %s: one that is left may go on writing while the next one serves", name)
 		}
@@ -178,8 +178,8 @@ func failbackNote(d model.Director, said Word) string {
 	if len(d.Servers) == 1 {
 		return "has one server, so it never switches"
 	}
-	if n := sharing(d); n > 1 {
-		return fmt.Sprintf("is balanced over %d servers: one that was down gets new connections again as soon as it is up", n)
+	if d.Balanced() {
+		return balancedNote(d)
 	}
 	how := map[model.Failback]string{
 		model.FailbackAuto:   "fails back by itself (auto)",
