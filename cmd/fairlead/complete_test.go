@@ -155,24 +155,23 @@ func TestBash(t *testing.T) {
 	}
 }
 
-// TestOtherShells runs the scripts where those shells are.
-func TestOtherShells(t *testing.T) {
-	if _, err := exec.LookPath("fish"); err == nil {
-		dir, script := installed(t, "fish")
-		for line, want := range map[string]string{"fairlead connections --state ": "ended\nold\nopen\n", "fairlead connections --state=o": "--state=old\n--state=open\n", "fairlead conn": "connections\tList the TCP connections that the data plane knows."} {
-			got := inShell(t, dir, "fish", "--no-config", "-c", fmt.Sprintf("source %s; complete -C '%s'", script, line))
-			if strings.TrimSpace(got) != strings.TrimSpace(want) {
-				t.Errorf("fish, %q: got %q, want %q", line, got, want)
-			}
+// TestFish and TestZsh need these shells: scripts/test installs them.
+func TestFish(t *testing.T) {
+	dir, script := installed(t, "fish")
+	for line, want := range map[string]string{"fairlead connections --state ": "ended\nold\nopen\n", "fairlead connections --state=o": "--state=old\n--state=open\n", "fairlead conn": "connections\tList the TCP connections that the data plane knows."} {
+		got := inShell(t, dir, "fish", "--no-config", "-c", fmt.Sprintf("source %s; complete -C '%s'", script, line))
+		if strings.TrimSpace(got) != strings.TrimSpace(want) {
+			t.Errorf("%q: got %q, want %q", line, got, want)
 		}
 	}
-	if _, err := exec.LookPath("zsh"); err == nil {
-		dir, script := installed(t, "zsh")
-		for words, want := range map[string]string{`connections --state ""`: "open\nended\nold\n", "connections --state=o": "prefix open\nold\n", "conn": "connections:List the TCP connections that the data plane knows.\n", "run -f x": "files\n", "man x": "files -/\n"} {
-			text := fmt.Sprintf(`compdef() { }; compset() { print -n "prefix " }; _files() { print files $@ }; _describe() { print -l -- ${(P)2} }; source %s; words=(fairlead %s); CURRENT=$#words; _fairlead`, script, words)
-			if got := inShell(t, dir, "zsh", "-f", "-c", text); got != want {
-				t.Errorf("zsh, %q: got %q, want %q", words, got, want)
-			}
+}
+
+func TestZsh(t *testing.T) {
+	dir, script := installed(t, "zsh")
+	for words, want := range map[string]string{`connections --state ""`: "open\nended\nold\n", "connections --state=o": "prefix open\nold\n", "conn": "connections:List the TCP connections that the data plane knows.\n", "run -f x": "files\n", "man x": "files -/\n"} {
+		text := fmt.Sprintf(`compdef() { }; compset() { print -n "prefix " }; _files() { print files $@ }; _describe() { print -l -- ${(P)2} }; source %s; words=(fairlead %s); CURRENT=$#words; _fairlead`, script, words)
+		if got := inShell(t, dir, "zsh", "-f", "-c", text); got != want {
+			t.Errorf("%q: got %q, want %q", words, got, want)
 		}
 	}
 }
