@@ -202,7 +202,9 @@ func TestCertificateIsVerified(t *testing.T) {
 
 // TestSecretsAreNotShown whatever goes wrong.
 func TestSecretsAreNotShown(t *testing.T) {
-	hangs := newReceiver(t, func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+	over := make(chan struct{}) // a handler that ended when the client goes could still be heard by it
+	hangs := newReceiver(t, func(http.ResponseWriter, *http.Request) { <-over })
+	defer close(over)
 	closed := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
 	gone := newReceiver(t, nil)
 	gone.Close()
@@ -230,7 +232,9 @@ func TestSecretsAreNotShown(t *testing.T) {
 }
 
 func TestWebhookEndsWithItsContext(t *testing.T) {
-	hangs := newReceiver(t, func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+	over := make(chan struct{}) // a handler that ended when the client goes could still be heard by it
+	hangs := newReceiver(t, func(http.ResponseWriter, *http.Request) { <-over })
+	defer close(over)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	begin := time.Now()
