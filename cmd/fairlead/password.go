@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"fairlead/internal/access"
@@ -95,30 +96,68 @@ func askTwice(ctx context.Context, env *surroundings, name string) (string, erro
 
 // ask reads a line without an echo. When ctx ends meanwhile, as by Ctrl-C, the
 // terminal is given back as it was.
-func ask(ctx context.Context, in *os.File, out io.Writer, prompt string) (string, error) {
-	before, err := term.GetState(int(in.Fd()))
+func ask(ctx context.Context, in *os.File, out io.Writer, prompt string) (line string, err error) {
+	restore, err := silence(int(in.Fd()))
 	if err != nil {
 		return "", fmt.Errorf("ask for the password: %w", err)
 	}
+	defer func() {
+		fmt.Fprintln(out)
+		err = errors.Join(err, restore())
+	}()
 	fmt.Fprint(out, prompt)
-	type line struct {
-		text []byte
+	type answer struct {
+		line string
 		err  error
 	}
-	lines := make(chan line, 1)
+	answers := make(chan answer, 1)
 	go func() { // left behind when ctx ends: nothing else ends a read, but the process ends soon
-		text, err := term.ReadPassword(int(in.Fd()))
-		lines <- line{text, err}
+		line, err := readTyped(in)
+		answers <- answer{line, err}
 	}()
 	select {
-	case l := <-lines:
-		fmt.Fprintln(out)
-		if l.err != nil {
-			return "", fmt.Errorf("ask for the password: %w", l.err)
+	case a := <-answers:
+		if a.err != nil {
+			return "", fmt.Errorf("ask for the password: %w", a.err)
 		}
-		return string(l.text), nil
+		return a.line, nil
 	case <-ctx.Done():
-		fmt.Fprintln(out)
-		return "", errors.Join(errors.New("no password was given; nothing was changed"), term.Restore(int(in.Fd()), before))
+		return "", errors.New("no password was given; nothing was changed")
 	}
+}
+
+// silence keeps a terminal from showing what is typed, until restore is called. It is
+// done before the prompt, so that nothing typed is shown and restore is the last word.
+func silence(fd int) (restore func() error, err error) {
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, err
+	}
+	silent := *before
+	silent.Lflag &^= unix.ECHO
+	silent.Lflag |= unix.ICANON | unix.ISIG
+	silent.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &silent); err != nil {
+		return nil, err
+	}
+	return func() error { return unix.IoctlSetTermios(fd, unix.TCSETS, before) }, nil
+}
+
+// readTyped reads one line of a terminal. It takes nothing that comes after it.
+func readTyped(terminal io.Reader) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); len(line) <= longestPassword; {
+		n, err := terminal.Read(b)
+		switch {
+		case n == 1 && b[0] == '\n':
+			return string(line), nil
+		case n == 1:
+			line = append(line, b[0])
+		case err == io.EOF && len(line) > 0: // Ctrl-D behind the last character
+			return string(line), nil
+		case err != nil:
+			return "", err
+		}
+	}
+	return "", errors.New("it is too long")
 }
