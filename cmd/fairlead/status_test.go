@@ -55,7 +55,7 @@ func quietStatus() model.Status {
 			},
 		}},
 		Verdicts: map[string]model.Counter{"forward": {Packets: 8123456, Bytes: 9876543210}, "arp-reply": {Packets: 12, Bytes: 720}, "malformed": {}},
-		Table:    model.TableStatus{Size: 1 << 20, Used: 41, Bytes: 72 << 20},
+		Table:    model.TableStatus{Size: 1 << 20, Used: 50, Ended: 9, Bytes: 72 << 20},
 	}
 }
 

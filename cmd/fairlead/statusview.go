@@ -278,8 +278,12 @@ func (p *page) verdicts(all map[string]model.Counter) {
 
 func (p *page) daemon(s model.Status) {
 	p.line("")
-	p.wrap("Connection table: ", fmt.Sprintf("%s of %s slots used, %s of memory, %s refused",
-		short(s.Table.Used), short(s.Table.Size), size(s.Table.Bytes), short(s.Table.Refused)))
+	ended := ""
+	if s.Table.Ended > 0 {
+		ended = " (" + short(s.Table.Ended) + " by ended connections)"
+	}
+	p.wrap("Connection table: ", fmt.Sprintf("%s of %s slots used%s, %s of memory, %s refused",
+		short(s.Table.Used), short(s.Table.Size), ended, size(s.Table.Bytes), short(s.Table.Refused)))
 	p.wrap("Daemon: ", fmt.Sprintf("fairlead %s, process %d, running for %s, configuration %s, generation %d",
 		s.Version, s.PID, ago(s.At.Sub(s.Since)), strings.Join(s.Sources, " "), s.Generation))
 }

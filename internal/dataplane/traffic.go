@@ -122,6 +122,7 @@ func (p *Plane) countConnections(t *model.Traffic, names map[key]string) {
 	for _, s := range p.maps.all() {
 		t.Table.Used++
 		if s.ended() {
+			t.Table.Ended++
 			continue
 		}
 		c := &counts[int(s.director())%maxDirectors][s.server()]

@@ -31,7 +31,7 @@ func nfs() model.Status {
 		Services:   []model.ServiceStatus{{Name: "lvs", State: model.ServiceRunning}, {Name: "web", State: model.ServiceFailed}},
 		Interfaces: []model.InterfaceStatus{{Name: "eth0", Applied: "native", Up: true}, {Name: "eth1"}},
 		Verdicts:   map[string]model.Counter{"forward": {Packets: 100, Bytes: 6400}, "pass": {Packets: 5, Bytes: 300}},
-		Table:      model.TableStatus{Size: 1000, Used: 10, Bytes: 64000, Refused: 2},
+		Table:      model.TableStatus{Size: 1000, Used: 10, Ended: 3, Bytes: 64000, Refused: 2},
 		Alarms:     []model.Alarm{{What: "web failed"}},
 		Flows: []model.FlowStatus{
 			{Name: "nfs", Director: "nfs", Applied: true, Verdicts: map[string]model.Counter{"forward": {Packets: 90, Bytes: 6000}, "reset": {Packets: 1, Bytes: 60}},
@@ -109,6 +109,7 @@ func TestScrape(t *testing.T) {
 		`fairlead_bytes_total{verdict="forward"} 6400`,
 		`fairlead_connection_table_slots 1000`,
 		`fairlead_connection_table_used_slots 10`,
+		`fairlead_connection_table_ended_slots 3`,
 		`fairlead_connection_table_refused_connections_total 2`,
 		`fairlead_flow_packets_total{flow="nfs",verdict="reset"} 1`,
 		`fairlead_flow_bytes_total{flow="nfs",verdict="forward"} 6000`,

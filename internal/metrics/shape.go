@@ -8,10 +8,10 @@ type shape struct {
 
 	build, start, heartbeat, generation, alarms, service, readable *prometheus.Desc
 
-	packets, bytes                                         *prometheus.Desc
-	tableSlots, tableUsed, tableMemory, tableRefused       *prometheus.Desc
-	ifaceApplied, ifaceUp, flowPackets, flowBytes, flowSet *prometheus.Desc
-	vips                                                   *prometheus.Desc
+	packets, bytes                                               *prometheus.Desc
+	tableSlots, tableUsed, tableEnded, tableMemory, tableRefused *prometheus.Desc
+	ifaceApplied, ifaceUp, flowPackets, flowBytes, flowSet       *prometheus.Desc
+	vips                                                         *prometheus.Desc
 
 	dirInfo, dirSync, dirServed, dirSwitching, dirHeld *prometheus.Desc
 	dirConnections, dirOld, dirEpoch, dirLast          *prometheus.Desc
@@ -62,7 +62,9 @@ func (s *shape) addPlane() {
 	s.tableSlots = s.add("connection_table_slots",
 		"Number of connections that the connection table can hold.")
 	s.tableUsed = s.add("connection_table_used_slots",
-		"Number of slots of the connection table in use. Connections that ended stay until their slot is needed.")
+		"Number of slots of the connection table in use, also by connections that ended: they stay until their slot is needed.")
+	s.tableEnded = s.add("connection_table_ended_slots",
+		"Number of the used slots whose connection was seen to end. They give way first, so they are as good as free.")
 	s.tableMemory = s.add("connection_table_memory_bytes",
 		"Kernel memory of the connection table. It is taken once and does not grow.")
 	s.tableRefused = s.add("connection_table_refused_connections_total",

@@ -40,6 +40,7 @@ func (m *shape) plane(e emitter, s model.Status) {
 	}
 	e.gauge(m.tableSlots, float64(s.Table.Size))
 	e.gauge(m.tableUsed, float64(s.Table.Used))
+	e.gauge(m.tableEnded, float64(s.Table.Ended))
 	e.gauge(m.tableMemory, float64(s.Table.Bytes))
 	e.counter(m.tableRefused, s.Table.Refused)
 }

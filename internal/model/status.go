@@ -156,6 +156,7 @@ type ServerStatus struct {
 type TableStatus struct {
 	Size    uint64 `json:"size"` // slots
 	Used    uint64 `json:"used"`
+	Ended   uint64 `json:"ended"`   // of the used ones: connections that were seen to end; they give way first
 	Bytes   uint64 `json:"bytes"`   // of kernel memory
 	Refused uint64 `json:"refused"` // connections that found no room: forwarded, but not known at a switch, and reset while old ones are looked for
 }
