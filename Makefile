@@ -8,7 +8,7 @@
 
 .PHONY: build generate check test bench lab lab-all
 .PHONY: check-format check-vet check-lint check-generated check-modules check-layout
-.PHONY: test-fuzz test-race test-kernel test-vm
+.PHONY: test-browser test-fuzz test-race test-kernel test-vm
 
 TIMED = sh scripts/timed
 
@@ -45,14 +45,21 @@ KERNEL = fairlead/bench fairlead/internal/announce fairlead/internal/dataplane f
 	fairlead/internal/lab/site fairlead/internal/lab/witness \
 	fairlead/internal/netstate fairlead/internal/reset fairlead/internal/topology
 
+# The pages in a real browser: it takes most of the time, and has no race detector.
+# What the pages ask the daemon for is tested with it in fairlead/internal/web.
+BROWSER = fairlead/internal/web/browser
+
 # The order is the order of time: what fails fast comes first. Nothing is printed
 # after the last part, so that the output ends with go test's own lines.
-test: test-race test-fuzz test-kernel test-vm
+test: test-race test-browser test-fuzz test-kernel test-vm
 
 # -short leaves out what compiles mutations of decide; see test-kernel.
 test-race:
 	@$(TIMED) "tests with the race detector" go test -race -short \
-		$(filter-out $(KERNEL) fairlead/vm fairlead/internal/floors,$(shell go list ./...))
+		$(filter-out $(KERNEL) $(BROWSER) fairlead/vm fairlead/internal/floors,$(shell go list ./...))
+
+test-browser:
+	@$(TIMED) "the pages in a browser" go test -count=1 $(BROWSER)
 
 test-fuzz:
 	@$(TIMED) fuzzing sh scripts/fuzz 60

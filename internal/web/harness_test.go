@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -256,19 +257,51 @@ var roles = []model.Role{model.RoleViewer, model.RoleOperator, model.RoleAdmin}
 
 func newSite(t *testing.T, web model.Web) *site {
 	t.Helper()
-	s := emptySite(t, web)
+	text, err := usersFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := t.TempDir()
+	file := filepath.Join(state, "users.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// A file that is young is read at each look, and in a bubble's time one of today is.
+	if old := time.Unix(1, 0); os.Chtimes(file, old, old) != nil {
+		t.Fatalf("the time of %s cannot be set", file)
+	}
+	return start(t, web, state)
+}
+
+// usersFile is the file of users.json with a user of each role. Passwords are hashed
+// slowly, so it is made once for all tests.
+var usersFile = sync.OnceValues(func() (text []byte, err error) {
+	dir, err := os.MkdirTemp("", "fairlead-web-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	users, err := access.Open(dir)
+	if err != nil {
+		return nil, err
+	}
 	for _, role := range roles {
-		if err := s.access.Add(role.String(), role, good); err != nil {
-			t.Fatal(err)
+		if err := users.Add(role.String(), role, good); err != nil {
+			return nil, err
 		}
 	}
-	return s
-}
+	return os.ReadFile(filepath.Join(dir, "users.json"))
+})
 
 // emptySite has no user.
 func emptySite(t *testing.T, web model.Web) *site {
 	t.Helper()
-	s := &site{t: t, web: web, daemon: &fakeDaemon{}, state: filepath.Join(t.TempDir(), "state"),
+	return start(t, web, filepath.Join(t.TempDir(), "state"))
+}
+
+func start(t *testing.T, web model.Web, state string) *site {
+	t.Helper()
+	s := &site{t: t, web: web, daemon: &fakeDaemon{}, state: state,
 		net: &network{open: map[netip.AddrPort]*pipes{}, busy: map[netip.AddrPort]bool{}}}
 	var err error
 	if s.access, err = access.Open(s.state); err != nil {

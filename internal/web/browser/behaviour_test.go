@@ -45,6 +45,7 @@ func TestSwitchIsSeen(t *testing.T) {
 
 // TestTimeline: all instants of a switch stand in the order in which they were.
 func TestTimeline(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	p := open(t, s, model.RoleViewer, "/", desk)
 	p.await("the confirmation, which the journal tells", `[...document.querySelectorAll('.timeline tbody th')].some((e) => e.textContent === 'confirmed')`)
@@ -58,6 +59,7 @@ func TestTimeline(t *testing.T) {
 
 // TestUnderWay: a switch on hold and an alarm are shown in words.
 func TestUnderWay(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	defer traffic(s.daemon)()
 	s.change(func(s *model.Status) { onHold(s, time.Now()) })
@@ -89,6 +91,7 @@ func onHold(s *model.Status, now time.Time) {
 // TestDaemonGone: when the daemon is gone, or hangs, the page says so, and what that
 // means for the service; and it finds the daemon again.
 func TestDaemonGone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	p := open(t, s, model.RoleViewer, "/", desk)
 	p.await("live", `document.querySelector('.daemon').innerText === 'live'`)
@@ -111,6 +114,7 @@ func TestDaemonGone(t *testing.T) {
 // TestOrderByKeyboard: the dialog of a switch is reached and worked with Tab, Enter
 // and Escape alone.
 func TestOrderByKeyboard(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	p := open(t, s, model.RoleOperator, "/servers", desk)
 	p.await("the list", `document.querySelectorAll('.list tbody th').length === 2`)
@@ -157,6 +161,7 @@ func (p *tab) tabTo(what, expression string) {
 
 // TestForce: force is offered after a refusal only, and says what it risks.
 func TestForce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	s.change(func(s *model.Status) {
 		s.Directors[0].Servers[1].Health, s.Directors[0].Servers[1].Why = model.HealthDown, "connection refused"
@@ -184,6 +189,7 @@ func TestForce(t *testing.T) {
 
 // TestViewer: who may only see is offered no order, and told why.
 func TestViewer(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	p := open(t, s, model.RoleViewer, "/servers?director=nfs&server=nfs-02", desk)
 	p.await("the panel", `/standby/.test(document.querySelector('.three').innerText)`)
@@ -195,6 +201,7 @@ func TestViewer(t *testing.T) {
 
 // TestLogin: nobody sees anything without a login, and is led back afterwards.
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	for _, v := range views[:3] {
 		p := open(t, s, model.RoleNone, "/events", v)
@@ -216,6 +223,7 @@ func TestLogin(t *testing.T) {
 
 // TestEvents: the list follows, is paused, and filters.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	p := open(t, s, model.RoleViewer, "/events", desk)
 	p.await("the journal", `document.querySelectorAll('.list time').length === 15`)
@@ -243,6 +251,7 @@ func TestEvents(t *testing.T) {
 // TestConnectionSearch: a client is found by its address and by its network; what
 // cannot be an address is refused in words.
 func TestConnectionSearch(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	p := open(t, s, model.RoleViewer, "/connections?client=192.168.10.21", desk)
 	p.await("the client", `document.querySelectorAll('.list tbody th').length === 1 && document.querySelector('.list tbody th').innerText === '192.168.10.21:701'`)
@@ -255,6 +264,7 @@ func TestConnectionSearch(t *testing.T) {
 
 // TestSessionEnds: who is removed sees nothing new, and is led to the login.
 func TestSessionEnds(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	p := open(t, s, model.RoleViewer, "/", desk)
 	p.await("the diagram", `document.querySelector('.d-active')`)
@@ -266,6 +276,7 @@ func TestSessionEnds(t *testing.T) {
 
 // TestSlowOrder: an order that waits for hooks is said to wait.
 func TestSlowOrder(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	s.slow = make(chan struct{})
 	p := open(t, s, model.RoleOperator, "/servers?director=nfs&server=nfs-02", desk)

@@ -56,6 +56,14 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
+// mustBrowse fails where there is no browser.
+func mustBrowse(t *testing.T) {
+	t.Helper()
+	if chromium.err != nil {
+		t.Fatalf("start chromium: %v; on Debian: apt-get install chromium fonts-liberation fonts-dejavu-core", chromium.err)
+	}
+}
+
 // A view is a screen on which the pages are looked at.
 type view struct {
 	name          string
@@ -77,9 +85,7 @@ type tab struct {
 // open shows an address of a site to somebody; RoleNone is nobody yet.
 func open(t *testing.T, s *site, as model.Role, path string, v view) *tab {
 	t.Helper()
-	if chromium.err != nil {
-		t.Fatalf("start chromium: %v; on Debian: apt-get install chromium fonts-liberation fonts-dejavu-core", chromium.err)
-	}
+	mustBrowse(t)
 	p := &tab{t: t}
 	ctx, end := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.listen))
 	t.Cleanup(end)
@@ -98,7 +104,9 @@ func open(t *testing.T, s *site, as model.Role, path string, v view) *tab {
 		set := network.SetCookieParams{Name: c.Name, Value: c.Value, URL: s.url, HTTPOnly: &c.HttpOnly, SameSite: network.CookieSameSiteStrict}
 		p.do(call(network.SetCookie, set))
 	}
-	p.do(chromedp.EmulateViewport(v.width, v.height), call(emulation.SetEmulatedMedia, media), chromedp.Navigate(s.url+path))
+	// Of several tabs at once, each is as if it were the one in front.
+	focus := call(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	p.do(focus, chromedp.EmulateViewport(v.width, v.height), call(emulation.SetEmulatedMedia, media), chromedp.Navigate(s.url+path))
 	return p
 }
 
@@ -215,19 +223,24 @@ func (p *tab) press(keys string, options ...chromedp.KeyOption) {
 // shoot takes a picture, when there is a place for it.
 func (p *tab) shoot(name string) {
 	p.t.Helper()
-	if *screenshots == "" {
-		return
-	}
 	ctx, cancel := context.WithTimeout(p.ctx, pageTime)
 	defer cancel()
-	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	if err == nil {
-		err = os.MkdirAll(*screenshots, 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(*screenshots, name+".png"), picture, 0o644)
-	}
-	if err != nil {
+	if err := keepPicture(ctx, name); err != nil {
 		p.t.Errorf("keep the picture %s: %v", name, err)
 	}
+}
+
+// keepPicture takes a picture of a page, when there is a place for it.
+func keepPicture(ctx context.Context, name string) error {
+	if *screenshots == "" {
+		return nil
+	}
+	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(*screenshots, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(*screenshots, name+".png"), picture, 0o644)
 }

@@ -103,6 +103,7 @@ func flows(d *daemon) (stop func()) {
 // TestContrast: each colour of a text keeps WCAG's 4.5:1 on each background on which
 // it stands, in both themes.
 func TestContrast(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, noteDaemon(time.Now()))
 	for _, v := range views[:2] {
 		p := open(t, s, model.RoleNone, "/login", v)

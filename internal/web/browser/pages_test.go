@@ -23,10 +23,11 @@ var pages = []struct{ name, path, seen string }{
 // nothing, breaks no policy, asks nobody else, and does not scroll sideways.
 func TestPages(t *testing.T) {
 	s := newSite(t, noteDaemon(time.Now()))
-	defer traffic(s.daemon)()
+	t.Cleanup(traffic(s.daemon)) // after the last of the parallel ones
 	for _, v := range views {
 		for _, page := range pages {
 			t.Run(page.name+" "+v.name, func(t *testing.T) {
+				t.Parallel()
 				p := open(t, s, model.RoleAdmin, page.path, v)
 				p.await("the page", page.seen)
 				p.await("a rate", `/[1-9].* pkt.s/.test(document.body.innerText) || !/pkt.s/.test(document.body.innerText)`)

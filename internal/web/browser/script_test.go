@@ -20,6 +20,7 @@ func blank(t *testing.T) *tab {
 
 // TestMerge holds the page's merge patches to the examples of RFC 7396, appendix A.
 func TestMerge(t *testing.T) {
+	t.Parallel()
 	p := blank(t)
 	for _, c := range [][3]string{
 		{`{"a":"b"}`, `{"a":"c"}`, `{"a":"c"}`},
@@ -56,6 +57,7 @@ func TestMerge(t *testing.T) {
 
 // TestStreamInPieces: events are read alike, wherever the network parts them.
 func TestStreamInPieces(t *testing.T) {
+	t.Parallel()
 	text := ": a comment\n\nid: 7\nevent: patch\ndata: {\"a\":\ndata: 1}\n\ndata:x\n\nretry: 1000\n\n"
 	quoted, err := json.Marshal(text)
 	if err != nil {
@@ -77,6 +79,7 @@ func TestStreamInPieces(t *testing.T) {
 
 // TestFigures: figures are short and have their units.
 func TestFigures(t *testing.T) {
+	t.Parallel()
 	p := blank(t)
 	for _, c := range [][2]string{
 		{`count(1234567)`, "1 234 567"}, {`count(0)`, "0"}, {`count(null)`, "–"},

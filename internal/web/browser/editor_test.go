@@ -1,4 +1,4 @@
-package web_test
+package browser
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func noteDocuments() []model.Document {
 }
 
 func TestEditor(t *testing.T) {
-	chromium := editorChromium(t)
+	mustBrowse(t)
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, context.Context)
@@ -58,7 +58,12 @@ func TestEditor(t *testing.T) {
 		{"alignment", alignment},
 		{"comparison", comparison},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, chromium) })
+		t.Run(test.name, func(t *testing.T) {
+			if test.name != "long text" { // which is timed
+				t.Parallel()
+			}
+			test.run(t, chromium.ctx)
+		})
 	}
 }
 

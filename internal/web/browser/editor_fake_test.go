@@ -1,4 +1,4 @@
-package web_test
+package browser
 
 import (
 	"bytes"
@@ -7,9 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -22,8 +20,6 @@ import (
 	"fairlead/internal/model"
 	"fairlead/internal/web"
 )
-
-const editorPassword = "a harbour at low tide"
 
 // An editorDaemon keeps a configuration's documents in memory and checks them with
 // the real language. Nothing is directed.
@@ -325,7 +321,7 @@ func serveEditor(t *testing.T, d *editorDaemon) *editorSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
+	addr := freePort(t)
 	s := &editorSite{url: "http://" + addr.String(), users: users, stop: func() {}}
 	s.start = func() {
 		server := web.New(web.Options{Access: users, StateDir: dir, Log: slog.New(slog.DiscardHandler)})
@@ -357,24 +353,13 @@ func runEditor(t *testing.T, server *web.Server, d api.Daemon) (stop func()) {
 	})
 }
 
-// freeAddr is an address that nobody listens on now.
-func freeAddr(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return netip.MustParseAddrPort(l.Addr().String())
-}
-
 // login gives the cookie of a new user's session.
 func (s *editorSite) login(t *testing.T, name string, role model.Role) *http.Cookie {
 	t.Helper()
-	if err := s.users.Add(name, role, editorPassword); err != nil {
+	if err := s.users.Add(name, role, password); err != nil {
 		t.Fatal(err)
 	}
-	body := fmt.Sprintf(`{"user":%q,"password":%q}`, name, editorPassword)
+	body := fmt.Sprintf(`{"user":%q,"password":%q}`, name, password)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/session", bytes.NewReader([]byte(body)))
 	if err != nil {
 		t.Fatal(err)

@@ -1,17 +1,14 @@
-package web_test
+package browser
 
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
@@ -23,24 +20,6 @@ import (
 
 	"fairlead/internal/model"
 )
-
-// editorChromium starts the browser that all tests of the editor share.
-func editorChromium(t *testing.T) context.Context {
-	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("no-first-run", true),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.UserDataDir(t.TempDir()))
-	allocated, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, leave := chromedp.NewContext(allocated)
-	t.Cleanup(leave)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start chromium: %v; on Debian: apt-get install chromium", err)
-	}
-	return ctx
-}
 
 // A visitor is somebody with a browser context of their own: nothing is shared
 // with other visitors, not even cookies.
@@ -72,23 +51,15 @@ func visit(t *testing.T, chromium context.Context, site *editorSite, name string
 		leave()
 	})
 	cookie := site.login(t, name, role)
-	v.run(command(network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: site.url, HTTPOnly: &cookie.HttpOnly}),
-		chromedp.EmulateViewport(width, height))
+	v.run(call(network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: site.url, HTTPOnly: &cookie.HttpOnly}),
+		call(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}), chromedp.EmulateViewport(width, height))
 	for _, name := range []string{"clipboard-read", "clipboard-write"} {
-		v.run(command(browser.SetPermission, browser.SetPermissionParams{
+		v.run(call(browser.SetPermission, browser.SetPermissionParams{
 			Permission: &browser.PermissionDescriptor{Name: name}, Setting: browser.PermissionSettingGranted,
 			BrowserContextID: chromedp.FromContext(ctx).BrowserContextID,
 		}))
 	}
 	return v
-}
-
-// command makes an action of a command of the protocol.
-func command[P, R any](method cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
-	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, method, params)
-		return err
-	})
 }
 
 func (v *visitor) hear(event any) {
@@ -115,7 +86,7 @@ func (v *visitor) hear(event any) {
 	case *page.EventJavascriptDialogOpening:
 		v.warnings++
 		go func() {
-			if err := chromedp.Do(v.ctx, command(page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})); err != nil {
+			if err := chromedp.Do(v.ctx, call(page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})); err != nil {
 				v.Errorf("answer the browser's dialog: %v", err)
 			}
 		}()
@@ -229,7 +200,7 @@ func (v *visitor) paste(text string) {
 		if kind == input.DispatchKeyEventTypeKeyDown {
 			p.Commands = []string{"paste"}
 		}
-		v.run(command(input.DispatchKeyEvent, p))
+		v.run(call(input.DispatchKeyEvent, p))
 	}
 }
 
@@ -238,7 +209,7 @@ func (v *visitor) replace(text string) {
 	v.Helper()
 	v.until("document.querySelector('.ed-text')")
 	v.eval("(() => { const a = document.querySelector('.ed-text'); a.focus(); a.select(); })()")
-	v.run(command(input.InsertText, input.InsertTextParams{Text: text}))
+	v.run(call(input.InsertText, input.InsertTextParams{Text: text}))
 }
 
 func (v *visitor) press(key string, modifiers ...chromedp.KeyOption) {
@@ -278,23 +249,14 @@ func (v *visitor) dark(on bool) {
 	if on {
 		wish = "dark"
 	}
-	v.run(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: wish}}}))
+	v.run(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: wish}}}))
 }
 
-// shoot keeps a picture of the page, when FAIRLEAD_SCREENSHOTS says where.
+// shoot keeps a picture of the page, when there is a place for it.
 func (v *visitor) shoot(name string) {
 	v.Helper()
-	dir := os.Getenv("FAIRLEAD_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	picture, err := chromedp.Run(v.ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		v.Errorf("take a picture: %v", err)
-		return
-	}
-	file := strings.NewReplacer("/", "-", " ", "-").Replace(v.Name()) + "-" + name + ".png"
-	if err := os.WriteFile(filepath.Join(dir, file), picture, 0o600); err != nil {
-		v.Errorf("keep a picture: %v", err)
+	file := strings.NewReplacer("/", "-", " ", "-").Replace(v.Name()) + "-" + name
+	if err := keepPicture(v.ctx, file); err != nil {
+		v.Errorf("keep the picture %s: %v", file, err)
 	}
 }
