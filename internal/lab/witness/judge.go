@@ -69,8 +69,9 @@ type place struct {
 
 // connection is one life of a tuple: a SYN with another number begins the next.
 type connection struct {
-	isn    uint32
-	next   uint32 // sequence number after the client's last bytes
+	heard  bool   // of the client; else the numbers are not known yet
+	isn    uint32 // its first sequence number that was seen
+	next   uint32 // the one after its last bytes
 	server uint8  // that it was first seen on
 	split  bool   // it was seen on another, too
 }
@@ -95,21 +96,49 @@ func (j *judge) assign(p Packet) {
 func (j *judge) connection(p Packet) *connection {
 	at := place{p.Tuple, p.Server}
 	c := j.latest[p.Tuple]
-	if old := j.met[at]; old != nil && old != c && !p.opens() && (p.FromServer || old.distance(p.Seq) < c.distance(p.Seq)) {
+	if old := j.met[at]; old != nil && old != c && !p.opens() && (p.FromServer || old.likelier(c, p.Seq)) {
 		c = old
 	}
 	if c == nil || p.opens() && c.isn != p.Seq {
-		c = &connection{isn: p.Seq, next: p.Seq, server: p.Server}
+		c = &connection{server: p.Server}
 		j.latest[p.Tuple], j.met[at] = c, c
 		j.report.Connections++
 	}
-	if !p.FromServer && int32(p.Seq+p.Payload-c.next) > 0 {
-		c.next = p.Seq + p.Payload
+	if !p.FromServer {
+		c.hear(p)
 	}
 	return c
 }
 
-// distance is how far a client's sequence number is from those last seen.
+// hear follows the client's numbers.
+func (c *connection) hear(p Packet) {
+	if !c.heard {
+		c.heard, c.isn, c.next = true, p.Seq, p.Seq
+	}
+	end := p.Seq + p.Payload
+	if p.opens() {
+		end++ // a SYN takes a number (RFC 9293 section 3.4)
+	}
+	if int32(end-c.next) > 0 {
+		c.next = end
+	}
+}
+
+// likelier tells whether a client's number means this life of a tuple rather than
+// another one: it is among the numbers that were used here, or else nearer to their end.
+// What the director tells an old server may lie far behind the end, as it does not
+// look at every packet.
+func (c *connection) likelier(other *connection, seq uint32) bool {
+	if here, there := c.holds(seq), other.holds(seq); here != there {
+		return here
+	}
+	return c.distance(seq) < other.distance(seq)
+}
+
+// holds tells whether the client has come across that number.
+func (c *connection) holds(seq uint32) bool { return c.heard && seq-c.isn <= c.next-c.isn }
+
+// distance is how far a client's sequence number is from the next one.
 func (c *connection) distance(seq uint32) uint32 { return min(seq-c.next, c.next-seq) }
 
 // order looks whose turn it is when clients' data comes to a server.

@@ -69,6 +69,15 @@ func TestJudge(t *testing.T) {
 		{"an old connection's number after much data", []Packet{
 			syn(1, tuple, 0, 5000), {At: 2, Tuple: tuple, Server: 0, Flags: ACK, Seq: 5001, Payload: 1 << 20},
 			syn(120, tuple, 1, 900_000), numbered(121, tuple, 0, 5001+1<<20)}, at100, 2, 0, 0},
+		{"a word of the director that is behind the old connection, and near the new one", []Packet{
+			syn(1, tuple, 0, 5000), {At: 2, Tuple: tuple, Server: 0, Flags: ACK, Seq: 5001, Payload: 1 << 20},
+			syn(120, tuple, 1, 500_001), numbered(121, tuple, 0, 500_000)}, at100, 2, 0, 0},
+		{"the new connection's data on the old server, with a number like the old one's", []Packet{
+			syn(1, tuple, 0, 5000), {At: 2, Tuple: tuple, Server: 0, Flags: ACK, Seq: 5001, Payload: 1 << 20},
+			syn(120, tuple, 1, 500_000), numbered(121, tuple, 0, 500_001)}, at100, 2, 1, 0},
+		{"an old connection that was first heard of from its server", []Packet{
+			{At: 1, Tuple: tuple, Flags: ACK, Seq: 2_000_000_000, FromServer: true}, numbered(2, tuple, 0, 1_000_000),
+			syn(120, tuple, 1, 3_000_000), numbered(121, tuple, 0, 999_999)}, at100, 2, 0, 0},
 		{"an old server's late answer, with a number like the new connection's", []Packet{
 			syn(1, tuple, 0, 5), answer(2, tuple, 0), syn(120, tuple, 1, 600_000), {At: 121, Tuple: tuple, Flags: ACK, Seq: 600_000, FromServer: true}}, at100, 2, 0, 0},
 		{"one SYN on both, with a number like an older one's there", []Packet{
