@@ -62,6 +62,11 @@ func TestKeptSYNOfAWorkingServer(t *testing.T) {
 		if d := b.director(); d.Applied != "nfs-01" || d.Held != 0 || d.LastSwitch.Replayed != 0 {
 			t.Errorf("after %v: got %+v, %+v", time.Since(began), d, d.LastSwitch)
 		}
+		b.plane.set(func(p *fakePlane) {
+			if left := time.Until(p.trusted["nfs"]); left > 0 {
+				t.Errorf("for %v more a SYN would not be kept", left)
+			}
+		})
 		b.end()
 	})
 }

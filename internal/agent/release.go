@@ -19,7 +19,9 @@ const (
 	// place of the one before: the longest pause between two (after 63 s).
 	staleHeld = 64 * time.Second
 	// trustTime is how long no SYN of a director is kept while those that were
-	// are sent on; it is renewed as long as there are some.
+	// are sent on; it is renewed as long as there are some. Then it is over, unless the
+	// server has just changed: a process that dies slowly may end its connections once
+	// more, and the next SYN must not be refused.
 	trustTime = 100 * time.Millisecond
 )
 
@@ -102,6 +104,9 @@ func (l *loop) sendOn(director string, frames []hold.Kept, flipped bool) {
 	l.group.Go(func() error {
 		l.framing.Lock()
 		done.sent, done.err = passOn(l.parts.Plane, l.parts.Frames, director, frames)
+		if !flipped {
+			done.err = errors.Join(done.err, l.parts.Plane.Trust(director, 0))
+		}
 		l.framing.Unlock()
 		select {
 		case l.sentOns <- done:
