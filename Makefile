@@ -71,7 +71,7 @@ test-kernel:
 # The kernel's own NFS client in an emulated machine. -v shows how far it is.
 test-vm:
 	@echo "== the kernel's NFS client, in a virtual machine"
-	@go test -v -count=1 -timeout 12m fairlead/vm
+	@go test -v -count=1 -timeout 16m fairlead/vm
 
 bench:
 	go run ./bench

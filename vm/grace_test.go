@@ -74,13 +74,13 @@ func TestJudge(t *testing.T) {
 		"v3":   {13000, 0, 0, 13000},
 		"v4.1": {13000, 0, 13000, 200},
 	} {
-		r := judge("x", restart, job{opener, version}, seen, 288000*ms, 289000*ms, g)
-		got := [4]int64{r.stall.Milliseconds(), r.detection.Milliseconds(), r.grace.Milliseconds(), r.rest.Milliseconds()}
+		r := judge("x", restart, job{opener, version}, seen, 288000*ms, 289000*ms, excuse(version, g, 0))
+		got := [4]int64{r.stall.Milliseconds(), r.detection.Milliseconds(), r.told.Milliseconds(), r.rest.Milliseconds()}
 		if got != want || !r.decided {
 			t.Errorf("%s: got stall, detection, grace and rest of %v ms, want %v", version, got, want)
 		}
 	}
-	if r := judge("x", link, job{application, "v3"}, seen, 288000*ms, 0, grace{}); r.decided || r.rest != 0 || r.stall != 13*time.Second {
+	if r := judge("x", link, job{application, "v3"}, seen, 288000*ms, 0, grace{}.waited); r.decided || r.rest != 0 || r.stall != 13*time.Second {
 		t.Errorf("without a decision: got %+v", r)
 	}
 }

@@ -40,6 +40,7 @@ func (s *site) mount(ctx context.Context) error {
 			return fmt.Errorf("%w\n%s", err, out)
 		}
 	}
+	s.delays = 0
 	return s.begin(ctx, application)
 }
 

@@ -35,6 +35,7 @@ type site struct {
 	*machine.Machine
 	Release string // of the guest's kernel
 	jobs    []job  // the applications that run
+	delays  int    // of calls on the v3 mount, as read last
 }
 
 // options of a site.

@@ -46,20 +46,20 @@ func (r row) what() string {
 func table(results []result) string {
 	var b strings.Builder
 	b.WriteString("                        Fairlead, s                   keepalived  times\n")
-	b.WriteString("fault           NFS     stall = detection + grace +  rest + IPVS, s  better\n")
+	b.WriteString("fault           NFS     stall = detection +  told +  rest + IPVS, s  better\n")
 	for _, r := range results {
 		if r.director != (fairlead{}).name() {
 			continue
 		}
-		period, other, times := "-", "-", "-"
-		if r.grace > 0 {
-			period = seconds(r.grace)
+		wait, other, times := "-", "-", "-"
+		if r.told > 0 {
+			wait = seconds(r.told)
 		}
 		if o, ok := find(results, ipvs{}.name(), r.row()); ok {
 			other, times = seconds(o.stall), fmt.Sprintf("%.1f", ratio(o, r))
 		}
 		fmt.Fprintf(&b, "%-15s %-5s %7s %11.2f %7s %7s %9s %7s\n", r.row().what(), r.job.version,
-			seconds(r.stall), r.detection.Seconds(), period, seconds(r.rest), other, times)
+			seconds(r.stall), r.detection.Seconds(), wait, seconds(r.rest), other, times)
 	}
 	return b.String()
 }
@@ -73,10 +73,13 @@ func find(results []result, director string, which row) (result, bool) {
 	return result{}, false
 }
 
-// ratio tells how many times longer another stall is. A stall that was too short to
-// be listed counts as the shortest that would have been.
+// own is the part of a stall that no server asked for.
+func (r result) own() time.Duration { return r.stall - r.told }
+
+// ratio tells how many times longer another stall is, beside what servers asked for.
+// A stall that was too short to be listed counts as the shortest that would have been.
 func ratio(other, ours result) float64 {
-	return float64(other.stall) / float64(max(ours.stall, record.Slow))
+	return float64(other.own()) / float64(max(ours.own(), record.Slow))
 }
 
 // broken lists what Fairlead promises and these results do not keep.
@@ -95,7 +98,7 @@ func broken(results []result) (found []string) {
 		switch {
 		case !ok || !okToo:
 			found = append(found, which.String()+": not measured with both systems")
-		case other.stall <= longestRest: // nobody notices either
+		case other.own() <= longestRest: // nobody notices either
 		case ratio(other, ours) < better:
 			found = append(found, fmt.Sprintf("%v: the stall of %s s is %.1f times shorter than keepalived's of %s s, want %d times",
 				which, seconds(ours.stall), ratio(other, ours), seconds(other.stall), better))
@@ -108,8 +111,8 @@ func broken(results []result) (found []string) {
 	}
 	// Less would say that nothing was restarted, or that nobody had to wait for it.
 	opens := row{restart, opener, "v4.1"}
-	if r, _ := find(results, fairlead{}.name(), opens); r.grace < shortestGrace/2 {
-		found = append(found, fmt.Sprintf("%v: the application waited %s s in a grace period of %s s: it was not measured", opens, seconds(r.grace), seconds(shortestGrace)))
+	if r, _ := find(results, fairlead{}.name(), opens); r.told < shortestGrace/2 {
+		found = append(found, fmt.Sprintf("%v: the application waited %s s in a grace period of %s s: it was not measured", opens, seconds(r.told), seconds(shortestGrace)))
 	}
 	return found
 }

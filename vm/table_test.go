@@ -77,10 +77,16 @@ func TestBroken(t *testing.T) {
 		{"not better", theirs(link, "v4.1", 10*time.Second), "link, v4.1: the stall of 2.20 s is 4.5 times shorter than keepalived's of 10.00 s, want 5 times"},
 		{"kill not better", theirs(kill, "v3", 1400*ms), "kill, v3: the stall of 0.30 s is 4.7 times"},
 		{"failback not better", ours(failback, "v4.1", func(r *result) { r.stall = 4 * time.Second }), "failback, v4.1: the stall of 4.00 s is 3.8 times"},
+		{"not better, but for a postponed call", func(all []result) []result {
+			return ours(kill, "v3", func(r *result) { r.stall, r.told = 5300*ms, 5000*ms })(all)
+		}, ""},
+		{"theirs was postponed", func(all []result) []result {
+			return change(ipvs{}.name(), kill, application, "v3", func(r *result) { r.stall, r.told = 6400*ms, 5000*ms })(all)
+		}, "kill, v3: the stall of 0.30 s is 4.7 times"},
 		{"nothing to beat", theirs(kill, "v4.1", 400*ms), ""},
 		{"not measured", without(failback, "v4.1"), "failback, v4.1: not measured with both systems"},
 		{"no restart", without(restart, "v3"), "restart, v3: not measured"},
-		{"no grace", opens(func(r *result) { r.grace = 300 * ms }), "restart, opens, v4.1: the application waited 0.30 s in a grace period of 10.00 s: it was not measured"},
+		{"no grace", opens(func(r *result) { r.told = 300 * ms }), "restart, opens, v4.1: the application waited 0.30 s in a grace period of 10.00 s: it was not measured"},
 	} {
 		got := broken(test.spoil(kept()))
 		if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)) {
@@ -127,13 +133,28 @@ func TestDecision(t *testing.T) {
 // A cut is made again when it was found late, and only then.
 func TestLate(t *testing.T) {
 	for detection, want := range map[time.Duration]bool{2300 * time.Millisecond: false, 6700 * time.Millisecond: true} {
-		ours := []result{{director: fairlead{}.name(), fault: link, detection: detection}}
-		if late(ours) != want {
-			t.Errorf("%v: late %v, want %v", detection, !want, want)
+		if got := late([]result{{fault: link, detection: detection}}); got != want {
+			t.Errorf("%v: late %v, want %v", detection, got, want)
 		}
-		ours[0].director = ipvs{}.name()
-		if late(ours) {
-			t.Errorf("%v of another director is late", detection)
-		}
+	}
+}
+
+// TestMedian: of each application alone.
+func TestMedian(t *testing.T) {
+	const ms = time.Millisecond
+	tries := [][]result{
+		{{fault: kill, rest: 600 * ms}, {fault: failback, rest: 100 * ms}},
+		{{fault: kill, rest: 90 * ms}, {fault: failback, rest: 300 * ms}},
+		{{fault: kill, rest: 80 * ms}, {fault: failback, rest: 200 * ms}},
+	}
+	if !slow(tries[0]) || slow(tries[1]) {
+		t.Error("only the first is slow")
+	}
+	got := median(tries)
+	if len(got) != 2 || got[0].rest != 90*ms || got[1].rest != 200*ms || got[1].fault != failback {
+		t.Errorf("got %+v", got)
+	}
+	if got := median(tries[:1]); got[0].rest != 600*ms {
+		t.Errorf("of one: got %+v", got)
 	}
 }

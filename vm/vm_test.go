@@ -15,7 +15,7 @@ var program = flag.String("fairlead", "", "a static fairlead to test, instead of
 func TestKernelClient(t *testing.T) {
 	begin := time.Now()
 	progress := func(words string) { fmt.Fprintf(t.Output(), "%3.0f s  %s\n", time.Since(begin).Seconds(), words) }
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 14*time.Minute)
 	defer cancel()
 	s, err := open(ctx, options{cache: ".cache", dir: t.TempDir(), fairlead: *program, progress: progress})
 	if err != nil {
