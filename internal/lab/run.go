@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"fairlead/internal/ganesha"
 	"fairlead/internal/lab/clock"
 	"fairlead/internal/lab/outcome"
 	"fairlead/internal/lab/site"
@@ -56,7 +57,7 @@ func (o *Options) prepare() (err error) {
 		}
 	}
 	if o.NFS == outcome.Ganesha {
-		if _, err := site.FindGanesha(); err != nil {
+		if _, err := ganesha.Find(); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"fairlead/internal/rpc"
 )
 
 // The kernel client's delays between attempts to connect (net/sunrpc: first 3 s,
@@ -36,7 +38,7 @@ type Options struct {
 // methods may be called at once; the calls then wait for each other.
 type Client struct {
 	opts Options
-	cred []byte
+	cred rpc.Credential
 
 	mu       sync.Mutex // guards the following; held during a call
 	conn     net.Conn   // nil: not connected
@@ -57,7 +59,8 @@ func New(o Options) *Client {
 	if o.Event == nil {
 		o.Event = func(Event) {}
 	}
-	return &Client{opts: o, cred: credential(o.Machine), xid: rand.Uint32()}
+	// Root, as the lab's shared directory belongs to root.
+	return &Client{opts: o, cred: rpc.AuthSys(o.Machine, 0, 0), xid: rand.Uint32()}
 }
 
 // Dial connects a TCP socket that may take a source port which an earlier
@@ -108,30 +111,30 @@ func (c *Client) Local() netip.AddrPort {
 // call carries out one remote call, over as many connections as it takes. Resent
 // tells that the call was sent more than once. It fails when ctx ends, when the
 // server answers with an RPC error, or when it breaks the protocol.
-func (c *Client) call(ctx context.Context, p procedure, args func(*encoder)) (d decoder, resent bool, err error) {
+func (c *Client) call(ctx context.Context, p rpc.Procedure, args func(*rpc.Encoder)) (d rpc.Decoder, resent bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.xid++
-	message := encodeCall(c.xid, p, c.cred, args)
+	message := rpc.EncodeCall(c.xid, p, c.cred, args)
 	for n := 0; ; n++ {
 		if err := c.connect(ctx); err != nil {
-			return d, n > 1, fmt.Errorf("%s: %w", p.name, err)
+			return d, n > 1, fmt.Errorf("%s: %w", p.Name, err)
 		}
 		if n > 0 {
 			c.opts.Event(Event{Kind: Resent, At: time.Now()})
 		}
-		d, err := c.exchange(ctx, message)
+		d, err := c.exchange(ctx, p, message)
 		if err == nil {
 			c.backoff = 0 // a useful conversation: the next reconnect need not wait
 			return d, n > 0, nil
 		}
 		var lost *lostError
 		if !errors.As(err, &lost) {
-			return d, n > 0, fmt.Errorf("%s: %w", p.name, err)
+			return d, n > 0, fmt.Errorf("%s: %w", p.Name, err)
 		}
 		c.lose(lost.err)
 		if ctx.Err() != nil {
-			return d, n > 0, fmt.Errorf("%s: %w", p.name, ctx.Err())
+			return d, n > 0, fmt.Errorf("%s: %w", p.Name, ctx.Err())
 		}
 	}
 }
@@ -142,26 +145,26 @@ type lostError struct{ err error }
 func (e *lostError) Error() string { return e.err.Error() }
 
 // exchange sends one call and waits for its reply.
-func (c *Client) exchange(ctx context.Context, message []byte) (decoder, error) {
+func (c *Client) exchange(ctx context.Context, p rpc.Procedure, message []byte) (rpc.Decoder, error) {
 	conn := c.conn
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write(message); err != nil {
-		return decoder{}, &lostError{err}
+		return rpc.Decoder{}, &lostError{err}
 	}
 	for {
-		record, err := readRecord(c.reader)
+		record, err := rpc.ReadRecord(c.reader, maxRecord)
 		if errors.Is(err, ErrMalformed) {
 			c.drop()
-			return decoder{}, err
+			return rpc.Decoder{}, err
 		}
 		if err != nil {
-			return decoder{}, &lostError{err}
+			return rpc.Decoder{}, &lostError{err}
 		}
-		xid, d, err := decodeReply(record)
+		xid, d, err := rpc.DecodeReply(record, p)
 		if errors.Is(err, ErrMalformed) {
 			c.drop()
-			return decoder{}, err
+			return rpc.Decoder{}, err
 		}
 		if xid == c.xid {
 			return d, err
@@ -285,7 +288,7 @@ func (c *Client) Wait(ctx context.Context) (Event, error) {
 	defer stop()
 	var err error
 	for err == nil {
-		_, err = readRecord(c.reader)
+		_, err = rpc.ReadRecord(c.reader, maxRecord)
 	}
 	e := Event{Kind: lossKind(err), At: time.Now(), Err: err}
 	c.drop()

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fairlead/internal/rpc"
 )
 
 // script is a server behind net.Pipe: each connection is served by the next
@@ -42,19 +44,19 @@ func (s *script) client() *Client {
 
 // reply answers a call record with an accepted reply that holds results.
 func reply(call []byte, results ...uint32) []byte {
-	e := encoder{b: make([]byte, 4)}
-	e.uint32(binary.BigEndian.Uint32(call))
+	var e rpc.Encoder
+	e.Uint32(1<<31 | uint32(4*(6+len(results)))) // the only fragment
+	e.Uint32(binary.BigEndian.Uint32(call))
 	for _, v := range append([]uint32{1, 0, 0, 0, 0}, results...) {
-		e.uint32(v)
+		e.Uint32(v)
 	}
-	binary.BigEndian.PutUint32(e.b, lastFragment|uint32(len(e.b)-4))
-	return e.b
+	return e.Bytes()
 }
 
 // answer reads one call and answers it.
 func answer(results ...uint32) func(net.Conn) {
 	return func(c net.Conn) {
-		call, err := readRecord(c)
+		call, err := rpc.ReadRecord(c, maxRecord)
 		if err == nil {
 			c.Write(reply(call, results...))
 		}
@@ -124,7 +126,7 @@ func TestResendIsTheSameRecord(t *testing.T) {
 		var calls [][]byte
 		keep := func(answers bool) func(net.Conn) {
 			return func(c net.Conn) {
-				call, _ := readRecord(c)
+				call, _ := rpc.ReadRecord(c, maxRecord)
 				calls = append(calls, call)
 				if answers {
 					c.Write(reply(call))
@@ -147,7 +149,7 @@ func TestResendIsTheSameRecord(t *testing.T) {
 }
 
 func TestRemoveThatWorkedTwice(t *testing.T) {
-	hangUp := func(c net.Conn) { readRecord(c) }
+	hangUp := func(c net.Conn) { rpc.ReadRecord(c, maxRecord) }
 	for _, tt := range []struct {
 		name     string
 		serve    []func(net.Conn)
@@ -176,7 +178,7 @@ func TestRemoveThatWorkedTwice(t *testing.T) {
 func TestLateReplyIsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := (&script{t: t, serve: []func(net.Conn){func(c net.Conn) {
-			call, _ := readRecord(c)
+			call, _ := rpc.ReadRecord(c, maxRecord)
 			late := slices.Clone(call)
 			binary.BigEndian.PutUint32(late, binary.BigEndian.Uint32(call)-1)
 			c.Write(reply(late, uint32(StatusStale)))
@@ -194,8 +196,8 @@ func TestCancelEndsACall(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		c := (&script{t: t, serve: []func(net.Conn){func(c net.Conn) {
-			readRecord(c)
-			readRecord(c) // until the client hangs up
+			rpc.ReadRecord(c, maxRecord)
+			rpc.ReadRecord(c, maxRecord) // until the client hangs up
 		}}}).client()
 		start := time.Now()
 		if err := c.Null(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -268,9 +270,9 @@ func TestHangingUpFreesTheSourcePort(t *testing.T) {
 				return
 			}
 			peers <- c.RemoteAddr().(*net.TCPAddr).AddrPort()
-			readRecord(c)
+			rpc.ReadRecord(c, maxRecord)
 			c.Write([]byte("\x00\x00\x00\x00")) // an empty fragment
-			readRecord(c)
+			rpc.ReadRecord(c, maxRecord)
 			c.Close()
 		}
 	}()

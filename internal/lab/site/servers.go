@@ -2,17 +2,13 @@ package site
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 
+	"fairlead/internal/ganesha"
 	"fairlead/internal/lab/outcome"
 	"fairlead/internal/lab/workload"
 	"fairlead/internal/nfs"
@@ -133,75 +129,8 @@ func (s *Site) NFSClient(server netip.AddrPort, event func(nfs.Event)) *nfs.Clie
 	return nfs.New(nfs.Options{Server: server, Dial: s.dial, Event: event, Machine: s.Client.Name})
 }
 
-// ganeshaConfig is the configuration of one nfs-ganesha; the arguments are the
-// directory of its state and the exported one. Both servers have the same
-// export number and file system ID, hence the same file handles.
-const ganeshaConfig = `NFS_CORE_PARAM {
-  Protocols = 3; NFS_Port = 2049; MNT_Port = 20048; NLM_Port = 32803; Rquota_Port = 875;
-  Enable_RQUOTA = false; Enable_NLM = false; Bind_addr = 0.0.0.0;
-}
-NFSv4 { Grace_Period = 5; Lease_Lifetime = 5; RecoveryBackend = fs; RecoveryRoot = %q; }
-EXPORT_DEFAULTS { SecType = sys; Squash = No_Root_Squash; Protocols = 3; Transports = TCP, UDP; Access_Type = RW; }
-EXPORT { Export_Id = 77; Path = %q; Pseudo = /export; Filesystem_id = 77.77; Attr_Expiration_Time = 0; FSAL { Name = VFS; } }
-`
-
-// ganeshaScript starts rpcbind and becomes the server. /run is private, since
-// rpcbind's socket there is not kept apart by network namespaces. Arguments:
-// rpcbind, ganesha.nfsd, and the server's directory.
-const ganeshaScript = `set -e
-mount -t tmpfs tmpfs /run
-mkdir -p /run/ganesha /run/rpcbind
-"$1" -w -f &
-until [ -S /run/rpcbind.sock ]; do sleep 0.02; done
-exec "$2" -F -f "$3/ganesha.conf" -p "$3/pid" -L "$3/log" -C
-`
-
-// ganesha is nfs-ganesha for one host, in a mount namespace of its own.
+// ganesha is nfs-ganesha for one host. Both servers have the same export number,
+// hence the same file handles.
 func (s *Site) ganesha(h *topology.Host) (*exec.Cmd, error) {
-	programs, err := FindGanesha()
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(s.dir, h.Name)
-	if err := os.MkdirAll(filepath.Join(dir, "recovery"), 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of %s: %w", h.Name, err)
-	}
-	conf := fmt.Sprintf(ganeshaConfig, filepath.Join(dir, "recovery"), s.Share())
-	if err := os.WriteFile(filepath.Join(dir, "ganesha.conf"), []byte(conf), 0o600); err != nil {
-		return nil, fmt.Errorf("write the configuration of %s: %w", h.Name, err)
-	}
-	cmd := exec.Command("/bin/sh", "-c", ganeshaScript, "sh", programs[0], programs[1], dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	return cmd, nil
-}
-
-// FindGanesha finds rpcbind and ganesha.nfsd, which an administrator's path has.
-func FindGanesha() (paths []string, err error) {
-	for _, name := range []string{"rpcbind", "ganesha.nfsd"} {
-		path, err := lookAdmin(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s is not installed: install the packages nfs-ganesha, nfs-ganesha-vfs and rpcbind: %w", name, err)
-		}
-		paths = append(paths, path)
-	}
-	return paths, nil
-}
-
-// lookAdmin looks a programme up, also where only root's path leads.
-func lookAdmin(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path, nil
-	}
-	for _, dir := range strings.Fields("/usr/sbin /sbin /usr/bin") {
-		if path := filepath.Join(dir, name); !errors.Is(exists(path), fs.ErrNotExist) {
-			return path, nil
-		}
-	}
-	return "", err
-}
-
-func exists(path string) error {
-	_, err := os.Stat(path)
-	return err
+	return ganesha.Command(ganesha.Options{Dir: filepath.Join(s.dir, h.Name), Root: s.Share()})
 }
