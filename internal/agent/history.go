@@ -37,7 +37,7 @@ func (h *history) add(r model.ProbeResult) {
 		one = &ring{}
 		h.rings[r.Ref] = one
 	}
-	p := api.Probed{At: r.At, OK: r.OK, Latency: r.Latency, Error: r.Err}
+	p := api.Probed{At: r.At, OK: r.OK, Latency: r.Latency, Error: r.Err, Tests: append([]model.TestResult{}, r.Tests...)}
 	if len(one.probes) < historyLength {
 		one.probes = append(one.probes, p)
 		return

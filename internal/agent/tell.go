@@ -14,7 +14,7 @@ import (
 
 // tell gives the parts their new wishes, where these changed.
 func (l *loop) tell() {
-	if targets := targets(l.state.Targets()); !slices.Equal(targets, l.targets) {
+	if targets := targets(l.state.Targets()); !slices.EqualFunc(targets, l.targets, probe.Target.Equal) {
 		l.targets = targets
 		l.parts.Prober.Set(targets)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"fairlead/internal/arp"
 	"fairlead/internal/model"
 )
 
@@ -132,7 +133,7 @@ func (l *loop) step(ctx context.Context) error {
 
 // act keeps a claim and sends its packets. A port that cannot send is given up:
 // a question that was not asked must not count as unanswered.
-func (l *loop) act(c claim, packets []arp) {
+func (l *loop) act(c claim, packets []arp.Packet) {
 	l.claims[c.want.Addr] = c
 	p := l.ports[c.want.Iface]
 	for _, a := range packets {

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"fairlead/internal/arp"
 	"fairlead/internal/model"
 )
 
@@ -97,7 +98,7 @@ func (s *scene) expect(t *testing.T, state, why string) {
 
 // hears waits until the other host has received exactly these packets of ours,
 // other ARP left aside.
-func (s *scene) hears(t *testing.T, want ...arp) {
+func (s *scene) hears(t *testing.T, want ...arp.Packet) {
 	t.Helper()
 	if err := s.tap.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
@@ -108,8 +109,8 @@ func (s *scene) hears(t *testing.T, want ...arp) {
 		if err != nil {
 			t.Fatalf("wait for packet %d, %+v: %v", i, want[i], err)
 		}
-		got, err := parseARP(b[headerLen:n])
-		if err != nil || got.senderMAC != s.mac || got.target != vip {
+		got, err := arp.Parse(b[arp.HeaderLen:n])
+		if err != nil || got.SenderMAC != s.mac || got.Target != vip {
 			continue
 		}
 		if got != want[i] {
@@ -127,9 +128,9 @@ func do(t *testing.T, errs ...error) {
 }
 
 // shout sends a packet of the other host.
-func (s *scene) shout(t *testing.T, a arp) {
+func (s *scene) shout(t *testing.T, a arp.Packet) {
 	t.Helper()
-	_, err := s.tap.WriteTo(a.frame(), &packet.Addr{HardwareAddr: broadcast[:]})
+	_, err := s.tap.WriteTo(a.Frame(), &packet.Addr{HardwareAddr: arp.Broadcast[:]})
 	do(t, err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
+	"fairlead/internal/arp"
 	"fairlead/internal/model"
 )
 
@@ -20,7 +21,7 @@ var (
 func TestFrames(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		arp  arp
+		arp  arp.Packet
 		op   uint16
 		sip  string
 		tha  model.MAC
@@ -30,7 +31,7 @@ func TestFrames(t *testing.T) {
 		{"reply", unaskedOf(vip, ours), layers.ARPReply, "192.168.10.50", ours},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := gopacket.NewPacket(tt.arp.frame(), layers.LayerTypeEthernet, gopacket.Default)
+			p := gopacket.NewPacket(tt.arp.Frame(), layers.LayerTypeEthernet, gopacket.Default)
 			if f := p.ErrorLayer(); f != nil {
 				t.Fatal(f.Error())
 			}
@@ -52,39 +53,4 @@ func TestFrames(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestParseARPRefuses(t *testing.T) {
-	good := announcementOf(vip, ours).append(nil)
-	for i := range arpLen {
-		if _, err := parseARP(good[:i]); err == nil {
-			t.Errorf("%d bytes passed for a packet", i)
-		}
-	}
-	for i := range fixed {
-		bad := append([]byte(nil), good...)
-		bad[i]++
-		if _, err := parseARP(bad); err == nil {
-			t.Errorf("a packet with another byte %d passed", i)
-		}
-	}
-	if got, err := parseARP(append(good, make([]byte, 18)...)); err != nil || got != announcementOf(vip, ours) {
-		t.Errorf("with padding: got %+v, %v", got, err)
-	}
-}
-
-func FuzzParseARP(f *testing.F) {
-	for _, a := range []arp{probeOf(vip, ours), announcementOf(vip, ours), unaskedOf(vip, other)} {
-		f.Add(a.append(nil))
-	}
-	f.Add([]byte{0, 1, 8, 0, 6, 4})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := parseARP(b)
-		if err != nil {
-			return
-		}
-		if again := p.append(nil); string(again) != string(b[:arpLen]) {
-			t.Errorf("%x was read as %+v, which is %x", b, p, again)
-		}
-	})
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"fairlead/internal/arp"
 	"fairlead/internal/model"
 )
 
@@ -127,18 +128,18 @@ func (c claim) regain(now time.Time) claim {
 func (c claim) tell(now time.Time) claim { return c.edge(false, now) }
 
 // hear follows an ARP packet.
-func (c claim) hear(p arp, now time.Time) (claim, []arp) {
-	if p.senderMAC == c.want.MAC || c.cut {
+func (c claim) hear(p arp.Packet, now time.Time) (claim, []arp.Packet) {
+	if p.SenderMAC == c.want.MAC || c.cut {
 		return c, nil
 	}
 	switch {
-	case p.sender == c.want.Addr && p.op == reply:
-		c.why = fmt.Sprintf("%s is answered by %s", c.want.Addr, p.senderMAC)
-	case p.sender == c.want.Addr:
-		c.why = fmt.Sprintf("%s is claimed by %s", c.want.Addr, p.senderMAC)
-	case p.sender.IsUnspecified() && p.target == c.want.Addr && c.state == model.VIPProbing:
+	case p.Sender == c.want.Addr && p.Op == arp.Reply:
+		c.why = fmt.Sprintf("%s is answered by %s", c.want.Addr, p.SenderMAC)
+	case p.Sender == c.want.Addr:
+		c.why = fmt.Sprintf("%s is claimed by %s", c.want.Addr, p.SenderMAC)
+	case p.Sender.IsUnspecified() && p.Target == c.want.Addr && c.state == model.VIPProbing:
 		// Another host is about to take it (RFC 5227 section 2.1.1).
-		c.why = fmt.Sprintf("%s is asked for by %s, which is about to take it", c.want.Addr, p.senderMAC)
+		c.why = fmt.Sprintf("%s is asked for by %s, which is about to take it", c.want.Addr, p.SenderMAC)
 	default:
 		return c, nil
 	}
@@ -150,7 +151,7 @@ func (c claim) hear(p arp, now time.Time) (claim, []arp) {
 		return c, nil
 	}
 	c.defended = now
-	return c, []arp{announcementOf(c.want.Addr, c.want.MAC)}
+	return c, []arp.Packet{announcementOf(c.want.Addr, c.want.MAC)}
 }
 
 // spread keeps two hosts that want the same address from asking at the same
@@ -174,19 +175,19 @@ func (c claim) deadline() time.Time {
 }
 
 // tick does what is due.
-func (c claim) tick(now time.Time) (claim, []arp) {
+func (c claim) tick(now time.Time) (claim, []arp.Packet) {
 	if d := c.deadline(); d.IsZero() || now.Before(d) {
 		return c, nil
 	}
 	if c.burst > 0 {
 		c.burst--
 		c.burstAt = now.Add(pace)
-		return c, []arp{announcementOf(c.want.Addr, c.want.MAC), unaskedOf(c.want.Addr, c.want.MAC)}
+		return c, []arp.Packet{announcementOf(c.want.Addr, c.want.MAC), unaskedOf(c.want.Addr, c.want.MAC)}
 	}
 	if c.asked < probes {
 		c.asked++
 		c.next = now.Add(spacing)
-		return c, []arp{probeOf(c.want.Addr, c.want.MAC)}
+		return c, []arp.Packet{probeOf(c.want.Addr, c.want.MAC)}
 	}
 	// Nobody answered a whole round. A rival of an address that we answer for all
 	// the while may just be shy.

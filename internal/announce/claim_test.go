@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/arp"
 	"fairlead/internal/model"
 )
 
@@ -25,7 +26,7 @@ func play(w Want) *diary {
 	return d
 }
 
-func (d *diary) becomes(c claim, sent []arp) {
+func (d *diary) becomes(c claim, sent []arp.Packet) {
 	ms := d.now.Sub(start).Milliseconds()
 	for _, a := range sent {
 		kind := "reply"
@@ -60,7 +61,7 @@ func (d *diary) until(ms int) *diary {
 	return d
 }
 
-func (d *diary) hears(a arp) *diary {
+func (d *diary) hears(a arp.Packet) *diary {
 	d.becomes(d.hear(a, d.now))
 	return d
 }
@@ -95,8 +96,8 @@ var (
 
 // claimed is a rival's answer to a probe, asked a rival's own question.
 var (
-	claimed = arp{op: reply, senderMAC: other, sender: vip, targetMAC: ours}
-	used    = arp{op: request, senderMAC: other, sender: vip, target: vip.Next()}
+	claimed = arp.Packet{Op: arp.Reply, SenderMAC: other, Sender: vip, TargetMAC: ours}
+	used    = arp.Packet{Op: arp.Request, SenderMAC: other, Sender: vip, Target: vip.Next()}
 )
 
 func TestFreeAddressIsTaken(t *testing.T) {
@@ -161,10 +162,10 @@ func TestSimultaneousProbe(t *testing.T) {
 
 func TestOthersDoNotMatter(t *testing.T) {
 	d := play(fresh)
-	for _, a := range []arp{
+	for _, a := range []arp.Packet{
 		probeOf(vip, ours), announcementOf(vip, ours), // our own, reflected
 		probeOf(vip.Next(), other), announcementOf(vip.Next(), other),
-		{op: request, senderMAC: other, sender: vip.Next(), target: vip}, // a client asks for it
+		{Op: arp.Request, SenderMAC: other, Sender: vip.Next(), Target: vip}, // a client asks for it
 	} {
 		d.hears(a)
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/arp"
 )
 
 // port sends and receives ARP packets on one interface.
@@ -21,7 +23,7 @@ type port struct {
 // heard is what a port received, or that it received its last.
 type heard struct {
 	port *port
-	arp  arp
+	arp  arp.Packet
 	err  error
 }
 
@@ -63,22 +65,22 @@ func openPort(iface string) (*port, error) {
 var onlyARP = []bpf.Instruction{
 	bpf.LoadAbsolute{Off: 12, Size: 2},
 	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_ARP, SkipTrue: 3},
-	bpf.LoadAbsolute{Off: headerLen, Size: 4},
+	bpf.LoadAbsolute{Off: arp.HeaderLen, Size: 4},
 	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 1<<16 | unix.ETH_P_IP, SkipTrue: 1},
-	bpf.RetConstant{Val: headerLen + arpLen},
+	bpf.RetConstant{Val: arp.HeaderLen + arp.Len},
 	bpf.RetConstant{Val: 0},
 }
 
 // read hands on what the port receives until it is closed or its interface
 // fails.
 func (p *port) read(ctx context.Context, out chan<- heard) {
-	b := make([]byte, headerLen+arpLen)
+	b := make([]byte, arp.HeaderLen+arp.Len)
 	for {
 		h := heard{port: p}
 		var n int
 		if n, _, h.err = p.conn.ReadFrom(b); h.err == nil {
 			var err error
-			if h.arp, err = parseARP(b[min(n, headerLen):n]); err != nil {
+			if h.arp, err = arp.Parse(b[min(n, arp.HeaderLen):n]); err != nil {
 				continue
 			}
 		}
@@ -93,8 +95,8 @@ func (p *port) read(ctx context.Context, out chan<- heard) {
 	}
 }
 
-func (p *port) send(a arp) error {
-	_, err := p.conn.WriteTo(a.frame(), &packet.Addr{HardwareAddr: broadcast[:]})
+func (p *port) send(a arp.Packet) error {
+	_, err := p.conn.WriteTo(a.Frame(), &packet.Addr{HardwareAddr: arp.Broadcast[:]})
 	if err != nil {
 		return fmt.Errorf("send ARP on %s: %w", p.iface, err)
 	}

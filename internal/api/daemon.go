@@ -152,8 +152,9 @@ type Connection struct {
 
 // Probed is the outcome of one probe.
 type Probed struct {
-	At      time.Time     `json:"at"`
-	OK      bool          `json:"ok"`
-	Latency time.Duration `json:"latency_ns"`
-	Error   string        `json:"error,omitempty"`
+	At      time.Time          `json:"at"`
+	OK      bool               `json:"ok"`
+	Latency time.Duration      `json:"latency_ns"`
+	Error   string             `json:"error,omitempty"`
+	Tests   []model.TestResult `json:"tests,omitempty"` // those that ended; one that fails ends the others
 }

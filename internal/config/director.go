@@ -27,7 +27,8 @@ type directorReader struct {
 	checks  map[string]Word // the same for settings of the check
 	hooks   map[string]Word // the same for hooks
 	returns Word            // the failback, when it is not by order only
-	kind    Word            // the option that names the kind of check
+	kind    Word            // the first option that names a kind of check
+	tests   []Word          // the options of the check's tests
 	checked Word            // the word check of the first server that has it
 	strange bool            // Parse reported lines: it is not known what is missing
 	full    bool            // too many servers were reported
@@ -47,7 +48,7 @@ func (c *checker) director(s Section) {
 		draft: directorDraft{name: args[0], director: model.Director{
 			Name: args[0].Text, Scheduler: model.RoundRobin, Mode: model.ModeNAT,
 			Check: model.Check{
-				Kind: model.CheckTCP, Interval: defaultInterval, Timeout: defaultTimeout,
+				Interval: defaultInterval, Timeout: defaultTimeout,
 				Rise: defaultRise, Fall: defaultFall,
 			},
 		}},
@@ -129,7 +130,7 @@ func (r *directorReader) line(l Line) {
 	case "mode":
 		r.mode(l)
 	case "check":
-		r.checkSettings(l.args(), checkSpecs)
+		r.checkLine(l)
 	}
 }
 

@@ -124,6 +124,9 @@ func (e *effects) directors(old, after model.Config) {
 		e.servers(was, d)
 		of := "director " + d.Name
 		e.fields(of, was, d)
+		if !slices.Equal(was.Check.Tests, d.Check.Tests) {
+			e.changed("%s: its servers are checked by %s instead of %s", of, testsOf(d.Check), testsOf(was.Check))
+		}
 		if was.Balanced() != d.Balanced() {
 			e.changed("%s: %s", of, balancedNow(d))
 		}
@@ -131,6 +134,22 @@ func (e *effects) directors(old, after model.Config) {
 	if !slices.Equal(order(old.Directors, name, now), order(after.Directors, name, before)) {
 		e.changed("the order of the directors changes, which means nothing")
 	}
+}
+
+// testsOf are the tests of a check, as the configuration says them.
+func testsOf(c model.Check) string {
+	var all []string
+	for _, t := range c.Tests {
+		text := t.String()
+		if t.Port != 0 {
+			text += fmt.Sprintf(" port %d", t.Port)
+		}
+		all = append(all, text)
+	}
+	if len(all) == 0 {
+		return model.CheckTCP.String()
+	}
+	return strings.Join(all, " and ")
 }
 
 func balancedNow(d model.Director) string {
@@ -167,7 +186,7 @@ func (e *effects) servers(old, after model.Director) {
 var words = map[string]string{
 	"ExpireNoDestConn": "expire_nodest_conn", "ExpireQuiescentTemplate": "expire_quiescent_template",
 	"FailbackDelay": "the delay of its failback", "LastActive": "lastactive", "HoldDown": "holddown",
-	"Check.Kind": "the kind of its check", "Fence.Command": "its fence hook", "Promote.Command": "its promote hook",
+	"Fence.Command": "its fence hook", "Promote.Command": "its promote hook",
 	"Addr": "its address", "Check": "whether it is checked", "Sorry": "whether it is a sorry server",
 }
 

@@ -25,6 +25,8 @@ func TestEffects(t *testing.T) {
 	for _, tt := range []struct{ from, to, want string }{
 		{"", "", ""},
 		{"interval 10", "interval 2", "director nfs: the interval of its check changes from 10s to 2s"},
+		{"option tcpcheck", "option tcpcheck\noption httpcheck port 80 statuscode 204",
+			"director nfs: its servers are checked by tcpcheck and httpcheck uri / statuscode 204 port 80 instead of tcpcheck"},
 		{"server nfs-02", "server nfs-03 192.168.10.102:2049 sorry\nserver nfs-02", "director nfs: server nfs-03 (192.168.10.102) is added"},
 		{"server nfs-02 192.168.10.101:2049 sorry\n", "", "director nfs: server nfs-02 is removed; its connections are reset"},
 		{"192.168.10.101", "192.168.10.109", "director nfs: server nfs-02: its address changes from 192.168.10.101 to 192.168.10.109"},

@@ -131,7 +131,7 @@ func nfsPort(d model.Director) (where string, ok bool) {
 	if !d.ServesNFS() {
 		return "", false
 	}
-	if d.Check.Port == model.NFSPort {
+	if d.Check.NFS() {
 		return fmt.Sprintf("check port %d", model.NFSPort), true
 	}
 	i := slices.IndexFunc(d.Servers, func(s model.Server) bool { return s.Port == model.NFSPort })

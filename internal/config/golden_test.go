@@ -183,8 +183,11 @@ func dump(cfg model.Config) string {
 	for _, d := range cfg.Directors {
 		c := d.Check
 		fmt.Fprintf(&b, "director %s %s %s\n", d.Name, d.Scheduler, d.Mode)
-		fmt.Fprintf(&b, "  %s interval=%s timeout=%s port=%d source=%s rise=%d fall=%d\n",
-			c.Kind, c.Interval, c.Timeout, c.Port, c.Source, c.Rise, c.Fall)
+		for _, t := range c.Tests {
+			fmt.Fprintf(&b, "  %s port=%d\n", t, t.Port)
+		}
+		fmt.Fprintf(&b, "  check interval=%s timeout=%s port=%d source=%s rise=%d fall=%d\n",
+			c.Interval, c.Timeout, c.Port, c.Source, c.Rise, c.Fall)
 		fmt.Fprintf(&b, "  failback=%s delay=%s lastactive=%s holddown=%s\n", d.Failback, d.FailbackDelay, d.LastActive, d.HoldDown)
 		for i, h := range []model.Hook{d.Fence, d.Promote} {
 			if h != (model.Hook{}) {

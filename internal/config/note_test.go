@@ -39,7 +39,7 @@ var noteConfig = model.Config{
 	Directors: []model.Director{{
 		Name: "nfs", Scheduler: model.RoundRobin, Mode: model.ModeGateway,
 		Check: model.Check{
-			Kind: model.CheckTCP, Interval: 10 * time.Second, Timeout: 2 * time.Second,
+			Tests: []model.Test{{Kind: model.CheckTCP}}, Interval: 10 * time.Second, Timeout: 2 * time.Second,
 			Port: 2049, Rise: 2, Fall: 2,
 		},
 		Servers: []model.Server{

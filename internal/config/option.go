@@ -1,10 +1,6 @@
 package config
 
-import (
-	"slices"
-
-	"fairlead/internal/model"
-)
+import "slices"
 
 // options are the words after option, with their own settings. Those of a check
 // also take the settings of a check line.
@@ -13,6 +9,7 @@ var options = map[string][]spec{
 	"httpcheck":   {{name: "uri", value: "a path"}, {name: "statuscode", value: "a number"}, {name: "vhost", value: "a name"}},
 	"arpcheck":    {{name: "iface", value: "an interface"}},
 	"icmpcheck":   {},
+	"tlscheck":    {{name: "name", value: "a name"}, {name: "ca", value: "a file"}},
 	"nfscheck":    {},
 	"persistence": {{name: "timeout", value: "a time"}, {name: "netmask", value: "a mask"}},
 	// Those of the switch have one value, not settings.
@@ -22,7 +19,10 @@ var options = map[string][]spec{
 // switchOptions are those that say when a director switches.
 var switchOptions = []string{"failback", "lastactive", "holddown"}
 
-var optionNames = slices.Concat([]string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "nfscheck", "persistence"}, switchOptions)
+// checkOptions are those that name a kind of check. A director may have several.
+var checkOptions = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "nfscheck"}
+
+var optionNames = slices.Concat(checkOptions, []string{"persistence"}, switchOptions)
 
 // option reads option NAME with its settings.
 func (r *directorReader) option(l Line) {
@@ -35,6 +35,10 @@ func (r *directorReader) option(l Line) {
 	if !known {
 		r.fail(w, expected(w.Text, optionNames), "unknown option %s", quote(w.Text))
 		r.kind = w // perhaps it was meant to name a check
+		return
+	}
+	if slices.Contains(checkOptions, w.Text) {
+		r.test(w, l.Words[2:], specs)
 		return
 	}
 	if old, twice := r.options[w.Text]; twice {
@@ -52,69 +56,15 @@ func (r *directorReader) option(l Line) {
 	case "persistence":
 		r.unsupported(w, "leave the line out", "option persistence")
 		r.settings("option persistence", l.Words[2:], specs)
-	default:
-		r.checkKind(w, l.Words[2:], specs)
-	}
-}
-
-// checkKind reads an option that names the kind of check.
-func (r *directorReader) checkKind(w Word, words []Word, specs []spec) {
-	if r.kind.Text != "" {
-		r.fail(w, "the first is "+r.kind.Text+" at "+r.kind.Pos.String(), "second kind of check in %s", r.of)
-		return
-	}
-	r.kind = w
-	if w.Text != "tcpcheck" {
-		r.unsupported(w, "use option tcpcheck", "option %s", w.Text)
-	}
-	r.checkSettings(words, slices.Concat(specs, checkSpecs))
-}
-
-// checkSettings reads the settings of a check line, or those of an option line.
-func (r *directorReader) checkSettings(words []Word, specs []spec) {
-	check, of := &r.draft.director.Check, "the check of "+r.of
-	for _, s := range r.settings(of, words, specs) {
-		if old, twice := r.checks[s.name.Text]; twice {
-			r.again(s.name, old, of)
-			continue
-		}
-		r.checks[s.name.Text] = s.name
-		r.checkSetting(check, s)
-	}
-}
-
-func (r *directorReader) checkSetting(check *model.Check, s setting) {
-	switch s.name.Text {
-	case "interval":
-		if d, ok := r.duration(s.value, "interval", maxTime); ok {
-			check.Interval = d
-		}
-	case "timeout":
-		if d, ok := r.duration(s.value, "timeout", maxTime); ok {
-			check.Timeout = d
-		}
-	case "port":
-		n, _ := r.number(s.value, "port", 1, maxPort)
-		check.Port = uint16(n)
-	case "source":
-		check.Source, _ = r.host(s.value, "source")
-	case "rise":
-		check.Rise, _ = r.number(s.value, "rise", 1, maxRiseFall)
-	case "fall":
-		check.Fall, _ = r.number(s.value, "fall", 1, maxRiseFall)
-	case "inhibit":
-		r.unsupported(s.name, "leave it out", "check inhibit")
 	}
 }
 
 // probePorts reports servers that are to be checked on no port at all.
 func (r *directorReader) probePorts() {
 	d := r.draft.director
-	if r.checks["port"].Text != "" {
-		return
-	}
+	tests := max(1, len(d.Check.Tests))
 	for i, s := range d.Servers {
-		if s.Check && s.Port == 0 && !r.draft.servers[i].wrong {
+		if s.Check && len(d.Check.For(s)) < tests && !r.draft.servers[i].wrong {
 			r.fail(r.draft.servers[i].addr, "write "+s.Addr.String()+":2049 with the port of your service, or check port 2049",
 				"server %s is to be checked, but neither it nor the check line has a port", s.Name)
 		}

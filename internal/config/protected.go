@@ -16,6 +16,7 @@ const notFromAfar = "edit the file on the director itself, then fairlead reload"
 type guarded struct {
 	owner string // the section: a line that moves to another one is a new one
 	text  string // its words
+	hook  bool
 }
 
 // guard tells whether a line is guarded, and at which word.
@@ -25,9 +26,11 @@ func guard(s Section, l Line) (guarded, Word, bool) {
 	for _, w := range l.Words {
 		words = append(words, w.Text)
 	}
-	g := guarded{owner: owned(s), text: strings.Join(words, " ")}
+	g := guarded{owner: owned(s), text: strings.Join(words, " "), hook: keyword == "hook"}
 	switch service := s.service(); {
 	case keyword == "hook":
+	case keyword == "option" && hasFile(l, "ca"):
+		return g, l.Words[1], true
 	case service == notify && keyword == model.TargetCommand.String():
 	case service == notify && hasFile(l, "token-file", "password-file"):
 		// The whole line: a secret must not be sent to somebody else.
@@ -96,7 +99,7 @@ func (r *report) lostHooks(s Section, left map[guarded]int) {
 	}
 	lost := slices.SortedFunc(maps.Keys(left), func(a, b guarded) int { return strings.Compare(a.text, b.text) })
 	for _, g := range lost {
-		if left[g] > 0 && g.owner == owned(s) {
+		if left[g] > 0 && g.owner == owned(s) && g.hook {
 			r.fail(s.Head.keyword(), notFromAfar, "%s loses the line %s, which cannot be taken away through the API", g.owner, quote(g.text))
 			left[g] = 0
 		}

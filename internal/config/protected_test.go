@@ -49,6 +49,8 @@ func TestProtected(t *testing.T) {
 		{"the token to somebody else", "chat.example.com", "evil.example.com", `a "webhook" line of service notify`},
 		{"a webhook without a token", "https://other.example.com/x", "https://new.example.com/y", ""},
 		{"a secret file of an e-mail", "service web\n", "email a@b.example from c@b.example server b.example:25 user u password-file /etc/shadow\nservice web\n", `a "email" line`},
+		{"another check", "option tcpcheck", "option tlscheck name a.example", ""},
+		{"a file of authorities", "option tcpcheck", "option tlscheck name a.example ca /etc/shadow", `t.cfg:6:8: error: a "tlscheck" line of director nfs`},
 		{"another certificate", "cert.pem", "other.pem", `a "tls" line of service web`},
 		{"no certificate", "tls cert /etc/fairlead/cert.pem key /etc/fairlead/key.pem\n", "tls own\n", ""},
 	} {

@@ -67,9 +67,10 @@ func newDirector(cfg model.Director, old *director, at time.Time) (director, []A
 		d.Director, d.servers = cfg, nil
 	}
 	for _, c := range cfg.Servers {
-		n := server{Server: c, health: health.New(checked(cfg, c), at)}
+		n := server{Server: c, tests: cfg.Check.For(c)}
+		n.health = health.New(n.asks(), at)
 		if old != nil {
-			if was := old.server(c.Name); was != nil && asked(old.Director, was.Server) == asked(cfg, c) {
+			if was := old.server(c.Name); was != nil && sameQuestion(old, *was, cfg, n) {
 				n.health = was.health
 			}
 		}
@@ -86,24 +87,15 @@ func newDirector(cfg model.Director, old *director, at time.Time) (director, []A
 	return d, nil
 }
 
-// question is what a check asks, of whom. While it stays the same a server
-// keeps its health over a reload.
-type question struct {
-	addr   netip.AddrPort
-	source netip.Addr
-	kind   model.CheckKind
-	check  bool
-}
-
-func asked(d model.Director, s model.Server) question {
-	if !checked(d, s) {
-		return question{addr: netip.AddrPortFrom(s.Addr, 0)}
+// sameQuestion tells whether checks ask the same of a server, at the same place.
+// While they do, it keeps its health over a reload.
+func sameQuestion(old *director, was server, cfg model.Director, now server) bool {
+	if was.Addr != now.Addr || was.asks() != now.asks() {
+		return false
 	}
-	return question{netip.AddrPortFrom(s.Addr, d.Check.CheckPort(s)), d.Check.Source, d.Check.Kind, true}
+	return !now.asks() || old.Check.Source == cfg.Check.Source && slices.Equal(was.tests, now.tests)
 }
 
-// checked tells whether checks decide over the server. Without a port there is
+// asks tells whether checks decide over the server. Without a port there may be
 // nothing to ask.
-func checked(d model.Director, s model.Server) bool {
-	return s.Check && d.Check.CheckPort(s) != 0
-}
+func (s server) asks() bool { return s.Check && len(s.tests) > 0 }

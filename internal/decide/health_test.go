@@ -186,7 +186,7 @@ func TestReloadKeepsHealth(t *testing.T) {
 		{"the address", func(d *model.Director) { d.Servers[0].Addr = addr("192.168.10.110") }, model.HealthUnknown},
 		{"the check's port", func(d *model.Director) { d.Check.Port = 111 }, model.HealthUnknown},
 		{"the check's source", func(d *model.Director) { d.Check.Source = addr("192.168.10.2") }, model.HealthUnknown},
-		{"the kind of check", func(d *model.Director) { d.Check.Kind = model.CheckICMP }, model.HealthUnknown},
+		{"the kind of check", func(d *model.Director) { d.Check.Tests = []model.Test{{Kind: model.CheckICMP}} }, model.HealthUnknown},
 		{"no check", func(d *model.Director) { d.Servers[0].Check = false }, model.HealthUnchecked},
 	}
 	for _, tt := range tests {
@@ -201,13 +201,13 @@ func TestReloadKeepsHealth(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	s := newStory(t, note())
-	checked := Target{Ref: ref("nfs-01"), Addr: netip.MustParseAddrPort("192.168.10.100:2049"),
+	checked := Target{Ref: ref("nfs-01"), Addr: netip.MustParseAddr("192.168.10.100"), Tests: []model.Test{{Kind: model.CheckTCP, Port: 2049}},
 		Interval: 10 * time.Second, Timeout: 2 * time.Second}
 	if got, want := s.state.Targets(), []Target{checked}; !reflect.DeepEqual(got, want) {
 		t.Errorf("targets = %v, want the checked server %v", got, want)
 	}
 	s.down("nfs-01")
-	active := Target{Ref: ref("nfs-02"), Addr: netip.MustParseAddrPort("192.168.10.101:2049"),
+	active := Target{Ref: ref("nfs-02"), Addr: netip.MustParseAddr("192.168.10.101"), Tests: []model.Test{{Kind: model.CheckTCP, Port: 2049}},
 		Interval: 10 * time.Second, Timeout: 2 * time.Second, Advisory: true}
 	if got, want := s.state.Targets(), []Target{checked, active}; !reflect.DeepEqual(got, want) {
 		t.Errorf("targets = %v, want the unchecked active one too %v", got, want)
@@ -217,7 +217,7 @@ func TestTargets(t *testing.T) {
 func TestTargetDefaults(t *testing.T) {
 	cfg := change(web(unchecked(a), unchecked(b)), func(d *model.Director) { d.Check = model.Check{} })
 	s := newStory(t, cfg)
-	want := []Target{{Ref: ref("a"), Addr: netip.MustParseAddrPort("192.168.10.100:80"),
+	want := []Target{{Ref: ref("a"), Addr: netip.MustParseAddr("192.168.10.100"), Tests: []model.Test{{Kind: model.CheckTCP, Port: 80}},
 		Interval: 10 * time.Second, Timeout: 3 * time.Second, Advisory: true}}
 	if got := s.state.Targets(); !reflect.DeepEqual(got, want) {
 		t.Errorf("targets = %v, want %v", got, want)

@@ -42,6 +42,7 @@ type director struct {
 // server is a real server with its health.
 type server struct {
 	model.Server
+	tests  []model.Test // that checks make, with their ports
 	health health.Health
 	mark   model.Mark
 	share  share // of a balanced director

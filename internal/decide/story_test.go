@@ -205,7 +205,7 @@ func one(port uint16, servers ...model.Server) model.Config {
 	}
 	dst := model.Cond[netip.Prefix]{Set: true, Value: netip.MustParsePrefix("192.168.10.50/32")}
 	d := model.Director{Name: "nfs", Mode: model.ModeGateway, Servers: servers,
-		Check: model.Check{Kind: model.CheckTCP, Interval: 10 * time.Second, Timeout: 2 * time.Second, Port: port, Rise: 2, Fall: 2}}
+		Check: model.Check{Interval: 10 * time.Second, Timeout: 2 * time.Second, Port: port, Rise: 2, Fall: 2}}
 	if port == model.NFSPort { // as the configuration language has it
 		d.Failback, d.LastActive = model.FailbackManual, time.Minute
 	}

@@ -11,7 +11,8 @@ import (
 // Target is a server to probe.
 type Target struct {
 	Ref      model.ServerRef
-	Addr     netip.AddrPort
+	Addr     netip.Addr
+	Tests    []model.Test  // with their ports; shared, never changed
 	Source   netip.Addr    // invalid: the kernel's choice
 	Interval time.Duration // from the start of one probe to the start of the next
 	Timeout  time.Duration
@@ -27,13 +28,13 @@ func (s State) Targets() []Target {
 			srv := &d.servers[i]
 			unchecked := srv.health.Level == model.HealthUnchecked
 			verified := d.turn.step == model.StepVerify && d.turn.to.Name == srv.Name
-			port := d.Check.CheckPort(srv.Server)
-			if port == 0 || unchecked && d.active() != srv && !verified {
+			if len(srv.tests) == 0 || unchecked && d.active() != srv && !verified {
 				continue
 			}
 			all = append(all, Target{
 				Ref:      d.ref(srv.Name),
-				Addr:     netip.AddrPortFrom(srv.Addr, port),
+				Addr:     srv.Addr,
+				Tests:    srv.tests,
 				Source:   d.Check.Source,
 				Interval: health.Interval(d.Check),
 				Timeout:  health.Timeout(d.Check),

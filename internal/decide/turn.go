@@ -181,7 +181,7 @@ func (s *State) verify(d *director, at time.Time) []Action {
 	to := d.server(t.to.Name)
 	checked := to.health.Level != model.HealthUnchecked
 	switch {
-	case !checked && d.Check.CheckPort(t.to) == 0:
+	case !checked && len(to.tests) == 0:
 		told := d.told(at, model.EventVerify, to.Name, "%s has no check and no port to ask; the switch goes on", to.Name)
 		return append([]Action{told}, s.flip(d, at)...)
 	case !checked:

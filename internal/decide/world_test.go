@@ -205,7 +205,7 @@ func (w *world) flows(cfg model.Config) []model.Flow {
 
 func (w *world) newDirector(i int) model.Director {
 	d := model.Director{Name: fmt.Sprintf("d%d", i), Mode: model.ModeGateway, Check: model.Check{
-		Kind: model.CheckTCP, Interval: 10 * time.Second, Timeout: time.Duration(500+w.dice.IntN(2000)) * time.Millisecond,
+		Interval: 10 * time.Second, Timeout: time.Duration(500+w.dice.IntN(2000)) * time.Millisecond,
 		Port: 80, Rise: 1 + w.dice.IntN(3), Fall: 1 + w.dice.IntN(3)}}
 	if w.chance(40) {
 		d.Check.Port = model.NFSPort

@@ -115,7 +115,7 @@ func (d Director) switches() bool {
 		d.Fence.Command != "" || d.Promote.Command != ""
 }
 
-// ServesNFS tells whether a server port or the check port is NFS's 2049. Such a
+// ServesNFS tells whether a server port or a check's port is NFS's 2049. Such a
 // director never fails back by itself: a server that returns may hold old data.
 func (d Director) ServesNFS() bool {
 	for _, s := range d.Servers {
@@ -123,30 +123,11 @@ func (d Director) ServesNFS() bool {
 			return true
 		}
 	}
-	return d.Check.Port == NFSPort
+	return d.Check.NFS()
 }
 
 // NFSPort is the port of the NFS service.
 const NFSPort = 2049
-
-// Check says how the servers of a director are probed.
-type Check struct {
-	Kind     CheckKind
-	Interval time.Duration // from the start of one probe to the start of the next
-	Timeout  time.Duration // of one probe
-	Port     uint16        // 0: the server's own
-	Source   netip.Addr    // the probes' source address; invalid: the kernel's choice
-	Rise     int           // passes until a server that is down counts as up
-	Fall     int           // failures until a server that is up counts as down
-}
-
-// CheckPort is the port to probe on a server, 0 when there is none.
-func (c Check) CheckPort(s Server) uint16 {
-	if c.Port != 0 {
-		return c.Port
-	}
-	return s.Port
-}
 
 // Server is a real server of a director.
 type Server struct {

@@ -117,9 +117,13 @@ const (
 	CheckHTTP
 	CheckARP
 	CheckICMP
+	CheckTLS
 )
 
-var checkKinds = table{"none", "tcpcheck", "httpcheck", "arpcheck", "icmpcheck"}
+var checkKinds = table{"none", "tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck"}
+
+// HasPort tells whether the check is made at a port.
+func (k CheckKind) HasPort() bool { return k != CheckARP && k != CheckICMP }
 
 func (k CheckKind) String() string               { return checkKinds.name("check", uint8(k)) }
 func (k CheckKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

@@ -44,6 +44,7 @@ type ProbeResult struct {
 	OK      bool
 	Err     string // in plain words, when not OK
 	Latency time.Duration
+	Tests   []TestResult // those that ended; one that failed ends the others
 }
 
 // Neighbour is what the kernel's neighbour table says of a real server.

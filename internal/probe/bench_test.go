@@ -48,7 +48,8 @@ func round(b *testing.B, n int, interval, long time.Duration) (begun map[model.S
 	addr := acceptAll(b)
 	targets := crowd(n, interval)
 	for i := range targets {
-		targets[i].Addr = addr
+		targets[i].Addr = addr.Addr()
+		targets[i].Tests = []model.Test{{Kind: model.CheckTCP, Port: addr.Port()}}
 	}
 	h := history{begun: make(map[model.ServerRef][]time.Duration)}
 	results := make(chan model.ProbeResult, 64)
@@ -56,12 +57,12 @@ func round(b *testing.B, n int, interval, long time.Duration) (begun map[model.S
 	ctx, cancel := context.WithCancel(b.Context())
 	defer time.AfterFunc(long, cancel).Stop()
 	start := time.Now()
-	p.dial = func(ctx context.Context, t Target) error {
+	p.put = func(ctx context.Context, q question) error {
 		at := time.Since(start)
 		h.mu.Lock()
-		h.begun[t.Ref] = append(h.begun[t.Ref], at)
+		h.begun[q.ref] = append(h.begun[q.ref], at)
 		h.mu.Unlock()
-		return connect(ctx, t)
+		return put(ctx, q)
 	}
 	p.Set(targets)
 	ended := make(chan error, 1)

@@ -6,27 +6,48 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// connect opens a TCP connection to the target and gives it up at once. The
-// close is a reset (linger 0): the server sees no half-closed connection, and
-// no local port waits in TIME_WAIT.
-func connect(ctx context.Context, t Target) error {
-	d := net.Dialer{KeepAlive: -1}
-	if t.Source.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.Source, 0))
-	}
-	conn, err := d.DialContext(ctx, "tcp", t.Addr.String())
+// askTCP opens a connection and gives it up at once.
+func askTCP(ctx context.Context, q question) error {
+	conn, err := dial(ctx, q)
 	if err != nil {
 		return err
 	}
+	return abandon(conn)
+}
+
+// dial opens a TCP connection.
+func dial(ctx context.Context, q question) (*net.TCPConn, error) {
+	d := net.Dialer{KeepAlive: -1}
+	if q.source.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(q.source, 0))
+	}
+	conn, err := d.DialContext(ctx, "tcp", q.to().String())
+	if err != nil {
+		return nil, err
+	}
 	tcp := conn.(*net.TCPConn)
-	err = confirm(tcp, t.Addr)
-	return errors.Join(err, tcp.SetLinger(0), tcp.Close())
+	if err := confirm(tcp, q.to()); err != nil {
+		return nil, errors.Join(err, abandon(tcp))
+	}
+	return tcp, nil
+}
+
+// abandon closes a connection by a reset (linger 0): the server sees no half-closed
+// connection, and no local port waits in TIME_WAIT.
+func abandon(conn *net.TCPConn) error { return errors.Join(conn.SetLinger(0), conn.Close()) }
+
+// unixEpoch is a deadline that is over.
+var unixEpoch = time.Unix(1, 0)
+
+// bind ends the reads and writes of a connection when ctx ends. The function that
+// it returns undoes that.
+func bind(ctx context.Context, conn net.Conn) (unbind func() bool) {
+	return context.AfterFunc(ctx, func() { conn.SetDeadline(unixEpoch) }) // fails only if it is closed
 }
 
 // confirm asks the kernel whether the socket has an error, and who the peer is. A
@@ -66,29 +87,4 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
 	}
 	return netip.AddrPort{}
-}
-
-// explain puts the outcome of a failed probe into plain words.
-func explain(err error, t Target, within time.Duration) string {
-	switch {
-	case errors.As(err, new(timedOut)), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.ETIMEDOUT):
-		return fmt.Sprintf("no answer from %s within %s", t.Addr, within.Round(time.Millisecond))
-	case errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Sprintf("connection refused by %s", t.Addr)
-	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.ENOTCONN):
-		return fmt.Sprintf("connection reset by %s", t.Addr)
-	case errors.Is(err, unix.EHOSTUNREACH):
-		return fmt.Sprintf("no route to %s: nobody answers ARP for it, or a router reports it unreachable", t.Addr)
-	case errors.Is(err, unix.ENETUNREACH):
-		return fmt.Sprintf("no route to %s: this machine has none to its network", t.Addr)
-	case errors.Is(err, unix.EADDRNOTAVAIL) && t.Source.IsValid():
-		return fmt.Sprintf("cannot probe %s from %s: this machine does not have that address", t.Addr, t.Source)
-	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return fmt.Sprintf("cannot probe %s: no local port is free", t.Addr)
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Sprintf("cannot probe %s: this machine's own firewall forbids it", t.Addr)
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		return fmt.Sprintf("cannot probe %s: too many open files on this machine", t.Addr)
-	}
-	return fmt.Sprintf("cannot connect to %s: %v", t.Addr, err)
 }

@@ -36,6 +36,11 @@ func probeOnce(t *testing.T, target Target) model.ProbeResult {
 	return r
 }
 
+// tcp is the test that opens a connection to a port.
+func tcp(addr netip.AddrPort) []model.Test {
+	return []model.Test{{Kind: model.CheckTCP, Port: addr.Port()}}
+}
+
 func listen(t *testing.T) (net.Listener, netip.AddrPort) {
 	t.Helper()
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -49,7 +54,7 @@ func listen(t *testing.T) (net.Listener, netip.AddrPort) {
 func TestConnectAccepted(t *testing.T) {
 	ln, addr := listen(t)
 	source := netip.MustParseAddr("127.0.0.9")
-	r := probeOnce(t, Target{Addr: addr, Source: source})
+	r := probeOnce(t, Target{Addr: addr.Addr(), Tests: tcp(addr), Source: source})
 	if !r.OK || r.Err != "" {
 		t.Fatalf("got %+v, want it to pass", r)
 	}
@@ -70,7 +75,7 @@ func TestConnectAccepted(t *testing.T) {
 func TestConnectRefused(t *testing.T) {
 	ln, addr := listen(t)
 	ln.Close()
-	r := probeOnce(t, Target{Addr: addr})
+	r := probeOnce(t, Target{Addr: addr.Addr(), Tests: tcp(addr)})
 	if want := "connection refused by " + addr.String(); r.OK || r.Err != want {
 		t.Errorf("got %+v, want %q", r, want)
 	}
@@ -78,7 +83,7 @@ func TestConnectRefused(t *testing.T) {
 
 func TestConnectForeignSource(t *testing.T) {
 	_, addr := listen(t)
-	r := probeOnce(t, Target{Addr: addr, Source: netip.MustParseAddr("203.0.113.7")})
+	r := probeOnce(t, Target{Addr: addr.Addr(), Tests: tcp(addr), Source: netip.MustParseAddr("203.0.113.7")})
 	want := "cannot probe " + addr.String() + " from 203.0.113.7: this machine does not have that address"
 	if r.OK || r.Err != want {
 		t.Errorf("got %+v, want %q", r, want)
@@ -110,7 +115,7 @@ func TestConnectBlackHole(t *testing.T) {
 			defer conn.Close()
 		}
 	}
-	r := probeOnce(t, Target{Addr: addr, Timeout: 150 * time.Millisecond})
+	r := probeOnce(t, Target{Addr: addr.Addr(), Tests: tcp(addr), Timeout: 150 * time.Millisecond})
 	if want := "no answer from " + addr.String() + " within 150ms"; r.OK || r.Err != want {
 		t.Errorf("got %+v, want %q", r, want)
 	}
@@ -141,8 +146,8 @@ func TestConfirmReadsTheSocketsError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	tcp := conn.(*net.TCPConn)
-	if err := confirm(tcp, addr); err != nil {
+	near := conn.(*net.TCPConn)
+	if err := confirm(near, addr); err != nil {
 		t.Fatalf("before the reset: %v", err)
 	}
 	far, err := ln.Accept()
@@ -152,7 +157,7 @@ func TestConfirmReadsTheSocketsError(t *testing.T) {
 	if err := errors.Join(far.(*net.TCPConn).SetLinger(0), far.Close()); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := tcp.SyscallConn()
+	raw, err := near.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +165,7 @@ func TestConfirmReadsTheSocketsError(t *testing.T) {
 	if failed := errors.Join(raw.Control(hangup), err); failed != nil {
 		t.Fatal(failed)
 	}
-	if err := confirm(tcp, addr); !errors.Is(err, unix.ECONNRESET) {
+	if err := confirm(near, addr); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("after the reset: got %v, want ECONNRESET", err)
 	}
 }
@@ -174,7 +179,7 @@ func TestConfirmNeedsAPeer(t *testing.T) {
 	if _, err := unix.Getpeername(fd); !errors.Is(err, unix.ENOTCONN) {
 		t.Fatalf("a socket without a peer: got %v, want ENOTCONN", err)
 	}
-	if got, want := explain(unix.ENOTCONN, nfs01, 0), "connection reset by 192.168.10.100:2049"; got != want {
+	if got, want := explain(unix.ENOTCONN, nfs01.questions()[0], 0), "connection reset by 192.168.10.100:2049"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -194,7 +199,7 @@ func TestExplain(t *testing.T) {
 		{unix.EPERM, "cannot probe 192.168.10.100:2049: this machine's own firewall forbids it"},
 		{unix.EMFILE, "cannot probe 192.168.10.100:2049: too many open files on this machine"},
 	} {
-		if got := explain(&net.OpError{Op: "dial", Err: tt.err}, nfs01, 2*time.Second); got != tt.want {
+		if got := explain(&net.OpError{Op: "dial", Err: tt.err}, nfs01.questions()[0], 2*time.Second); got != tt.want {
 			t.Errorf("%v: got %q, want %q", tt.err, got, tt.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"encoding/binary"
 	"hash/fnv"
 	"math"
 	"time"
@@ -45,5 +46,8 @@ func phase(t Target) time.Duration {
 	h := fnv.New32a()
 	h.Write([]byte(t.Ref.String()))
 	h.Write([]byte(t.Addr.String()))
+	for _, test := range t.Tests {
+		h.Write(binary.BigEndian.AppendUint16(nil, test.Port))
+	}
 	return t.Interval / 10 * time.Duration(h.Sum32()%1024) / 1024
 }

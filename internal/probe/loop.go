@@ -12,12 +12,13 @@ const most = 2
 
 // loop probes one target until its context ends.
 type loop struct {
-	target  Target
-	entry   entry
-	dial    func(context.Context, Target) error
-	results chan<- model.ProbeResult
-	now     chan time.Duration // orders of an extra probe: its timeout
-	cancel  context.CancelFunc
+	target    Target
+	questions []question
+	entry     entry
+	put       func(context.Context, question) error
+	results   chan<- model.ProbeResult
+	now       chan time.Duration // orders of an extra probe: its timeout
+	cancel    context.CancelFunc
 
 	// The following belong to run.
 	shots []*shot       // under way, the oldest first
@@ -97,7 +98,7 @@ func (l *loop) fire(ctx context.Context, timeout time.Duration) {
 	s := newShot(ctx, timeout)
 	l.shots = append(l.shots, s)
 	go func() {
-		if r, ok := s.result(l.target, l.dial(s.ctx, l.target)); ok {
+		if r, ok := s.result(l.target.Ref, ask(s.ctx, l.questions, l.put)); ok {
 			select {
 			case l.results <- r:
 			case <-ctx.Done():

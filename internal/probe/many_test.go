@@ -29,10 +29,10 @@ func follow(t *testing.T, targets []Target, long time.Duration) map[model.Server
 		results := make(chan model.ProbeResult)
 		start := time.Now()
 		p := New(results, slog.New(slog.DiscardHandler))
-		p.dial = func(_ context.Context, target Target) error {
+		p.put = func(_ context.Context, q question) error {
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			h.begun[target.Ref] = append(h.begun[target.Ref], time.Since(start))
+			h.begun[q.ref] = append(h.begun[q.ref], time.Since(start))
 			return nil
 		}
 		p.Set(targets)

@@ -3,29 +3,18 @@ package probe
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
 	"fairlead/internal/model"
 )
 
-// Target is one server to probe.
-type Target struct {
-	Ref      model.ServerRef
-	Addr     netip.AddrPort
-	Source   netip.Addr    // the probes' source address; invalid: the kernel's choice
-	Interval time.Duration // from the start of one probe to the start of the next
-	Timeout  time.Duration // of one probe
-	Advisory bool          // the result is shown but decides nothing; probed all the same
-}
-
 // Prober probes a set of targets that may change at any time. Its methods may
 // be called from any goroutine, also before Run.
 type Prober struct {
 	results chan<- model.ProbeResult
 	log     *slog.Logger
-	dial    func(context.Context, Target) error
+	put     func(context.Context, question) error
 	wake    chan struct{} // capacity 1: something below changed
 
 	mu      sync.Mutex // guards the following
@@ -43,7 +32,7 @@ type order struct {
 // probe's outcome is never dropped: a loop waits until it is taken, and its
 // next probe is late by as much.
 func New(results chan<- model.ProbeResult, log *slog.Logger) *Prober {
-	return &Prober{results: results, log: log, dial: connect, wake: make(chan struct{}, 1)}
+	return &Prober{results: results, log: log, put: put, wake: make(chan struct{}, 1)}
 }
 
 // Set replaces the targets. The loop of an unchanged target is undisturbed; a
@@ -107,12 +96,12 @@ func (p *Prober) reconcile(ctx context.Context, loops map[model.ServerRef]*loop,
 			continue
 		}
 		want[t.Ref] = t
-		if l := loops[t.Ref]; l == nil || l.target != t {
+		if l := loops[t.Ref]; l == nil || !l.target.Equal(t) {
 			fresh = append(fresh, t)
 		}
 	}
 	for ref, l := range loops {
-		if t, ok := want[ref]; !ok || t != l.target {
+		if t, ok := want[ref]; !ok || !t.Equal(l.target) {
 			l.cancel()
 			delete(loops, ref)
 		}
@@ -137,7 +126,7 @@ func (p *Prober) reconcile(ctx context.Context, loops map[model.ServerRef]*loop,
 func (p *Prober) start(ctx context.Context, t Target, e entry, done *sync.WaitGroup) *loop {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &loop{
-		target: t, entry: e, dial: p.dial, results: p.results, cancel: cancel,
+		target: t, questions: t.questions(), entry: e, put: p.put, results: p.results, cancel: cancel,
 		now: make(chan time.Duration, 1), ended: make(chan *shot, most),
 	}
 	done.Go(func() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,7 +16,8 @@ import (
 
 var nfs01 = Target{
 	Ref:      model.ServerRef{Director: "nfs", Server: "nfs-01"},
-	Addr:     netip.MustParseAddrPort("192.168.10.100:2049"),
+	Addr:     netip.MustParseAddr("192.168.10.100"),
+	Tests:    []model.Test{{Kind: model.CheckTCP, Port: 2049}},
 	Interval: 10 * time.Second,
 	Timeout:  2 * time.Second,
 }
@@ -41,8 +43,8 @@ func inBubble(t *testing.T, dial func(ctx context.Context) error, test func(t *t
 	synctest.Test(t, func(t *testing.T) {
 		b := bench{results: make(chan model.ProbeResult), begun: make(chan dialled, 1000), start: time.Now()}
 		b.Prober = New(b.results, slog.New(slog.DiscardHandler))
-		b.dial = func(ctx context.Context, target Target) error {
-			b.begun <- dialled{target.Ref.Server, target.Addr, time.Now()}
+		b.put = func(ctx context.Context, q question) error {
+			b.begun <- dialled{q.ref.Server, q.to(), time.Now()}
 			return dial(ctx)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -121,7 +123,7 @@ func TestPhaseSpreads(t *testing.T) {
 	seen := make(map[time.Duration]int)
 	for i := range 1000 {
 		target := nfs01
-		target.Addr = netip.AddrPortFrom(target.Addr.Addr(), uint16(i))
+		target.Tests = []model.Test{{Kind: model.CheckTCP, Port: uint16(i)}}
 		p := phase(target)
 		if p < 0 || p > target.Interval/10 {
 			t.Fatalf("phase of port %d is %v, want 0 to %v", i, p, target.Interval/10)
@@ -149,7 +151,8 @@ func TestResult(t *testing.T) {
 				b.Set([]Target{nfs01})
 				got := <-b.results
 				tt.want.Ref, tt.want.At = nfs01.Ref, b.start.Add(tt.want.Latency)
-				if got != tt.want {
+				tt.want.Tests = []model.TestResult{{Check: "tcpcheck", At: "192.168.10.100:2049", OK: tt.want.OK, Latency: tt.want.Latency, Error: tt.want.Err}}
+				if !reflect.DeepEqual(got, tt.want) {
 					t.Errorf("got  %+v\nwant %+v", got, tt.want)
 				}
 			})
@@ -293,7 +296,7 @@ func TestSetLeavesTheUnchangedAlone(t *testing.T) {
 
 func TestSetRestartsTheChanged(t *testing.T) {
 	moved := nfs01
-	moved.Addr = netip.MustParseAddrPort("192.168.10.200:2049")
+	moved.Addr = netip.MustParseAddr("192.168.10.200")
 	inBubble(t, silence, func(t *testing.T, b bench) {
 		b.Set([]Target{nfs01})
 		time.Sleep(time.Second) // bubble time: the first probe is under way
@@ -338,8 +341,8 @@ func crowd(n int, interval time.Duration) []Target {
 	all := make([]Target, n)
 	for i := range all {
 		all[i] = nfs01
-		all[i].Addr = netip.AddrPortFrom(nfs01.Addr.Addr(), uint16(i+1))
-		all[i].Ref.Server = all[i].Addr.String()
+		all[i].Tests = []model.Test{{Kind: model.CheckTCP, Port: uint16(i + 1)}}
+		all[i].Ref.Server = netip.AddrPortFrom(nfs01.Addr, uint16(i+1)).String()
 		all[i].Interval = interval
 	}
 	return all
@@ -351,7 +354,7 @@ func TestFirstTargetOfAServerCounts(t *testing.T) {
 	inBubble(t, count, func(t *testing.T, b bench) {
 		targets := crowd(500, nfs01.Interval)
 		again := targets[7]
-		again.Addr = nfs01.Addr
+		again.Tests = nfs01.Tests
 		b.Set(append(targets, again))
 		for range 500 {
 			<-b.results

@@ -43,22 +43,15 @@ func (s *shot) shorten(timeout time.Duration) {
 	}
 }
 
-// result is what the probe found, by the error of its dial. It is false when the
-// context ended first: then there is none.
-func (s *shot) result(t Target, err error) (model.ProbeResult, bool) {
+// result is what the probe found, by the results of its tests. It is false when
+// the context ended first: then there is none.
+func (s *shot) result(ref model.ServerRef, tests []model.TestResult) (model.ProbeResult, bool) {
 	at, cause := time.Now(), context.Cause(s.ctx)
 	s.timer.Stop()
 	s.cancel(nil)
-	var late timedOut
-	if cause != nil && !errors.As(cause, &late) {
+	if cause != nil && !errors.As(cause, new(timedOut)) {
 		return model.ProbeResult{}, false
 	}
-	r := model.ProbeResult{Ref: t.Ref, At: at, OK: err == nil, Latency: at.Sub(s.begin)}
-	switch {
-	case err != nil && late != 0:
-		r.Err = explain(late, t, time.Duration(late))
-	case err != nil:
-		r.Err = explain(err, t, r.Latency)
-	}
-	return r, true
+	why := errorOf(tests)
+	return model.ProbeResult{Ref: ref, At: at, OK: why == "", Err: why, Latency: at.Sub(s.begin), Tests: tests}, true
 }

@@ -4,7 +4,7 @@
 import { attr, h, text } from './dom.js';
 import { age, bits, clock, count, instant, moment, packets, span } from './format.js';
 import { order, possible } from './orders.js';
-import { latencyPlot } from './plot.js';
+import { latencyPlot, sparkline } from './plot.js';
 import { address, applied, desired, healthOf, stepText, under } from './state.js';
 import { mark, setMark } from './widgets.js';
 
@@ -26,13 +26,14 @@ export function createServer(ctx, closed) {
   const hint = h('p', { class: 'small muted', hidden: true });
   const step = h('p', { class: 'said step', role: 'status', hidden: true });
   const plot = latencyPlot();
+  const tests = h('ul', { class: 'tests small', 'aria-label': 'Its checks, one by one' });
   const failures = h('ol', { class: 'failures small' });
   const state = (label, sign) => h('div', {}, h('span', { class: 'small muted' }, label), sign);
   const node = h('aside', { class: 'card panel', 'aria-label': 'Server', hidden: true, on: { keydown: (e) => e.key === 'Escape' && close() } },
     h('header', {}, name, h('button', { type: 'button', class: 'quiet', 'aria-label': 'Close', on: { click: close } }, '✕')),
     h('div', { class: 'body panel-body' },
       h('div', { class: 'three', role: 'status' }, state('Desired', want), state('Applied', have), state('Observed', seen)),
-      step, buttons, hint, rows, h('h3', {}, 'Latency of its checks'), plot.node, failures));
+      step, buttons, hint, rows, h('h3', {}, 'Latency of its checks'), plot.node, tests, failures));
 
   function close() {
     const key = of && `${of.director}/${of.server}`;
@@ -61,6 +62,7 @@ export function createServer(ctx, closed) {
       const probes = await ctx.api.get(`/servers/${encodeURIComponent(director)}/${encodeURIComponent(server)}/history`);
       if (of?.director !== director || of?.server !== server) return;
       plot.draw(probes);
+      tests.replaceChildren(...perTest(probes).map(testLine));
       failures.replaceChildren(...probes.filter((p) => !p.ok).slice(-5).reverse().map((p) => h('li', {}, h('time', { datetime: p.at }, clock(instant(p.at))), ` ${p.error}`)));
     } catch {
       // The banner says what is wrong; the last picture stays.
@@ -95,6 +97,7 @@ export function createServer(ctx, closed) {
       of = { director, server };
       asked = 0;
       plot.draw([]);
+      tests.replaceChildren();
       failures.replaceChildren();
       text(name, `${director}/${server}`);
       node.hidden = false;
@@ -137,4 +140,27 @@ export function createServer(ctx, closed) {
     fact('Rate', `${packets(rate('packets'))}, ${bits(rate('bytes'))}`);
     attr(node, 'data-server', s.name);
   }
+}
+
+// perTest is what the probes found, by check and address, as {check, at, results}.
+function perTest(probes) {
+  const all = new Map();
+  for (const probe of probes) {
+    for (const { check, at, ...result } of probe.tests ?? []) {
+      const key = `${check} ${at}`;
+      if (!all.has(key)) all.set(key, { check, at, results: [] });
+      all.get(key).results.push({ ...result, at: probe.at });
+    }
+  }
+  return [...all.values()];
+}
+
+function testLine({ check, at, results }) {
+  const last = results.at(-1);
+  const failed = results.filter((r) => !r.ok).length;
+  const line = sparkline();
+  line.draw(results);
+  return h('li', {}, line.node, h('span', {}, h('strong', {}, check), ` at ${at}: `,
+    last.ok ? span(last.latency_ns) : h('span', { class: 'tone-bad' }, `◆ ${last.error}`),
+    h('span', { class: 'muted' }, ` · ${results.length - failed} of ${results.length} passed`)));
 }
