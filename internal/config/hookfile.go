@@ -7,19 +7,24 @@ import (
 )
 
 // Hooks lists the programmes that a configuration names, each once, in order: the
-// hooks of its directors, and the commands that notify.
+// hooks of its directors with those that check, and the commands that notify.
 func Hooks(cfg model.Config) []string {
 	var all []string
+	add := func(path string) {
+		if path != "" && !slices.Contains(all, path) {
+			all = append(all, path)
+		}
+	}
 	for _, d := range cfg.Directors {
-		for _, h := range []model.Hook{d.Fence, d.Promote} {
-			if h.Command != "" && !slices.Contains(all, h.Command) {
-				all = append(all, h.Command)
-			}
+		add(d.Fence.Command)
+		add(d.Promote.Command)
+		for _, t := range d.Check.Tests {
+			add(t.Command)
 		}
 	}
 	for _, t := range cfg.Notify {
-		if t.Kind == model.TargetCommand && !slices.Contains(all, t.To) {
-			all = append(all, t.To)
+		if t.Kind == model.TargetCommand {
+			add(t.To)
 		}
 	}
 	return all
@@ -27,7 +32,7 @@ func Hooks(cfg model.Config) []string {
 
 // CheckHooks reports the programmes of a checked configuration that the machine
 // cannot run, at their places. Trouble says why, by programme; what is not in it can
-// be run. A hook that cannot be run is an error, as every switch waits for it. A
+// be run. A hook that cannot be run is an error, as every switch waits for it, and so is a check. A
 // command is a warning: nobody being told must not keep a director from starting.
 func CheckHooks(f File, trouble map[string]string) []Diagnostic {
 	var r report
@@ -47,6 +52,10 @@ func (r *report) programme(s Section, l Line, trouble map[string]string) {
 	case s.Kind == KindDirector && word == "hook" && len(l.Words) > 2:
 		if why := trouble[l.Words[2].Text]; why != "" {
 			r.fail(l.Words[2], "", "hook %s cannot be run: %s", l.Words[1].Text, why)
+		}
+	case s.Kind == KindDirector && word == "option" && len(l.Words) > 2 && l.Words[1].Text == model.CheckExec.String():
+		if why := trouble[l.Words[2].Text]; why != "" {
+			r.fail(l.Words[2], "", "the servers cannot be checked by it: %s", why)
 		}
 	case s.service() == notify && word == model.TargetCommand.String() && len(l.Words) > 1:
 		if why := trouble[l.Words[1].Text]; why != "" {

@@ -10,6 +10,7 @@ var options = map[string][]spec{
 	"arpcheck":    {{name: "iface", value: "an interface"}},
 	"icmpcheck":   {},
 	"tlscheck":    {{name: "name", value: "a name"}, {name: "ca", value: "a file"}},
+	"execcheck":   {},
 	"nfscheck":    {},
 	"persistence": {{name: "timeout", value: "a time"}, {name: "netmask", value: "a mask"}},
 	// Those of the switch have one value, not settings.
@@ -20,7 +21,7 @@ var options = map[string][]spec{
 var switchOptions = []string{"failback", "lastactive", "holddown"}
 
 // checkOptions are those that name a kind of check. A director may have several.
-var checkOptions = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "nfscheck"}
+var checkOptions = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "execcheck", "nfscheck"}
 
 var optionNames = slices.Concat(checkOptions, []string{"persistence"}, switchOptions)
 

@@ -29,7 +29,7 @@ func guard(s Section, l Line) (guarded, Word, bool) {
 	g := guarded{owner: owned(s), text: strings.Join(words, " "), hook: keyword == "hook"}
 	switch service := s.service(); {
 	case keyword == "hook":
-	case keyword == "option" && hasFile(l, "ca"):
+	case keyword == "option" && hasFile(l, "ca", model.CheckExec.String()):
 		return g, l.Words[1], true
 	case service == notify && keyword == model.TargetCommand.String():
 	case service == notify && hasFile(l, "token-file", "password-file"):

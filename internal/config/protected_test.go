@@ -50,6 +50,7 @@ func TestProtected(t *testing.T) {
 		{"a webhook without a token", "https://other.example.com/x", "https://new.example.com/y", ""},
 		{"a secret file of an e-mail", "service web\n", "email a@b.example from c@b.example server b.example:25 user u password-file /etc/shadow\nservice web\n", `a "email" line`},
 		{"another check", "option tcpcheck", "option tlscheck name a.example", ""},
+		{"a programme that checks", "option tcpcheck", "option execcheck /bin/sh", `t.cfg:6:8: error: a "execcheck" line of director nfs`},
 		{"a file of authorities", "option tcpcheck", "option tlscheck name a.example ca /etc/shadow", `t.cfg:6:8: error: a "tlscheck" line of director nfs`},
 		{"another certificate", "cert.pem", "other.pem", `a "tls" line of service web`},
 		{"no certificate", "tls cert /etc/fairlead/cert.pem key /etc/fairlead/key.pem\n", "tls own\n", ""},

@@ -28,6 +28,16 @@ func (r *directorReader) test(w Word, words []Word, specs []spec) {
 		r.unsupported(w, "use option tcpcheck", "option %s", w.Text)
 	}
 	wrong := len(r.diags)
+	if t.Kind == model.CheckExec {
+		if len(words) == 0 {
+			r.fail(w, "for example option execcheck /etc/fairlead/checks/"+r.draft.name.Text, "%s needs the path of a programme", quote(w.Text))
+			return
+		}
+		if r.path(words[0], "programme", "/etc/fairlead/checks/") {
+			t.Command = words[0].Text
+		}
+		words = words[1:]
+	}
 	for _, s := range r.settings("the check of "+r.of, words, slices.Concat(specs, checkSpecs)) {
 		switch {
 		case s.name.Text == "port":

@@ -21,14 +21,15 @@ type Check struct {
 // Test is one thing that a probe asks of a server: an option …check line. It is
 // comparable.
 type Test struct {
-	Kind   CheckKind
-	Port   uint16 // 0: the check's
-	URI    string // of httpcheck
-	Status int    // of httpcheck; 0: 200 to 399
-	VHost  string // of httpcheck; "": the address
-	Iface  string // of arpcheck; "": the one that leads to the server
-	Name   string // of tlscheck: the certificate must be for it; "": it is not looked at
-	CA     string // of tlscheck: a file of the authorities to trust; "": the system's
+	Kind    CheckKind
+	Port    uint16 // 0: the check's; execcheck needs none
+	URI     string // of httpcheck
+	Status  int    // of httpcheck; 0: 200 to 399
+	VHost   string // of httpcheck; "": the address
+	Iface   string // of arpcheck; "": the one that leads to the server
+	Name    string // of tlscheck: the certificate must be for it; "": it is not looked at
+	Command string // of execcheck: an absolute path
+	CA      string // of tlscheck: a file of the authorities to trust; "": the system's
 }
 
 // all are the tests, also when the configuration named none.
@@ -45,7 +46,7 @@ func (c Check) For(s Server) []Test {
 	var all []Test
 	for _, t := range c.all() {
 		switch {
-		case !t.Kind.HasPort():
+		case t.Kind == CheckARP || t.Kind == CheckICMP:
 			t.Port = 0
 		case t.Port != 0:
 		case c.Port != 0:
@@ -74,6 +75,9 @@ func (c Check) NFS() bool {
 func (t Test) String() string {
 	var b strings.Builder
 	b.WriteString(t.Kind.String())
+	if t.Command != "" {
+		b.WriteString(" " + t.Command)
+	}
 	for _, word := range [...]struct{ name, value string }{
 		{"uri", t.URI}, {"vhost", t.VHost}, {"iface", t.Iface}, {"name", t.Name}, {"ca", t.CA},
 	} {

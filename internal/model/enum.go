@@ -118,12 +118,13 @@ const (
 	CheckARP
 	CheckICMP
 	CheckTLS
+	CheckExec
 )
 
-var checkKinds = table{"none", "tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck"}
+var checkKinds = table{"none", "tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "execcheck"}
 
 // HasPort tells whether the check is made at a port.
-func (k CheckKind) HasPort() bool { return k != CheckARP && k != CheckICMP }
+func (k CheckKind) HasPort() bool { return k != CheckARP && k != CheckICMP && k != CheckExec }
 
 func (k CheckKind) String() string               { return checkKinds.name("check", uint8(k)) }
 func (k CheckKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

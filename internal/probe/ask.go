@@ -24,6 +24,8 @@ func put(ctx context.Context, q question) error {
 		return askICMP(ctx, q)
 	case model.CheckARP:
 		return askARP(ctx, q)
+	case model.CheckExec:
+		return askExec(ctx, q)
 	case model.CheckNone:
 	}
 	return errors.New("this version cannot make this check")

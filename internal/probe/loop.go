@@ -81,6 +81,9 @@ func (l *loop) finish() {
 	for len(l.shots) > 0 {
 		l.end(<-l.ended)
 	}
+	for _, q := range l.questions {
+		q.drained()
+	}
 }
 
 func (l *loop) end(s *shot) {

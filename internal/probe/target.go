@@ -34,6 +34,8 @@ type question struct {
 	source netip.Addr
 	label  string // the test, for its results
 	at     string // the address, with the port if there is one
+	within time.Duration
+	runs   chan struct{} // holds one for each programme of execcheck that runs
 }
 
 // to is the address and port that the question is put to.
@@ -43,7 +45,10 @@ func (q question) to() netip.AddrPort { return netip.AddrPortFrom(q.addr, q.Port
 func (t Target) questions() []question {
 	all := make([]question, len(t.Tests))
 	for i, test := range t.Tests {
-		all[i] = question{Test: test, ref: t.Ref, addr: t.Addr, source: t.Source, label: test.String(), at: t.Addr.String()}
+		all[i] = question{Test: test, ref: t.Ref, addr: t.Addr, source: t.Source, label: test.String(), at: t.Addr.String(), within: t.Timeout}
+		if test.Kind == model.CheckExec {
+			all[i].runs = make(chan struct{}, most)
+		}
 		if test.Kind.HasPort() {
 			all[i].at += ":" + strconv.Itoa(int(test.Port))
 		}
