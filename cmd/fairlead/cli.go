@@ -52,6 +52,7 @@ type commands struct {
 	User        userCommand        `cmd:"" help:"Say who may log in to the pages: add, list, passwd, role, remove."`
 	Token       tokenCommand       `cmd:"" help:"Say which programmes may use the API: add, list, remove."`
 	Detach      detachCommand      `cmd:"" help:"Take the data plane out of the kernel. Forwarding stops."`
+	Realserver  realserverCommand  `cmd:"" help:"Prepare a real server for Direct Server Return: setup, check, undo."`
 	Lab         labCommand         `cmd:"" help:"Build the NFS example on this machine, break a server, and measure what a client sees."`
 	Completion  completionCommand  `cmd:"" help:"Print a script that makes a shell complete commands, flags and names."`
 	Man         manCommand         `cmd:"" help:"Write the manual pages."`

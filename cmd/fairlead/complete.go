@@ -196,10 +196,22 @@ func (t typed) values(v *kong.Value, names string, ask func(socket string) model
 		return []candidate{{value: ":files"}}
 	case "DIR", "dir":
 		return []candidate{{value: ":dirs"}}
+	case "IFACE":
+		return ownInterfaces()
 	case "DIRECTOR", "SERVER", "director/server":
 		return t.names(names, ask(cmp.Or(t.given["socket"], api.DefaultSocket)))
 	}
 	return nil
+}
+
+// ownInterfaces are those of this machine; none when they cannot be read.
+func ownInterfaces() []candidate {
+	links, _ := hostLinks()
+	var all []candidate
+	for _, l := range links {
+		all = append(all, candidate{value: l.Name})
+	}
+	return all
 }
 
 // names are those of the running configuration.

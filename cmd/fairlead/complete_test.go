@@ -59,6 +59,8 @@ func TestComplete(t *testing.T) {
 		{[]string{"completion", ""}, []string{"bash", "zsh", "fish"}},
 		{[]string{"man", ""}, []string{":dirs"}},
 		{[]string{"user", "re"}, []string{"remove"}},
+		{[]string{"realserver", "setup", "--dev", "l"}, []string{"lo"}},
+		{[]string{"realserver", "setup", "--manager", "n"}, []string{"networkd"}},
 		{[]string{"user", "add", "--role", "op"}, []string{"operator"}},
 	} {
 		if got := completed(t, tt.words...); !slices.Equal(got, tt.want) {
@@ -72,7 +74,7 @@ func TestComplete(t *testing.T) {
 
 // TestEveryValueIsKnown: whoever adds a flag says what may stand there.
 func TestEveryValueIsKnown(t *testing.T) {
-	known := []string{"PATH", "FILE", "DIR", "DIRECTOR", "SERVER", "N", "TIME", "WHEN", "BYTES", "STATE", "ROLE", "ADDR|NET", "ADDR", "SERVER"}
+	known := []string{"PATH", "FILE", "DIR", "DIRECTOR", "SERVER", "N", "TIME", "WHEN", "BYTES", "STATE", "ROLE", "ADDR|NET", "ADDR", "IFACE"}
 	everyCommand(t, func(n *kong.Node) {
 		for _, f := range n.Flags {
 			if !f.IsBool() && f.Enum == "" && !slices.Contains(known, f.PlaceHolder) {

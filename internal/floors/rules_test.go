@@ -39,6 +39,7 @@ var floor = map[string]int{
 	"internal/memory":       30,
 	"internal/announce":     30,
 	"internal/netstate":     30,
+	"internal/realserver":   30,
 	"internal/api":          30,
 	"internal/access":       30,
 	"internal/store":        30,
