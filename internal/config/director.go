@@ -29,10 +29,13 @@ type directorReader struct {
 	returns Word            // the failback, when it is not by order only
 	kind    Word            // the first option that names a kind of check
 	tests   []Word          // the options of the check's tests
-	checked Word            // the word check of the first server that has it
-	strange bool            // Parse reported lines: it is not known what is missing
-	full    bool            // too many servers were reported
-	before  int             // how many diagnostics there were before it
+	// Of the test that is read:
+	wrong    int  // how many diagnostics there were before it
+	protocol Word // the word tcp
+	checked  Word // the word check of the first server that has it
+	strange  bool // Parse reported lines: it is not known what is missing
+	full     bool // too many servers were reported
+	before   int  // how many diagnostics there were before it
 }
 
 // director reads a director section.

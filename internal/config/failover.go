@@ -131,6 +131,11 @@ func nfsPort(d model.Director) (where string, ok bool) {
 	if !d.ServesNFS() {
 		return "", false
 	}
+	for _, t := range d.Check.Tests {
+		if (model.Check{Tests: []model.Test{t}}).NFS() && t.Port != model.NFSPort {
+			return "option " + t.Kind.String(), true
+		}
+	}
 	if d.Check.NFS() {
 		return fmt.Sprintf("check port %d", model.NFSPort), true
 	}

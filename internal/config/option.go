@@ -11,7 +11,8 @@ var options = map[string][]spec{
 	"icmpcheck":   {},
 	"tlscheck":    {{name: "name", value: "a name"}, {name: "ca", value: "a file"}},
 	"execcheck":   {},
-	"nfscheck":    {},
+	"rpccheck":    {{name: "program", value: "a name or a number"}, {name: "version", value: "a number"}, {name: "udp"}, {name: "tcp"}},
+	"nfscheck":    {{name: "version", value: either(nfsVersions)}, {name: "export", value: "a path"}, {name: "file", value: "a path"}},
 	"persistence": {{name: "timeout", value: "a time"}, {name: "netmask", value: "a mask"}},
 	// Those of the switch have one value, not settings.
 	"failback": nil, "lastactive": nil, "holddown": nil,
@@ -21,7 +22,7 @@ var options = map[string][]spec{
 var switchOptions = []string{"failback", "lastactive", "holddown"}
 
 // checkOptions are those that name a kind of check. A director may have several.
-var checkOptions = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "execcheck", "nfscheck"}
+var checkOptions = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "execcheck", "rpccheck", "nfscheck"}
 
 var optionNames = slices.Concat(checkOptions, []string{"persistence"}, switchOptions)
 

@@ -23,11 +23,9 @@ func (r *directorReader) test(w Word, words []Word, specs []spec) {
 		r.kind = w
 	}
 	check := &r.draft.director.Check
-	t := model.Test{}
-	if t.Kind.UnmarshalText([]byte(w.Text)) != nil {
-		r.unsupported(w, "use option tcpcheck", "option %s", w.Text)
-	}
-	wrong := len(r.diags)
+	var t model.Test
+	_ = t.Kind.UnmarshalText([]byte(w.Text)) // every one of checkOptions is a kind
+	r.wrong = len(r.diags)
 	if t.Kind == model.CheckExec {
 		if len(words) == 0 {
 			r.fail(w, "for example option execcheck /etc/fairlead/checks/"+r.draft.name.Text, "%s needs the path of a programme", quote(w.Text))
@@ -49,11 +47,9 @@ func (r *directorReader) test(w Word, words []Word, specs []spec) {
 			r.testSetting(&t, s)
 		}
 	}
-	if t.Kind == model.CheckHTTP && t.URI == "" {
-		t.URI = "/"
-	}
+	r.complete(w, &t)
 	switch i := slices.Index(check.Tests, t); {
-	case i >= 0 && wrong == len(r.diags):
+	case i >= 0 && r.wrong == len(r.diags):
 		r.fail(w, "the first is at "+r.tests[i].Pos.String(), "second %s in %s that asks the same", quote(w.Text), r.of)
 		return
 	case len(check.Tests) == maxTests:
@@ -62,6 +58,23 @@ func (r *directorReader) test(w Word, words []Word, specs []spec) {
 	}
 	check.Tests = append(check.Tests, t)
 	r.tests = append(r.tests, w)
+}
+
+// complete fills in what was not said, and reports what must be.
+func (r *directorReader) complete(w Word, t *model.Test) {
+	switch t.Kind {
+	case model.CheckHTTP:
+		if t.URI == "" {
+			t.URI = "/"
+		}
+	case model.CheckNFS:
+		if t.Version == "" {
+			t.Version = nfsVersions[0]
+		}
+	case model.CheckRPC:
+		r.completeRPC(w, t)
+	case model.CheckNone, model.CheckTCP, model.CheckARP, model.CheckICMP, model.CheckTLS, model.CheckExec:
+	}
 }
 
 // isShared tells whether a setting holds for all tests of a director together.
@@ -92,6 +105,8 @@ func (r *directorReader) testSetting(t *model.Test, s setting) {
 		if r.path(s.value, "ca", "/etc/fairlead/") {
 			t.CA = s.value.Text
 		}
+	case "program", "version", "udp", "tcp", "export", "file":
+		r.rpcSetting(t, s)
 	}
 }
 

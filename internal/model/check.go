@@ -1,8 +1,8 @@
 package model
 
 import (
-	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,14 +22,19 @@ type Check struct {
 // comparable.
 type Test struct {
 	Kind    CheckKind
-	Port    uint16 // 0: the check's; execcheck needs none
+	Port    uint16 // 0: see For
 	URI     string // of httpcheck
 	Status  int    // of httpcheck; 0: 200 to 399
 	VHost   string // of httpcheck; "": the address
 	Iface   string // of arpcheck; "": the one that leads to the server
 	Name    string // of tlscheck: the certificate must be for it; "": it is not looked at
-	Command string // of execcheck: an absolute path
 	CA      string // of tlscheck: a file of the authorities to trust; "": the system's
+	Command string // of execcheck: an absolute path
+	Program uint32 // of rpccheck
+	Version string // of rpccheck a number, of nfscheck 3, 4, 4.1 or 4.2
+	UDP     bool   // of rpccheck: by datagrams
+	Export  string // of nfscheck: what clients mount; "": none, or the root of all
+	File    string // of nfscheck: what is read of it; "": nothing
 }
 
 // all are the tests, also when the configuration named none.
@@ -40,35 +45,60 @@ func (c Check) all() []Test {
 	return c.Tests
 }
 
-// For are the tests of a server, with their ports. One that needs a port which
-// nobody names is left out.
+// For are the tests of a server, with their ports: the test's own, the check's or
+// the server's. One that needs a port which nobody names is left out.
 func (c Check) For(s Server) []Test {
 	var all []Test
 	for _, t := range c.all() {
-		switch {
-		case t.Kind == CheckARP || t.Kind == CheckICMP:
-			t.Port = 0
-		case t.Port != 0:
-		case c.Port != 0:
-			t.Port = c.Port
-		default:
-			t.Port = s.Port
+		if t.Port == 0 {
+			t.Port = c.port(t, s)
 		}
-		if t.Port != 0 || !t.Kind.HasPort() {
+		if t.Port != 0 || !t.Kind.NeedsPort() {
 			all = append(all, t)
 		}
 	}
 	return all
 }
 
-// NFS tells whether the check asks at the port of NFS.
+// port is the port of a test that names none; 0: it has none, or rpcbind tells.
+func (c Check) port(t Test, s Server) uint16 {
+	nfs := t.Kind == CheckNFS || t.Kind == CheckRPC && t.Program == ProgramNFS
+	switch {
+	case t.Kind == CheckARP || t.Kind == CheckICMP:
+		return 0
+	case t.Kind == CheckRPC && t.Program == ProgramPortmap:
+		return portmapPort
+	case t.Kind == CheckRPC && !nfs:
+		return 0
+	case c.Port != 0:
+		return c.Port
+	case s.Port == 0 && nfs:
+		return NFSPort
+	}
+	return s.Port
+}
+
+// portmapPort is the port of rpcbind.
+const portmapPort = 111
+
+// NFS tells whether the check asks for NFS, or at its port.
 func (c Check) NFS() bool {
 	for _, t := range c.all() {
-		if t.Kind.HasPort() && (t.Port == NFSPort || t.Port == 0 && c.Port == NFSPort) {
+		if t.Kind == CheckNFS || t.Kind == CheckRPC && t.Program == ProgramNFS || t.Port == NFSPort {
 			return true
 		}
 	}
 	return c.Port == NFSPort
+}
+
+// words are the settings that a text of the configuration has.
+func (t Test) words() [][2]string {
+	all := [][2]string{{"uri", t.URI}, {"vhost", t.VHost}, {"iface", t.Iface}, {"name", t.Name}, {"ca", t.CA},
+		{"version", t.Version}, {"export", t.Export}, {"file", t.File}}
+	if t.Status != 0 {
+		all = append(all, [2]string{"statuscode", strconv.Itoa(t.Status)})
+	}
+	return all
 }
 
 // String is the test as the configuration says it, without its port.
@@ -78,15 +108,16 @@ func (t Test) String() string {
 	if t.Command != "" {
 		b.WriteString(" " + t.Command)
 	}
-	for _, word := range [...]struct{ name, value string }{
-		{"uri", t.URI}, {"vhost", t.VHost}, {"iface", t.Iface}, {"name", t.Name}, {"ca", t.CA},
-	} {
-		if word.value != "" {
-			fmt.Fprintf(&b, " %s %s", word.name, word.value)
+	if t.Kind == CheckRPC {
+		b.WriteString(" program " + RPCName(t.Program))
+	}
+	for _, w := range t.words() {
+		if w[1] != "" {
+			b.WriteString(" " + w[0] + " " + w[1])
 		}
 	}
-	if t.Status != 0 {
-		fmt.Fprintf(&b, " statuscode %d", t.Status)
+	if t.UDP {
+		b.WriteString(" udp")
 	}
 	return b.String()
 }

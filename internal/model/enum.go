@@ -119,12 +119,15 @@ const (
 	CheckICMP
 	CheckTLS
 	CheckExec
+	CheckRPC
+	CheckNFS
 )
 
-var checkKinds = table{"none", "tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "execcheck"}
+var checkKinds = table{"none", "tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "execcheck", "rpccheck", "nfscheck"}
 
-// HasPort tells whether the check is made at a port.
-func (k CheckKind) HasPort() bool { return k != CheckARP && k != CheckICMP && k != CheckExec }
+// NeedsPort tells whether the check cannot be made without a port that the
+// configuration names.
+func (k CheckKind) NeedsPort() bool { return k == CheckTCP || k == CheckHTTP || k == CheckTLS }
 
 func (k CheckKind) String() string               { return checkKinds.name("check", uint8(k)) }
 func (k CheckKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

@@ -26,6 +26,10 @@ func put(ctx context.Context, q question) error {
 		return askARP(ctx, q)
 	case model.CheckExec:
 		return askExec(ctx, q)
+	case model.CheckRPC:
+		return askRPC(ctx, q)
+	case model.CheckNFS:
+		return askNFS(ctx, q)
 	case model.CheckNone:
 	}
 	return errors.New("this version cannot make this check")

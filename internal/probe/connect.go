@@ -13,28 +13,51 @@ import (
 
 // askTCP opens a connection and gives it up at once.
 func askTCP(ctx context.Context, q question) error {
-	conn, err := dial(ctx, q)
+	conn, err := q.tcp(ctx)
 	if err != nil {
 		return err
 	}
 	return abandon(conn)
 }
 
-// dial opens a TCP connection.
-func dial(ctx context.Context, q question) (*net.TCPConn, error) {
-	d := net.Dialer{KeepAlive: -1}
-	if q.source.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(q.source, 0))
-	}
-	conn, err := d.DialContext(ctx, "tcp", q.to().String())
+// tcp opens a TCP connection to the port that is asked.
+func (q question) tcp(ctx context.Context) (*net.TCPConn, error) {
+	conn, err := q.dial(ctx, "tcp", q.Port, 0)
 	if err != nil {
 		return nil, err
 	}
-	tcp := conn.(*net.TCPConn)
-	if err := confirm(tcp, q.to()); err != nil {
-		return nil, errors.Join(err, abandon(tcp))
+	return conn.(*net.TCPConn), nil
+}
+
+// dial opens a connection to a port of the server, from a port of its own or any.
+func (q question) dial(ctx context.Context, network string, port, local uint16) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: -1}
+	if q.source.IsValid() || local != 0 {
+		d.LocalAddr = q.local(network, local)
 	}
-	return tcp, nil
+	to := netip.AddrPortFrom(q.addr, port)
+	conn, err := d.DialContext(ctx, network, to.String())
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		if err := confirm(tcp, to); err != nil {
+			return nil, errors.Join(err, abandon(tcp))
+		}
+	}
+	return conn, nil
+}
+
+// local is the address that a connection leaves from.
+func (q question) local(network string, port uint16) net.Addr {
+	from := netip.AddrPortFrom(netip.IPv4Unspecified(), port)
+	if q.source.IsValid() {
+		from = netip.AddrPortFrom(q.source, port)
+	}
+	if network == "udp" {
+		return net.UDPAddrFromAddrPort(from)
+	}
+	return net.TCPAddrFromAddrPort(from)
 }
 
 // abandon closes a connection by a reset (linger 0): the server sees no half-closed

@@ -18,7 +18,7 @@ const statusPrefix = "HTTP/1."
 
 // askHTTP sends a GET request and reads the status line.
 func askHTTP(ctx context.Context, q question) (err error) {
-	conn, err := dial(ctx, q)
+	conn, err := q.tcp(ctx)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (t Target) questions() []question {
 		if test.Kind == model.CheckExec {
 			all[i].runs = make(chan struct{}, most)
 		}
-		if test.Kind.HasPort() {
+		if test.Port != 0 && test.Kind != model.CheckExec {
 			all[i].at += ":" + strconv.Itoa(int(test.Port))
 		}
 	}

@@ -20,7 +20,7 @@ func askTLS(ctx context.Context, q question) (err error) {
 	if err != nil {
 		return err
 	}
-	conn, err := dial(ctx, q)
+	conn, err := q.tcp(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,11 @@
 package rpc
 
-import "strconv"
+import "fairlead/internal/model"
 
 // The programmes whose names are known, and the port of rpcbind.
 const (
-	ProgramPortmap = 100000
-	ProgramNFS     = 100003
+	ProgramPortmap = model.ProgramPortmap
+	ProgramNFS     = model.ProgramNFS
 	ProgramMount   = 100005
 	ProgramNLM     = 100021
 	ProgramStatus  = 100024
@@ -19,18 +19,8 @@ const (
 	UDP = 17
 )
 
-var programNames = map[uint32]string{
-	ProgramPortmap: "rpcbind", ProgramNFS: "nfs", 100004: "ypserv", ProgramMount: "mountd", 100007: "ypbind", 100011: "rquotad",
-	ProgramNLM: "nlockmgr", ProgramStatus: "status", 100227: "nfs_acl",
-}
-
 // ProgramName is a programme's usual name, or its number.
-func ProgramName(program uint32) string {
-	if name, ok := programNames[program]; ok {
-		return name
-	}
-	return strconv.FormatUint(uint64(program), 10)
-}
+func ProgramName(program uint32) string { return model.RPCName(program) }
 
 // Mapping is one programme that a server has told its rpcbind of.
 type Mapping struct {
