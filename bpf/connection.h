@@ -36,8 +36,6 @@
 /* a live connection is not evicted before this many steps of silence */
 #define SEEN_KEEP 2
 
-#define NS_PER_S 1000000000ULL
-
 INLINE __u32 first_bucket(__u64 h)
 {
 	return (__u32)h & shared.table.mask;
@@ -136,6 +134,26 @@ INLINE __u32 next_of(struct visit *v)
 	return v->seq + v->payload + !!(v->tcp_flags & (TCP_SYN | TCP_FIN));
 }
 
+/* Does a slot count among its server's connections? */
+INLINE __s32 weighs(__u32 settings, __u64 slot)
+{
+	__u32 director = SLOT_DIRECTOR(slot) & (DIRECTORS - 1);
+
+	return (SLOT_STATE(slot) & (SLOT_USED | SLOT_ENDED)) == SLOT_USED &&
+	       shared.settings[settings & 1].choices[director].flags & CHOICE_BALANCED &&
+	       server_of(settings, director, SLOT_SERVER(slot))->generation ==
+		       SLOT_GENERATION(slot);
+}
+
+/* A slot changed: so do the numbers of connections. */
+INLINE void reckon(__u32 settings, __u64 was, __u64 is)
+{
+	if (weighs(settings, was))
+		__sync_fetch_and_add(conns_of(SLOT_DIRECTOR(was), SLOT_SERVER(was)), -1);
+	if (weighs(settings, is))
+		__sync_fetch_and_add(conns_of(SLOT_DIRECTOR(is), SLOT_SERVER(is)), 1);
+}
+
 /* Writes the connection into a slot; false when somebody else just did. */
 INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 expected)
 {
@@ -150,6 +168,7 @@ INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 exp
 		return 0;
 	if (__sync_val_compare_and_swap(&b->slots[k], expected, value) != expected)
 		return 0;
+	reckon(v->settings, expected, value);
 	t->slots[k].source = v->source;
 	t->slots[k].destination = v->destination;
 	t->slots[k].source_port = v->source_port;
@@ -231,9 +250,10 @@ INLINE __u32 begin(struct visit *v, __u64 h, __u32 at, __u64 slot, int current, 
 		return answer | tell(v, SIGHTING_REPEATED_SYN);
 	if ((current || is_known_client(v)) && may_keep(v))
 		return ANSWER(VERDICT_HELD, v->server) | ANSWER_SIGHTING(SIGHTING_RECONNECT);
-	if (!slot)
-		insert(v, h, 0, now);
-	else if (!living)
+	if (!slot && !insert(v, h, 0, now) && v->choice_flags & CHOICE_BALANCED)
+		/* its next packet will not be known: it must go where that one goes */
+		answer = ANSWER(VERDICT_FORWARD, unknown_share(v));
+	else if (slot && !living)
 		write_slot(at, v, h, slot_value(v, h, 0, now), slot);
 	/* look at the next packet too: mostly the client's first ACK, which a reset needs */
 	shared.sampled = 0;
@@ -251,8 +271,9 @@ INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32
 		noted &= ~SLOT_STATES(SLOT_ENDED);
 	if (SLOT_PACKETS(slot) < MOST_PACKETS)
 		noted += ONE_PACKET;
-	if (noted != slot)
-		__sync_val_compare_and_swap(at, slot, noted);
+	if (noted != slot && __sync_val_compare_and_swap(at, slot, noted) == slot &&
+	    (noted ^ slot) & SLOT_STATES(SLOT_ENDED))
+		reckon(v->settings, slot, noted);
 	if (is_repeated(v, t))
 		return answer | tell(v, SIGHTING_REPEATED_DATA);
 	t->next = next_of(v);
@@ -263,10 +284,10 @@ INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32
 
 /*
  * A balanced director's packet: known connections stay with their server, a new
- * one gets the next in turn, an unknown one whatever its hash says.
+ * one gets the scheduler's choice, an unknown one whatever its hash says.
  * False: there is no server for it.
  */
-INLINE int share(struct visit *v, __u64 h, __u64 slot)
+INLINE int share(struct visit *v, __u64 slot)
 {
 	__u32 server = NO_SERVER;
 	struct server *s;
@@ -280,8 +301,7 @@ INLINE int share(struct visit *v, __u64 h, __u64 slot)
 			server = NO_SERVER;
 	}
 	if (server == NO_SERVER)
-		server = is_opening(v) ? next_share(v->settings, v->director) :
-					 hashed_share(v->settings, v->director, h >> 32);
+		server = is_opening(v) ? new_share(v) : unknown_share(v);
 	if (server == NO_SERVER)
 		return 0;
 	v->server = server;
@@ -315,7 +335,7 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 		b = bpf_map_lookup_elem(&buckets, &index);
 	if (b)
 		slot = b->slots[at & 7];
-	if (v->choice_flags & CHOICE_BALANCED && !share(v, h, slot))
+	if (v->choice_flags & CHOICE_BALANCED && !share(v, slot))
 		return VERDICT_DROP_NO_SERVER;
 
 	current = slot && SLOT_GENERATION(slot) == v->generation &&

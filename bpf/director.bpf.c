@@ -65,9 +65,7 @@ INLINE void hold(struct outcome *o, struct packet *p, enum shape shape)
  */
 INLINE void spread(struct outcome *o, struct packet *p, enum shape shape)
 {
-	__u64 h = ((__u64)p->source << 32 | p->destination) * 0x9E3779B97F4A7C15ULL;
-
-	o->server = hashed_share(o->settings, o->director, (h ^ h >> 29) >> 16);
+	o->server = placed_share(o->settings, o->director, p->source, p->destination, 0);
 	if (o->server == NO_SERVER || (p->protocol == PROTOCOL_TCP && shape == SHAPE_LATER))
 		o->verdict = VERDICT_DROP_NO_SERVER;
 }

@@ -32,7 +32,12 @@
 #define DIRECTORS 64
 #define SERVERS_PER_DIRECTOR 16
 #define FLOWS 256
-#define SHARES 254 /* turns of a balanced director's servers */
+/*
+ * Turns and places of a balanced director's servers: a prime number, which places
+ * need, above the sum of any weights without a common divisor.
+ */
+#define SHARES 4099
+#define LOCALITIES 16384 /* destinations that localitybased remembers */
 
 /* ---- settings: all that user space decides, written and swapped as a whole ---- */
 
@@ -114,14 +119,32 @@ struct server {
 	__u64 mac0;
 	__u32 mac1;
 	__u16 generation; /* of a balanced director: of its connections */
-	__u16 pad;
-	__u64 epoch; /* the whole of it, for user space */
+	__u16 weight;	  /* of a balanced director */
+	__u64 epoch;	  /* the whole of it, for user space */
 };
 
-/* the shares of a balanced director's servers, in the order of their turns */
+enum scheduler {
+	SCHEDULE_TURNS,	      /* roundrobin */
+	SCHEDULE_LEAST,	      /* leastconn */
+	SCHEDULE_LOCALITY,    /* leastconn localitybased */
+	SCHEDULE_REPLICATION, /* leastconn localitybased replication */
+	SCHEDULE_SOURCE,
+	SCHEDULE_SRCDST,
+	SCHEDULE_DEST,
+	SCHEDULE_SHORTEST, /* shortestexpected */
+	SCHEDULE_NEVERQUEUE,
+	SCHEDULE_MAGLEV,
+};
+
+/* how a balanced director shares new connections; see internal/schedule */
 struct shares {
-	__u16 length; /* 0: no new connections */
+	__u16 length; /* of turns */
+	__u8 scheduler;
+	__u8 count;			    /* 0: no new connections */
+	__u8 members[SERVERS_PER_DIRECTOR]; /* who gets them, in the configuration's order */
 	__u8 turns[SHARES];
+	__u8 places[SHARES];
+	__u8 pad[2];
 };
 
 struct settings {
@@ -206,9 +229,38 @@ struct watch {
 	__u64 lost;			/* sightings that found no room */
 	__u64 trusted_ns[DIRECTORS];	/* until then no SYN is kept; written by the daemon */
 	__u64 told_ns[DIRECTORS];	/* a repetition was told last */
-	__u32 turn[DIRECTORS];		/* of a balanced director */
 	struct client clients[CLIENTS]; /* by hash; the newer one stays */
 };
+
+/* ---- the schedulers' memory ---- */
+
+struct load {
+	__u32 turn[DIRECTORS]; /* of roundrobin */
+	/*
+	 * Connections of a balanced director's servers, of the present generation and
+	 * not seen to end. The programme counts, user space corrects what races lose.
+	 */
+	__s32 conns[DIRECTORS * SERVERS_PER_DIRECTOR];
+};
+
+/* a destination of a director that is localitybased */
+struct locality_key {
+	__be32 address[4];
+	__u32 director;
+};
+
+struct locality {
+	__u16 set; /* bit i: server i serves it */
+	__u16 pad;
+	__u32 changed_s; /* when set changed last, of CLOCK_MONOTONIC */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct locality_key);
+	__type(value, struct locality);
+	__uint(max_entries, LOCALITIES);
+} localities SEC(".maps");
 
 enum sighting_kind {
 	SIGHTING_REPEATED_SYN,
@@ -246,6 +298,7 @@ struct state {
 	struct settings settings[2];
 	struct table table;
 	struct watch watch;
+	struct load load;
 };
 
 struct state shared __attribute__((aligned(64)));
@@ -310,6 +363,7 @@ struct exported {
 	enum verdict verdict;
 	enum condition condition;
 	enum choice_flags flags;
+	enum scheduler scheduler;
 	enum slot_state state;
 	enum sighting_kind sighting;
 	struct sighting seen;

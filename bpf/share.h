@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * Which server of a balanced director gets a new connection. User space writes
- * the turns; whoever has more weight has more of them, well spread.
+ * Which server of a balanced director gets a new connection. The specification is
+ * the Pool of internal/schedule; both must agree on every choice. User space makes
+ * the tables: the turns of roundrobin, and the places that a hash leads to.
  */
 #ifndef FAIRLEAD_SHARE_H
 #define FAIRLEAD_SHARE_H
@@ -9,32 +10,212 @@
 #include "visit.h"
 
 #define NO_SERVER (~0U)
+#define EVERYONE 0xffff
+#define NS_PER_S 1000000000ULL
+/* a set of servers that did not change for so many seconds loses its busiest one */
+#define SHRINK_AFTER_S (24 * 60 * 60)
 
 INLINE struct shares *shares_of(__u32 settings, __u32 director)
 {
 	return &shared.settings[settings & 1].shares[director & (DIRECTORS - 1)];
 }
 
-INLINE __u32 turn_at(struct shares *s, __u32 turn)
+INLINE __s32 *conns_of(__u32 director, __u32 server)
 {
+	__u32 index = director * SERVERS_PER_DIRECTOR + (server & (SERVERS_PER_DIRECTOR - 1));
+
+	barrier_var(index);
+	return &shared.load.conns[index & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)];
+}
+
+/* A race may lose a connection that began: fewer than none are none. */
+INLINE __u64 conns(__u32 director, __u32 server)
+{
+	__s32 n = *(volatile __s32 *)conns_of(director, server);
+
+	return n > 0 ? n : 0;
+}
+
+/* Without a seed: so several directors choose alike. */
+INLINE __u32 place_hash(__u64 a, __u64 b)
+{
+	__u64 h = a * 0x9E3779B97F4A7C15ULL;
+
+	h ^= h >> 32;
+	h = (h + b) * 0xD6E8FEB86659FD93ULL;
+	return (h ^ h >> 29) >> 32;
+}
+
+/*
+ * Always the same one for the same hash, of what the scheduler looks at: where
+ * no table tells.
+ */
+INLINE __u32 placed_share(__u32 settings, __u32 director, __be32 source, __be32 destination,
+			  __u32 ports)
+{
+	struct shares *s = shares_of(settings, director);
+	__u32 scheduler = s->scheduler, place;
+	__u64 a = (__u64)source << 32, b = destination;
+
+	if (scheduler == SCHEDULE_SOURCE)
+		b = 0;
+	else if (scheduler == SCHEDULE_DEST)
+		a = 0;
+	else if (scheduler != SCHEDULE_SRCDST)
+		a |= ports;
+	place = (__u64)place_hash(a, b) * SHARES >> 32;
+	barrier_var(place);
+	return s->count && place < SHARES ? s->places[place] & (SERVERS_PER_DIRECTOR - 1) :
+					    NO_SERVER;
+}
+
+/* The next one in turn. */
+INLINE __u32 next_turn(__u32 settings, __u32 director)
+{
+	struct shares *s = shares_of(settings, director);
+	__u32 turn = __sync_fetch_and_add(&shared.load.turn[director & (DIRECTORS - 1)], 1);
+
+	turn = s->length ? turn % s->length : SHARES;
+	barrier_var(turn);
 	return turn < SHARES ? s->turns[turn] & (SERVERS_PER_DIRECTOR - 1) : NO_SERVER;
 }
 
-/* The next one in turn: of a connection that begins. */
-INLINE __u32 next_share(__u32 settings, __u32 director)
+/*
+ * The member of a set with the fewest connections for its weight, when so many
+ * more were to begin there; with the most, when most is set. Among equals the first.
+ */
+GLOBAL __u32 extreme(__u32 settings, __u32 director, __u32 set, __u32 more, __u32 most)
 {
 	struct shares *s = shares_of(settings, director);
-	__u32 turn = __sync_fetch_and_add(&shared.watch.turn[director & (DIRECTORS - 1)], 1);
+	__u64 best_conns = 0, best_weight = 0, n, weight, here, there;
+	__u32 best = NO_SERVER;
 
-	return s->length ? turn_at(s, turn % s->length) : NO_SERVER;
+	for (__u32 i = 0; i < SERVERS_PER_DIRECTOR; i++) {
+		__u32 server = s->members[i] & (SERVERS_PER_DIRECTOR - 1);
+
+		if (i >= s->count)
+			break;
+		if (!(set >> server & 1))
+			continue;
+		n = conns(director, server) + more;
+		weight = server_of(settings, director, server)->weight;
+		here = n * best_weight;
+		there = best_conns * weight;
+		if (best != NO_SERVER && !(most ? here > there : here < there))
+			continue;
+		best = server;
+		best_conns = n;
+		best_weight = weight;
+	}
+	return best;
 }
 
-/* Always the same one for the same hash: where no table tells. */
-INLINE __u32 hashed_share(__u32 settings, __u32 director, __u32 hash)
+/* The first member without a connection. */
+GLOBAL __u32 idle(__u32 settings, __u32 director)
 {
 	struct shares *s = shares_of(settings, director);
 
-	return turn_at(s, s->length ? (__u64)hash * s->length >> 32 : SHARES);
+	for (__u32 i = 0; i < SERVERS_PER_DIRECTOR; i++) {
+		if (i >= s->count)
+			break;
+		if (!conns(director, s->members[i]))
+			return s->members[i] & (SERVERS_PER_DIRECTOR - 1);
+	}
+	return NO_SERVER;
+}
+
+/* Those of a set that are members. */
+GLOBAL __u32 present(__u32 settings, __u32 director, __u32 set)
+{
+	struct shares *s = shares_of(settings, director);
+	__u32 all = 0;
+
+	for (__u32 i = 0; i < SERVERS_PER_DIRECTOR; i++)
+		if (i < s->count)
+			all |= 1U << (s->members[i] & (SERVERS_PER_DIRECTOR - 1));
+	return set & all;
+}
+
+/* Has a server more connections than its weight, while another has fewer than half of its own? */
+GLOBAL __u32 is_overloaded(__u32 settings, __u32 director, __u32 server)
+{
+	struct shares *s = shares_of(settings, director);
+	__u64 n, weight;
+	__u32 over = 0, room = 0;
+
+	for (__u32 i = 0; i < SERVERS_PER_DIRECTOR; i++) {
+		if (i >= s->count)
+			break;
+		n = conns(director, s->members[i]);
+		weight = server_of(settings, director, s->members[i])->weight;
+		over |= (s->members[i] & (SERVERS_PER_DIRECTOR - 1)) == server && n > weight;
+		room |= n * 2 < weight;
+	}
+	return over && room;
+}
+
+/* localitybased, with replication or without. */
+INLINE __u32 local_share(struct visit *v)
+{
+	__u32 settings = v->settings, director = v->director;
+	__u32 replicated = shares_of(settings, director)->scheduler == SCHEDULE_REPLICATION;
+	struct locality_key key = {.address = {v->destination}, .director = director};
+	struct locality *known = bpf_map_lookup_elem(&localities, &key), now = {};
+	__u32 set = known ? present(settings, director, known->set) : 0, server;
+
+	now.changed_s = bpf_ktime_get_coarse_ns() / NS_PER_S;
+	if (known && replicated && set & (set - 1) &&
+	    now.changed_s - known->changed_s > SHRINK_AFTER_S) {
+		set &= ~(1U << (extreme(settings, director, set, 0, 1) & 31));
+		known->changed_s = now.changed_s;
+	}
+	if (known && replicated)
+		known->set = set;
+	if (set) {
+		server = extreme(settings, director, replicated ? set : set & -set, 0, 0);
+		if (!is_overloaded(settings, director, server))
+			return server;
+	}
+	server = extreme(settings, director, EVERYONE, 0, 0);
+	if (server == NO_SERVER || (replicated && set >> (server & 31) & 1))
+		return server;
+	now.set = (replicated ? set : 0) | 1U << (server & 31);
+	bpf_map_update_elem(&localities, &key, &now, BPF_ANY);
+	return server;
+}
+
+/* The choice for a packet in the middle of a connection that the table does not know. */
+INLINE __u32 unknown_share(struct visit *v)
+{
+	__u32 ports = (__u32)v->source_port << 16 | v->destination_port;
+
+	return placed_share(v->settings, v->director, v->source, v->destination, ports);
+}
+
+/* The choice of a connection that begins. */
+GLOBAL __u32 new_share(struct visit *v)
+{
+	__u32 server = NO_SERVER;
+
+	if (!v)
+		return NO_SERVER;
+	switch (shares_of(v->settings, v->director)->scheduler) {
+	case SCHEDULE_TURNS:
+		return next_turn(v->settings, v->director);
+	case SCHEDULE_LEAST:
+		return extreme(v->settings, v->director, EVERYONE, 0, 0);
+	case SCHEDULE_NEVERQUEUE:
+		server = idle(v->settings, v->director);
+		if (server != NO_SERVER)
+			return server;
+		/* fall through */
+	case SCHEDULE_SHORTEST:
+		return extreme(v->settings, v->director, EVERYONE, 1, 0);
+	case SCHEDULE_LOCALITY:
+	case SCHEDULE_REPLICATION:
+		return local_share(v);
+	}
+	return unknown_share(v);
 }
 
 #endif

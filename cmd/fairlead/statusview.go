@@ -90,7 +90,7 @@ func activity(d model.DirectorStatus) string {
 			n++
 		}
 	}
-	return count(n, "server") + " share the connections"
+	return count(n, "server") + " share the connections by " + d.Scheduler.String()
 }
 
 // underWay shows where a switch stands, and who waits for it.

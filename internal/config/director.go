@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"fairlead/internal/model"
 )
@@ -144,32 +145,40 @@ func (r *directorReader) balance(l Line) {
 		r.fail(l.keyword(), "for example balance roundrobin", "\"balance\" needs a scheduler")
 		return
 	}
-	w := l.Words[1]
+	end := 2
+	for more := l.Words[1]; end < len(l.Words) && followsScheduler(more.Text, l.Words[end].Text); end++ {
+		more = l.Words[end]
+	}
 	var s model.Scheduler
-	if s.UnmarshalText([]byte(w.Text)) != nil {
+	if w := l.Words[1]; s.UnmarshalText([]byte(joined(l.Words[1:end]))) != nil {
 		r.fail(w, expected(w.Text, schedulers()), "unknown scheduler %s", quote(w.Text))
 		return
 	}
-	end := 2
-	if s == model.LeastConn {
-		for _, more := range []string{"localitybased", "replication"} {
-			if end < len(l.Words) && l.Words[end].Text == more {
-				end++
-			}
-		}
-	}
 	r.extra(l, end)
-	if s != model.RoundRobin {
-		r.unsupported(w, "use balance roundrobin", "balance %s", w.Text)
-		return
-	}
 	r.draft.director.Scheduler = s
 }
 
+// followsScheduler tells whether a word belongs to the scheduler that the word
+// before it names.
+func followsScheduler(before, word string) bool {
+	return before == "leastconn" && word == "localitybased" || before == "localitybased" && word == "replication"
+}
+
+func joined(words []Word) string {
+	var all []string
+	for _, w := range words {
+		all = append(all, w.Text)
+	}
+	return strings.Join(all, " ")
+}
+
+// schedulers are the words that may follow balance.
 func schedulers() []string {
 	var all []string
-	for s := model.RoundRobin; s <= model.NeverQueue; s++ {
-		all = append(all, s.String())
+	for _, s := range model.Schedulers() {
+		if !strings.Contains(s.String(), " ") {
+			all = append(all, s.String())
+		}
 	}
 	return all
 }

@@ -31,6 +31,7 @@ func (p *Plane) Apply(want model.Desired) error {
 	if p.flips != flips {
 		p.settling.Go(p.settleSoon)
 	}
+	p.recountSoon(p.flips != flips)
 	return err
 }
 
@@ -99,9 +100,11 @@ func (p *Plane) applySettings(want model.Desired, at indices) error {
 			next.Choices[m.to].Flags |= uint8(directorChoiceFlagsCHOICE_LOOKUP)
 		}
 	}
+	shed := p.shed(next)
 	if err := p.enforce(next); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
+	p.maps.unload(shed)
 	p.carryOut(moved)
 	return errors.Join(errs...)
 }
@@ -114,7 +117,7 @@ func (p *Plane) setDirector(next *directorSettings, want model.DesiredDirector, 
 		if s.MAC.Known() && want.Source.Known() {
 			server.Mac0, server.Mac1 = macWords(s.MAC, want.Source)
 		}
-		server.Generation, server.Epoch = uint16(s.Epoch), s.Epoch
+		server.Generation, server.Epoch, server.Weight = uint16(s.Epoch), s.Epoch, uint16(s.Weight)
 	}
 	shares, err := sharesOf(want, at)
 	if err != nil {

@@ -75,6 +75,25 @@ type directorCounter struct {
 	Bytes   uint64
 }
 
+type directorLoad struct {
+	_     structs.HostLayout
+	Turn  [64]uint32
+	Conns [1024]int32
+}
+
+type directorLocality struct {
+	_        structs.HostLayout
+	Set      uint16
+	Pad      uint16
+	ChangedS uint32
+}
+
+type directorLocalityKey struct {
+	_        structs.HostLayout
+	Address  [4]uint32
+	Director uint32
+}
+
 type directorName struct {
 	_    structs.HostLayout
 	Text [64]uint8
@@ -115,12 +134,27 @@ type directorRuleSet struct {
 	Rules      [1024]directorRule
 }
 
+type directorScheduler uint32
+
+const (
+	directorSchedulerSCHEDULE_TURNS       directorScheduler = 0
+	directorSchedulerSCHEDULE_LEAST       directorScheduler = 1
+	directorSchedulerSCHEDULE_LOCALITY    directorScheduler = 2
+	directorSchedulerSCHEDULE_REPLICATION directorScheduler = 3
+	directorSchedulerSCHEDULE_SOURCE      directorScheduler = 4
+	directorSchedulerSCHEDULE_SRCDST      directorScheduler = 5
+	directorSchedulerSCHEDULE_DEST        directorScheduler = 6
+	directorSchedulerSCHEDULE_SHORTEST    directorScheduler = 7
+	directorSchedulerSCHEDULE_NEVERQUEUE  directorScheduler = 8
+	directorSchedulerSCHEDULE_MAGLEV      directorScheduler = 9
+)
+
 type directorServer struct {
 	_          structs.HostLayout
 	Mac0       uint64
 	Mac1       uint32
 	Generation uint16
-	Pad        uint16
+	Weight     uint16
 	Epoch      uint64
 }
 
@@ -134,9 +168,14 @@ type directorSettings struct {
 }
 
 type directorShares struct {
-	_      structs.HostLayout
-	Length uint16
-	Turns  [254]uint8
+	_         structs.HostLayout
+	Length    uint16
+	Scheduler uint8
+	Count     uint8
+	Members   [16]uint8
+	Turns     [4099]uint8
+	Places    [4099]uint8
+	Pad       [2]uint8
 }
 
 type directorSighting struct {
@@ -224,13 +263,18 @@ type directorState struct {
 			Mac0       uint64
 			Mac1       uint32
 			Generation uint16
-			Pad        uint16
+			Weight     uint16
 			Epoch      uint64
 		}
 		Shares [64]struct {
-			_      structs.HostLayout
-			Length uint16
-			Turns  [254]uint8
+			_         structs.HostLayout
+			Length    uint16
+			Scheduler uint8
+			Count     uint8
+			Members   [16]uint8
+			Turns     [4099]uint8
+			Places    [4099]uint8
+			Pad       [2]uint8
 		}
 		Records [64]struct {
 			_       structs.HostLayout
@@ -254,7 +298,6 @@ type directorState struct {
 		Lost      uint64
 		TrustedNs [64]uint64
 		ToldNs    [64]uint64
-		Turn      [64]uint32
 		Clients   [4096]struct {
 			_           structs.HostLayout
 			Source      uint32
@@ -262,6 +305,11 @@ type directorState struct {
 			Port        uint16
 			Pad         uint16
 		}
+	}
+	Load struct {
+		_     structs.HostLayout
+		Turn  [64]uint32
+		Conns [1024]int32
 	}
 }
 
@@ -311,6 +359,7 @@ const (
 	directorMapBuckets       = "buckets"
 	directorMapCaptures      = "captures"
 	directorMapCounters      = "counters"
+	directorMapLocalities    = "localities"
 	directorMapNames         = "names"
 	directorMapSightings     = "sightings"
 	directorMapTuples        = "tuples"
@@ -374,12 +423,13 @@ type directorProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorMapSpecs struct {
-	Buckets   *ebpf.MapSpec `ebpf:"buckets"`
-	Captures  *ebpf.MapSpec `ebpf:"captures"`
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Names     *ebpf.MapSpec `ebpf:"names"`
-	Sightings *ebpf.MapSpec `ebpf:"sightings"`
-	Tuples    *ebpf.MapSpec `ebpf:"tuples"`
+	Buckets    *ebpf.MapSpec `ebpf:"buckets"`
+	Captures   *ebpf.MapSpec `ebpf:"captures"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Localities *ebpf.MapSpec `ebpf:"localities"`
+	Names      *ebpf.MapSpec `ebpf:"names"`
+	Sightings  *ebpf.MapSpec `ebpf:"sightings"`
+	Tuples     *ebpf.MapSpec `ebpf:"tuples"`
 }
 
 // directorVariableSpecs contains global variables before they are loaded into the kernel.
@@ -412,12 +462,13 @@ func (o *directorObjects) Close() error {
 //
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorMaps struct {
-	Buckets   *ebpf.Map `ebpf:"buckets"`
-	Captures  *ebpf.Map `ebpf:"captures"`
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Names     *ebpf.Map `ebpf:"names"`
-	Sightings *ebpf.Map `ebpf:"sightings"`
-	Tuples    *ebpf.Map `ebpf:"tuples"`
+	Buckets    *ebpf.Map `ebpf:"buckets"`
+	Captures   *ebpf.Map `ebpf:"captures"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Localities *ebpf.Map `ebpf:"localities"`
+	Names      *ebpf.Map `ebpf:"names"`
+	Sightings  *ebpf.Map `ebpf:"sightings"`
+	Tuples     *ebpf.Map `ebpf:"tuples"`
 }
 
 func (m *directorMaps) Close() error {
@@ -425,6 +476,7 @@ func (m *directorMaps) Close() error {
 		m.Buckets,
 		m.Captures,
 		m.Counters,
+		m.Localities,
 		m.Names,
 		m.Sightings,
 		m.Tuples,

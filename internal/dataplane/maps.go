@@ -29,6 +29,7 @@ var pinned = []struct{ object, file string }{
 	{directorMapCounters, "counters"},
 	{directorMapCaptures, "captures"},
 	{directorMapSightings, "sightings"},
+	{directorMapLocalities, "localities"},
 	{directorMapNames, "names"},
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -33,13 +34,15 @@ type Plane struct {
 	maps    tables
 	names   atomic.Pointer[map[key]string] // never changed, only exchanged
 
-	settling sync.WaitGroup // waits for packets in flight
+	settling   sync.WaitGroup // waits for packets in flight, or walks the table
+	recounting atomic.Bool    // somebody counts the connections
 
 	mu       sync.Mutex // guards the following, and every write to the maps
 	programs programs
 	links    map[int]*attachment // by interface index
 	flips    uint64              // how often a spare copy became the current one
 	settled  uint64              // so many flips no packet in flight can still miss
+	counted  time.Time           // when the connections were last counted
 }
 
 // Open adopts what is pinned in the directory, or makes it new, and puts this

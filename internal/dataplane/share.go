@@ -2,27 +2,35 @@ package dataplane
 
 import (
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"fairlead/internal/model"
+	"fairlead/internal/schedule"
 )
 
-// mostTurns is how many turns a balanced director has at most.
-const mostTurns = len(directorShares{}.Turns)
+// places is how many places a balanced director has, and how many turns at most.
+const places = len(directorShares{}.Places)
 
-// sharesOf gives the servers of a balanced director their turns: as many as
-// their weights say, and each one's spread evenly. Whose MAC is not known gets
-// none, so that the others serve its clients meanwhile.
-func sharesOf(want model.DesiredDirector, at indices) (directorShares, error) {
-	var s directorShares
-	if !want.Balanced {
-		return s, nil
-	}
-	type candidate struct {
-		index       uint8
-		weight, due int
-	}
-	var all []candidate
-	sum, unknown := 0, ""
+// schedulerCodes are the schedulers as the programme knows them, by value.
+var schedulerCodes = [...]directorScheduler{
+	model.RoundRobin:       directorSchedulerSCHEDULE_TURNS,
+	model.LeastConn:        directorSchedulerSCHEDULE_LEAST,
+	model.Locality:         directorSchedulerSCHEDULE_LOCALITY,
+	model.Replication:      directorSchedulerSCHEDULE_REPLICATION,
+	model.Source:           directorSchedulerSCHEDULE_SOURCE,
+	model.SrcDst:           directorSchedulerSCHEDULE_SRCDST,
+	model.Dest:             directorSchedulerSCHEDULE_DEST,
+	model.ShortestExpected: directorSchedulerSCHEDULE_SHORTEST,
+	model.NeverQueue:       directorSchedulerSCHEDULE_NEVERQUEUE,
+	model.Maglev:           directorSchedulerSCHEDULE_MAGLEV,
+}
+
+// poolOf is how a balanced director shares new connections. A server whose MAC is
+// not known gets none, so that the others serve its clients meanwhile.
+func poolOf(want model.DesiredDirector, at indices) (schedule.Pool, error) {
+	var members []schedule.Member
+	unknown := ""
 	for _, srv := range want.Servers {
 		switch {
 		case srv.Weight == 0:
@@ -30,38 +38,124 @@ func sharesOf(want model.DesiredDirector, at indices) (directorShares, error) {
 			unknown = srv.Name
 		default:
 			index := at.servers[model.ServerRef{Director: want.Name, Server: srv.Name}]
-			all = append(all, candidate{index: index, weight: srv.Weight})
-			sum += srv.Weight
+			members = append(members, schedule.Member{Name: srv.Name, Index: index, Weight: srv.Weight})
 		}
 	}
-	divisor := 0
-	for _, c := range all {
-		divisor = gcd(divisor, c.weight)
+	if unknown != "" && len(members) == 0 {
+		return schedule.Pool{}, fmt.Errorf("apply %s/%s: its MAC address is not known: it does not answer ARP", want.Name, unknown)
 	}
-	if sum > 0 {
-		s.Length = uint16(min(sum/divisor, mostTurns))
+	return schedule.NewPool(want.Scheduler, members, places, places), nil
+}
+
+// sharesOf is the pool in the programme's form.
+func sharesOf(want model.DesiredDirector, at indices) (directorShares, error) {
+	var s directorShares
+	if !want.Balanced {
+		return s, nil
 	}
-	// Each turn goes to the one that is furthest behind its share.
-	for turn := range int(s.Length) {
-		best := 0
-		for i := range all {
-			all[i].due += all[i].weight
-			if all[i].due > all[best].due {
-				best = i
-			}
-		}
-		all[best].due -= sum
-		s.Turns[turn] = all[best].index
+	pool, err := poolOf(want, at)
+	if err != nil {
+		return s, err
 	}
-	if unknown != "" && len(all) == 0 {
-		return s, fmt.Errorf("apply %s/%s: its MAC address is not known: it does not answer ARP", want.Name, unknown)
+	s.Scheduler = uint8(schedulerCodes[pool.Scheduler])
+	s.Length, s.Count = uint16(len(pool.Turns)), uint8(len(pool.Members))
+	for i, m := range pool.Members {
+		s.Members[i] = m.Index
 	}
+	copy(s.Turns[:], pool.Turns)
+	copy(s.Places[:], pool.Places)
 	return s, nil
 }
 
-func gcd(a, b int) int {
-	for b != 0 {
-		a, b = b, a%b
+// loads are the numbers of connections by which servers are chosen, by director and
+// server.
+type loads [maxDirectors * maxServers]int32
+
+// load is where the programme counts the connections of a server.
+func (m tables) load(i int) *int32 { return &m.state.Load.Conns[i] }
+
+func (m tables) loads() loads {
+	var now loads
+	for i := range now {
+		now[i] = atomic.LoadInt32(m.load(i))
 	}
-	return a
+	return now
+}
+
+// correct brings the numbers to what a walk over the table found. They were before
+// as given, and go on changing: what lies between before and now cannot be told
+// from a change.
+func (m tables) correct(before, found loads) {
+	for i, n := range found {
+		now := atomic.LoadInt32(m.load(i))
+		low, high := min(before[i], now), max(before[i], now)
+		switch {
+		case n < low:
+			atomic.AddInt32(m.load(i), n-low)
+		case n > high:
+			atomic.AddInt32(m.load(i), n-high)
+		}
+	}
+}
+
+// shed lists the loads of servers whose connections all become old with the next
+// settings.
+func (p *Plane) shed(next *directorSettings) []int {
+	var all []int
+	for i, s := range p.maps.settings().Servers {
+		if s.Generation != next.Servers[i].Generation {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+func (m tables) unload(which []int) {
+	for _, i := range which {
+		atomic.StoreInt32(m.load(i), 0)
+	}
+}
+
+// recountEvery is how often the connections are counted, because races lose some.
+const recountEvery = 9 * time.Second
+
+// recountSoon has the connections counted, aside, when a balanced director chooses
+// by their numbers.
+func (p *Plane) recountSoon(changed bool) {
+	now := time.Now()
+	if !changed && now.Sub(p.counted) < recountEvery || !p.weighing() || !p.recounting.CompareAndSwap(false, true) {
+		return
+	}
+	p.counted = now
+	p.settling.Go(func() {
+		defer p.recounting.Store(false)
+		p.maps.recount()
+	})
+}
+
+func (p *Plane) weighing() bool {
+	for _, c := range p.maps.settings().Choices {
+		if c.Flags&uint8(directorChoiceFlagsCHOICE_BALANCED) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// recount walks the table and corrects the numbers of connections.
+func (m tables) recount() {
+	before := m.loads()
+	var found loads
+	for _, s := range m.all() {
+		if m.weighs(s) {
+			found[int(s.director())%maxDirectors*maxServers+int(s.server())]++
+		}
+	}
+	m.correct(before, found)
+}
+
+// weighs tells whether a connection counts among those of its server.
+func (m tables) weighs(s slot) bool {
+	flags := m.settings().Choices[int(s.director())%maxDirectors].Flags
+	return flags&uint8(directorChoiceFlagsCHOICE_BALANCED) != 0 && !s.ended() && !m.old(s)
 }

@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"fairlead/internal/model"
@@ -17,32 +16,17 @@ func balanced(weight1, weight2 int) model.Desired {
 	return d
 }
 
-func TestShares(t *testing.T) {
+// Whose MAC is not known gets no connections, and when none is, that is an error.
+func TestUnknownMACHasNoShare(t *testing.T) {
 	at := indices{servers: map[model.ServerRef]uint8{{Director: "nfs", Server: "nfs-01"}: 4, {Director: "nfs", Server: "nfs-02"}: 7}}
-	for _, c := range []struct {
-		weight1, weight2 int
-		turns            string
-	}{{1, 1, "47"}, {5, 5, "47"}, {3, 1, "4474"}, {0, 2, "7"}, {2, 3, "74747"}, {0, 0, ""}} {
-		s, err := sharesOf(balanced(c.weight1, c.weight2).Directors[0], at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got strings.Builder
-		for _, turn := range s.Turns[:s.Length] {
-			got.WriteByte('0' + turn)
-		}
-		if got.String() != c.turns {
-			t.Errorf("weights %d and %d: turns %s, want %s", c.weight1, c.weight2, got.String(), c.turns)
-		}
+	d := balanced(3, 1).Directors[0]
+	s, err := sharesOf(d, at)
+	if err != nil || s.Count != 2 || s.Length != 4 || s.Members[0] != 4 || s.Members[1] != 7 {
+		t.Errorf("both known: %d members %v, %d turns, %v", s.Count, s.Members, s.Length, err)
 	}
-	s, err := sharesOf(balanced(256, 1).Directors[0], at)
-	if n := len(slices.DeleteFunc(slices.Clone(s.Turns[:s.Length]), func(i uint8) bool { return i != 7 })); err != nil || int(s.Length) != mostTurns || n > 2 {
-		t.Errorf("weights 256 and 1: %d of %d turns for the lighter one, %v", n, s.Length, err)
-	}
-	d := balanced(1, 1).Directors[0]
 	d.Servers[0].MAC = model.MAC{}
-	if s, err = sharesOf(d, at); err != nil || s.Length != 1 || s.Turns[0] != 7 {
-		t.Errorf("one MAC unknown: %v, %v", s.Turns[:s.Length], err)
+	if s, err = sharesOf(d, at); err != nil || s.Count != 1 || s.Length != 1 || s.Turns[0] != 7 || slices.Contains(s.Places[:], 4) {
+		t.Errorf("one MAC unknown: %v, %v, %v", s.Members[:s.Count], s.Turns[:s.Length], err)
 	}
 	d.Servers[1].MAC = model.MAC{}
 	if _, err = sharesOf(d, at); err == nil {

@@ -49,7 +49,8 @@ func (s State) desired(d *director) model.DesiredDirector {
 		Watch:  d.watched(),
 		Keep:   d.watched() && d.ServesNFS(), // whose clients wait for seconds when they are refused
 
-		Balanced: d.Balanced(),
+		Balanced:  d.Balanced(),
+		Scheduler: d.Scheduler,
 	}
 	for _, srv := range d.servers {
 		mac := s.net.MAC(srv.Addr, iface)

@@ -30,8 +30,9 @@ func (s State) status(d *director) model.DirectorStatus {
 		Since:   d.choice.since,
 		Note:    d.note(),
 
-		Balanced: d.Balanced(),
-		Failback: d.Failback,
+		Balanced:  d.Balanced(),
+		Scheduler: d.Scheduler,
+		Failback:  d.Failback,
 	}
 	if d.turn.step != model.StepNone {
 		st.Step, st.StepSince, st.To = d.turn.step, d.turn.since, d.turn.to.Name

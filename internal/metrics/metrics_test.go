@@ -117,7 +117,7 @@ func TestScrape(t *testing.T) {
 		`fairlead_flow_applied{flow="idle"} 0`,
 		`fairlead_vips{state="announced"} 1`,
 		`fairlead_vips{state="conflict"} 0`,
-		`fairlead_director_info{director="nfs",failback="manual",mode="active-passive"} 1`,
+		`fairlead_director_info{director="nfs",failback="manual",mode="active-passive",scheduler=""} 1`,
 		`fairlead_director_in_sync{director="nfs"} 1`,
 		`fairlead_director_has_server{director="nfs"} 1`,
 		`fairlead_director_old_connections{director="nfs"} 1`,

@@ -84,11 +84,11 @@ func byName[T any](all []T, name func(T) string) []T {
 }
 
 func (m *shape) director(e emitter, d model.DirectorStatus, blind bool) {
-	mode := "active-passive"
+	mode, scheduler := "active-passive", ""
 	if d.Balanced {
-		mode = "balanced"
+		mode, scheduler = "balanced", d.Scheduler.String()
 	}
-	e.gauge(m.dirInfo, 1, d.Name, mode, d.Failback.String())
+	e.gauge(m.dirInfo, 1, d.Name, mode, d.Failback.String(), scheduler)
 	e.flag(m.dirSwitching, d.Step != model.StepNone, d.Name)
 	e.gauge(m.dirHeld, float64(d.Held), d.Name)
 	e.gauge(m.dirEpoch, float64(d.Epoch), d.Name)

@@ -54,7 +54,8 @@ type DesiredDirector struct {
 	Silent bool  // old connections are met with silence instead of a reset
 	// Balanced: two or more regular servers share the new connections; Active
 	// and MAC are empty then, and each server has its own weight and epoch.
-	Balanced bool
+	Balanced  bool
+	Scheduler Scheduler // of a balanced director
 	// Hold: a switch is under way. SYNs are kept for the agent, everything else
 	// is dropped silently.
 	Hold bool

@@ -70,16 +70,33 @@ func (p Proto) Number() uint8 { return [...]uint8{0, 6, 17, 1}[p&3] }
 type Scheduler uint8
 
 const (
-	RoundRobin Scheduler = iota
-	LeastConn
-	Source
-	SrcDst
-	Dest
-	ShortestExpected
-	NeverQueue
+	RoundRobin Scheduler = iota // in turn, in proportion to the weights
+	LeastConn                   // the fewest connections for its weight
+	// Locality keeps the connections to one destination on one server, chosen as by
+	// LeastConn, until it is overloaded.
+	Locality
+	// Replication is Locality with a set of servers, which grows under load.
+	Replication
+	Source           // by the client's address
+	SrcDst           // by the client's and the destination address
+	Dest             // by the destination address
+	ShortestExpected // the fewest connections for its weight, with the new one
+	NeverQueue       // a server without any, else as ShortestExpected
+	Maglev           // by addresses and ports: every director chooses alike
+	schedulersEnd
 )
 
-var schedulers = table{"roundrobin", "leastconn", "source", "srcdst", "dest", "shortestexpected", "neverqueue"}
+var schedulers = table{"roundrobin", "leastconn", "leastconn localitybased", "leastconn localitybased replication",
+	"source", "srcdst", "dest", "shortestexpected", "neverqueue", "maglev"}
+
+// Schedulers lists every scheduler.
+func Schedulers() []Scheduler {
+	var all []Scheduler
+	for s := RoundRobin; s < schedulersEnd; s++ {
+		all = append(all, s)
+	}
+	return all
+}
 
 func (s Scheduler) String() string               { return schedulers.name("scheduler", uint8(s)) }
 func (s Scheduler) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

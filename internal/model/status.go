@@ -87,6 +87,7 @@ type VIPStatus struct {
 type DirectorStatus struct {
 	Name        string         `json:"name"`
 	Balanced    bool           `json:"balanced,omitempty"` // several servers share the connections; desired and applied are empty
+	Scheduler   Scheduler      `json:"scheduler"`          // how they share
 	Desired     string         `json:"desired"`            // the server that should be active; "" none
 	Applied     string         `json:"applied"`            // the server that the data plane forwards to; "" none
 	Why         string         `json:"why,omitempty"`

@@ -1,6 +1,7 @@
-// Package schedule chooses the one server of an active/passive director from
-// values. It does not know health, checks or time, it remembers nothing, and
-// it never balances over several servers.
+// Package schedule chooses servers from values: the one of an active/passive director,
+// and that of each new connection of a balanced one. The second is the specification of
+// what the data plane does. It does not know health, checks or clocks, and it remembers
+// nothing.
 package schedule
 
 // Candidate is a server as the choice sees it.

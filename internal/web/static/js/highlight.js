@@ -21,7 +21,7 @@ const WORDS = new Set([
 // The words that choose among a few.
 const VALUES = new Set([
   'skip', 'permit', 'deny', 'tcp', 'udp', 'icmp', 'TCP', 'UDP', 'roundrobin', 'leastconn', 'source', 'srcdst', 'dest',
-  'shortestexpected', 'neverqueue', 'localitybased', 'replication', 'gateway', 'nat', 'tunnel', 'tcpcheck', 'httpcheck',
+  'shortestexpected', 'neverqueue', 'maglev', 'localitybased', 'replication', 'gateway', 'nat', 'tunnel', 'tcpcheck', 'httpcheck',
   'arpcheck', 'icmpcheck', 'nfscheck', 'persistence', 'failback', 'lastactive', 'holddown', 'auto', 'manual', 'off',
   'own', 'fence', 'promote', 'require', 'try', 'check', 'sorry', 'autostart', 'starttls',
 ]);

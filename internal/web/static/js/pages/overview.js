@@ -213,7 +213,7 @@ function sentence(director, value) {
   const long = since ? ` for ${age((Date.parse(value.at) - since) / 1000)}` : '';
   if (director.balanced) {
     const active = Object.values(director.servers ?? {}).filter((s) => s.active).length;
-    return `${plural(active, 'server')} of ${Object.keys(director.servers ?? {}).length} share the new connections.`;
+    return `${plural(active, 'server')} of ${Object.keys(director.servers ?? {}).length} share the new connections by ${director.scheduler}.`;
   }
   if (value.blind) return `What the data plane holds is not known: ${value.blind}. Desired is ${director.desired || 'no server'}.`;
   const reason = `${reasonText(director.reason)}${director.why ? ` (${director.why})` : ''}`;
