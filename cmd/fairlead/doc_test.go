@@ -107,7 +107,7 @@ func TestReferenceNamesTheJSON(t *testing.T) {
 			walk(field.Type)
 		}
 	}
-	for _, printed := range []any{model.Status{}, checked{}, api.Reloaded{}, api.Error{}, api.Packet{}, api.Ordered{}, model.Event{}, orphan{}, api.Connections{}, access.User{}, access.Token{}, machineChanges{}} {
+	for _, printed := range []any{model.Status{}, checked{}, api.Reloaded{}, api.Error{}, api.Packet{}, api.Ordered{}, model.Event{}, orphan{}, api.Connections{}, access.User{}, access.Token{}, machineChanges{}, machineCheck{}} {
 		walk(reflect.TypeOf(printed))
 	}
 	for _, r := range model.Reasons() {

@@ -143,7 +143,7 @@ func manExamples(command string) []string {
 			"fairlead user role anna operator", "fairlead user remove anna"},
 		"token":      {"fairlead token add prometheus --role viewer", "fairlead token list", "fairlead token remove prometheus"},
 		"detach":     {"fairlead detach"},
-		"realserver": {"fairlead realserver setup --vip 192.168.10.50 --persist --nfs-ports", "fairlead realserver undo"},
+		"realserver": {"fairlead realserver setup --vip 192.168.10.50 --persist --nfs-ports", "fairlead realserver check", "fairlead realserver undo"},
 		"lab":        {"sudo fairlead lab"},
 		"completion": {"source <(fairlead completion bash)", "fairlead completion zsh > /usr/local/share/zsh/site-functions/_fairlead", "fairlead completion fish > ~/.config/fish/completions/fairlead.fish"},
 		"man":        {"fairlead man /usr/local/share/man/man1", "man fairlead"},

@@ -15,6 +15,7 @@ import (
 // realserverCommand is for the real servers, not for the director.
 type realserverCommand struct {
 	Setup realserverSetupCommand `cmd:"" help:"Make this machine take packets for virtual IPs, and be silent about them."`
+	Check realserverCheckCommand `cmd:"" help:"Say what is right and what is wrong, why it bites, and what mends it."`
 	Undo  realserverUndoCommand  `cmd:"" help:"Restore exactly what was before the set-up."`
 }
 
@@ -40,19 +41,23 @@ type (
 		Manager  string `enum:"auto,networkd,ifupdown,unit" default:"auto" help:"What gives addresses at boot: networkd, ifupdown, a unit of systemd, or auto: what is in use. Implies --persist."`
 		NFSPorts bool   `name:"nfs-ports" help:"Give mountd, statd, lockd and rquotad fixed ports."`
 	}
+	realserverCheckCommand struct {
+		machineFlags
+		Client []string `placeholder:"ADDR" help:"Also follow the way back to this client. May be repeated."`
+	}
 	realserverUndoCommand struct {
 		changeFlags
 		Forget bool `help:"Also forget what somebody changed since. It stays as it is; what was before is lost."`
 	}
 )
 
-// addrs are the virtual IPs.
-func (f *machineFlags) addrs() ([]netip.Addr, error) {
+// readAddrs reads the values of a flag.
+func readAddrs(flag string, texts []string) ([]netip.Addr, error) {
 	var all []netip.Addr
-	for _, text := range f.VIP {
+	for _, text := range texts {
 		a, err := netip.ParseAddr(text)
 		if err != nil {
-			return nil, unable{fmt.Errorf("--vip %q is no IP address: write it without a network, for example --vip 192.168.10.50", text)}
+			return nil, unable{fmt.Errorf("--%s %q is no IP address: write it without a network, for example --%s 192.168.10.50", flag, text, flag)}
 		}
 		all = append(all, a)
 	}
@@ -97,7 +102,7 @@ func (c *changeFlags) change(env *surroundings, what string, plan func(*realserv
 	if err := env.needRoot("realserver " + what); err != nil {
 		return err
 	}
-	vips, err := c.addrs()
+	vips, err := readAddrs("vip", c.VIP)
 	if err != nil {
 		return err
 	}
@@ -226,5 +231,62 @@ func (c *changeFlags) summary(w io.Writer, p realserver.Plan) error {
 		text += fmt.Sprintf("; %s left alone, see above", count(n, "thing"))
 	}
 	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+// machineCheck is what check prints as JSON.
+type machineCheck struct {
+	OK       bool                 `json:"ok"` // nothing is wrong
+	Findings []realserver.Finding `json:"findings"`
+}
+
+func (c *realserverCheckCommand) Run(env *surroundings) (err error) {
+	vips, err := readAddrs("vip", c.VIP)
+	if err != nil {
+		return err
+	}
+	clients, err := readAddrs("client", c.Client)
+	if err != nil {
+		return err
+	}
+	s, err := c.open(true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	found, err := s.Check(vips, clients)
+	if err != nil {
+		return unable{err}
+	}
+	states := map[realserver.State]int{}
+	for _, f := range found {
+		states[f.State]++
+	}
+	wrong := states[realserver.Wrong]
+	if c.JSON {
+		err = printJSON(env.out, machineCheck{OK: wrong == 0, Findings: found})
+	} else {
+		err = printMachineCheck(env.out, found, states)
+	}
+	if err == nil && wrong > 0 {
+		err = silent{errors.New("something is wrong")}
+	}
+	return err
+}
+
+// printMachineCheck prints what is wrong first.
+func printMachineCheck(w io.Writer, found []realserver.Finding, states map[realserver.State]int) error {
+	for _, state := range []realserver.State{realserver.Wrong, realserver.Warning, realserver.Right} {
+		for _, f := range found {
+			if f.State != state {
+				continue
+			}
+			fmt.Fprintf(w, "%-7s  %s\n", f.State, f.What)
+			if f.Why != "" {
+				fmt.Fprintf(w, "         why: %s\n         do:  %s\n", f.Why, f.Do)
+			}
+		}
+	}
+	_, err := fmt.Fprintf(w, "%d wrong, %s, %d right\n", states[realserver.Wrong], count(states[realserver.Warning], "warning"), states[realserver.Right])
 	return err
 }

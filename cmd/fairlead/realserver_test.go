@@ -111,10 +111,20 @@ func TestRealserverImage(t *testing.T) {
 	if got := do(exitDone, setup...); !strings.HasSuffix(got.out, "nothing to change\n") {
 		t.Errorf("again: got %+v", got)
 	}
+	if got := do(exitDone, "check"); !strings.HasSuffix(got.out, "0 wrong, no warnings, 3 right\n") {
+		t.Errorf("got %+v", got)
+	}
 	// Somebody edits a file of it.
 	edited := filepath.Join(root, "etc/sysctl.d/90-fairlead-realserver.conf")
 	if err := os.WriteFile(edited, []byte("mine\n"), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	got = do(exitFailed, "check")
+	if !strings.Contains(got.out, "wrong    /etc/sysctl.d/90-fairlead-realserver.conf was changed by somebody since\n         why: ") || got.err != "" {
+		t.Errorf("got %+v", got)
+	}
+	if got := do(exitFailed, "check", "--json"); !strings.HasPrefix(got.out, "{\n  \"ok\": false,\n") || !strings.Contains(got.out, `"state": "wrong"`) {
+		t.Errorf("got %+v", got)
 	}
 	got = do(exitFailed, "undo")
 	if !strings.Contains(got.out, "90-fairlead-realserver.conf: left alone\n    somebody changed it since the set-up. Before that it was not there\n") || got.err != "" {
@@ -145,6 +155,8 @@ func TestRealserverRefusals(t *testing.T) {
 		{true, []string{"setup", "--vip", "192.168.10.50", "--persist", "--root", root + "/nowhere"}, "open the root"},
 		{true, []string{"setup", "--vip", "192.168.10.50", "--manager", "magic"}, "magic"},
 		{true, []string{"undo", "--root", root}, "nothing was set up here"},
+		{true, []string{"check", "--root", root}, "nothing was set up here"},
+		{true, []string{"check", "--vip", "192.168.10.50", "--client", "net", "--root", root}, `--client "net" is no IP address`},
 	} {
 		got := shell{root: tt.root}.run(t.Context(), append([]string{"realserver"}, tt.args...)...)
 		if got.code != exitUnable || !strings.Contains(got.err, tt.want) {
@@ -243,6 +255,7 @@ func TestRealserverInAContainer(t *testing.T) {
 			{[]string{"setup", "--vip", "192.168.10.50", "--manager", "unit"}, "net.ipv4.conf.all.arp_ignore: 0 → 1\n"},
 			{[]string{"setup", "--vip", "192.168.10.50", "--nfs-ports"}, "/etc/default/quota: changed\n"},
 			{[]string{"setup", "--vip", "192.168.10.50"}, "nothing to change\n"},
+			{[]string{"check"}, "\n0 wrong, no warnings, "},
 			{[]string{"undo"}, "address 192.168.10.50/32 dev lo: removed\n"},
 		} {
 			cmd := exec.Command(os.Args[0], append([]string{"realserver"}, step.args...)...)

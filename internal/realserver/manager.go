@@ -125,24 +125,28 @@ func noUnit(d disk) error {
 // that of its name in a later one.
 var networkDirs = []string{"/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network"}
 
-// networkdFile is where the addresses of an interface go, and whether that is a
-// drop-in for the file that rules it already: only the first that fits counts.
+// networkdFile is where the addresses of an interface go. Only the first file that
+// fits an interface counts. One for this interface alone gets a drop-in; one that
+// fits others too would give the address to all of them, so that a file of its own
+// has to come before it.
 func networkdFile(d disk, dev string) (file string, dropIn bool, err error) {
-	own := "50-fairlead-realserver-" + dev + ".network"
+	own := "00-fairlead-realserver-" + dev + ".network"
 	files, err := layered(d, networkDirs, ".network")
 	if err != nil {
 		return "", false, err
 	}
 	for _, f := range files {
-		if path.Base(f) == own {
-			continue
-		}
 		text, err := d.text(f)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", false, fmt.Errorf("read what systemd-networkd does: %w", err)
 		}
-		if matches(text, dev) {
-			return networkdDir + path.Base(f) + ".d/50-fairlead-realserver.conf", true, nil
+		fits, alone := matches(text, dev)
+		switch name := path.Base(f); {
+		case name == own || !fits:
+		case alone:
+			return networkdDir + name + ".d/50-fairlead-realserver.conf", true, nil
+		case name < own:
+			return "", false, fmt.Errorf("%s is about %s and other interfaces, and comes before %s: rename it so that it comes later", f, dev, own)
 		}
 	}
 	return networkdDir + own, false, nil
@@ -173,11 +177,11 @@ func layered(d disk, dirs []string, suffix string) ([]string, error) {
 	return files, nil
 }
 
-// matches tells whether a file of systemd-networkd rules an interface, as far as
-// that can be seen from names. Other conditions are about hardware, which the
-// loopback is not.
-func matches(text, dev string) bool {
-	section, byName, others := "", false, false
+// matches tells whether a file of systemd-networkd fits an interface, as far as
+// that can be seen from names, and whether it is about that one alone. Other
+// conditions are about hardware, which the loopback is not.
+func matches(text, dev string) (fits, alone bool) {
+	section, others := "", false
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
@@ -187,18 +191,18 @@ func matches(text, dev string) bool {
 		if section != "[Match]" || !ok || strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
 			continue
 		}
+		hit := false
 		switch strings.TrimSpace(key) {
 		case "Name":
-			byName = anyMatches(value, dev)
-			others = others || !byName
+			hit = anyMatches(value, dev)
+			alone = strings.TrimSpace(value) == dev
 		case "Type":
-			hit := dev == "lo" && anyMatches(value, "loopback")
-			byName, others = byName || hit, others || !hit
-		default:
-			others = true
+			hit = dev == "lo" && anyMatches(value, "loopback")
+			alone = alone || hit
 		}
+		fits, others = fits || hit, others || !hit
 	}
-	return byName && !others
+	return fits && !others, alone
 }
 
 // anyMatches tries a list of patterns; "!" before the first turns the answer.

@@ -66,5 +66,8 @@ func decodeRecord(text string) (record, error) {
 	if err == nil && d.More() {
 		err = errors.New("something follows its end")
 	}
+	if err == nil && slices.ContainsFunc(r.Items, func(k kept) bool { return len(k.Ours) == 0 || k.Name == "" }) {
+		err = errors.New("it does not say what was put where")
+	}
 	return r, err
 }

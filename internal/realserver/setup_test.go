@@ -117,10 +117,10 @@ func TestFiles(t *testing.T) {
 	root = cloud.build(t)
 	setup(t, machine(root, newKernel()), Request{VIPs: []netip.Addr{vip, vip6}, Dev: "lo", Persist: true})
 	const addresses = "\n[Address]\nAddress=192.168.10.50/32\n\n[Address]\nAddress=2001:db8::50/128\nDuplicateAddressDetection=none\n"
-	if got := read(root, networkdDir+"50-fairlead-realserver-lo.network"); got != "[Match]\nName=lo\n\n[Link]\nRequiredForOnline=no\n\n[Network]\nKeepConfiguration=static\n"+addresses {
+	if got := read(root, networkdDir+"00-fairlead-realserver-lo.network"); got != "[Match]\nName=lo\n\n[Link]\nRequiredForOnline=no\n\n[Network]\nKeepConfiguration=static\n"+addresses {
 		t.Errorf("got\n%s", got)
 	}
-	root = cloud.with(system{"/etc/systemd/network/20-lo.network": "[Match]\nName=l*\n"}).build(t)
+	root = cloud.with(system{"/etc/systemd/network/20-lo.network": "[Match]\nName=lo\n"}).build(t)
 	setup(t, machine(root, newKernel()), Request{VIPs: []netip.Addr{vip, vip6}, Dev: "lo", Persist: true})
 	if got := read(root, networkdDir+"20-lo.network.d/50-fairlead-realserver.conf"); got != addresses {
 		t.Errorf("got\n%s", got)
@@ -418,7 +418,7 @@ func TestImage(t *testing.T) {
 	if files, err := os.ReadDir(outside); err != nil || len(files) > 0 {
 		t.Errorf("written outside of the root: %v, %v", files, err)
 	}
-	if !there(tree{root}, "/usr/networks/50-fairlead-realserver-lo.network") || !there(tree{root}, outside+"/90-fairlead-realserver.conf") {
+	if !there(tree{root}, "/usr/networks/00-fairlead-realserver-lo.network") || !there(tree{root}, outside+"/90-fairlead-realserver.conf") {
 		t.Error("the links were not followed below the root")
 	}
 	// The system is booted, set up and undone there; the files are still the image's.
@@ -472,21 +472,39 @@ func TestBusy(t *testing.T) {
 }
 
 func TestMatches(t *testing.T) {
-	for text, want := range map[string]bool{
-		"[Match]\nName=lo\n":                          true,
-		"[Match]\nName=eth* l?\n":                     true,
-		"[Match]\nName=!eth0 enp*\n":                  true,
-		"[Match]\nName=!lo\n":                         false,
-		"[Match]\nType=loopback\n":                    true,
-		"[Match]\nType=ether\n":                       false,
-		"[Match]\nName=lo\nMACAddress=02:00:00:0:0:1": false,
-		"# Name=lo\n[Match]\n#Name=lo\n":              false,
-		"[Network]\nName=lo\n":                        false,
-		"":                                            false,
+	for text, want := range map[string][2]bool{
+		"[Match]\nName=lo\n":                          {true, true},
+		"[Match]\nName=eth* l?\n":                     {true, false},
+		"[Match]\nName=*\n":                           {true, false},
+		"[Match]\nName=!eth0 enp*\n":                  {true, false},
+		"[Match]\nName=!lo\n":                         {},
+		"[Match]\nType=loopback\n":                    {true, true},
+		"[Match]\nType=ether\n":                       {},
+		"[Match]\nName=lo\nMACAddress=02:00:00:0:0:1": {false, true},
+		"# Name=lo\n[Match]\n#Name=lo\n":              {},
+		"[Network]\nName=lo\n":                        {},
+		"":                                            {},
 	} {
-		if got := matches(text, "lo"); got != want {
-			t.Errorf("%q: got %t", text, got)
+		if fits, alone := matches(text, "lo"); fits != want[0] || alone != want[1] {
+			t.Errorf("%q: got %t, %t", text, fits, alone)
 		}
+	}
+}
+
+// TestOthersKeepTheirAddresses: a file of systemd-networkd that fits several
+// interfaces must not give the virtual IP to all of them.
+func TestOthersKeepTheirAddresses(t *testing.T) {
+	const all = "[Match]\nName=*\n"
+	root := cloud.with(system{"/etc/systemd/network/10-all.network": all, "/usr/lib/systemd/network/00-a.network": all,
+		"/etc/systemd/network/00-a.network": "-> /dev/null"}).build(t)
+	setup(t, machine(root, newKernel()), Request{VIPs: []netip.Addr{vip}, Dev: "lo", Persist: true})
+	if !there(tree{root}, networkdDir+"00-fairlead-realserver-lo.network") || there(tree{root}, networkdDir+"10-all.network.d") {
+		t.Error("the address went into the file of the others")
+	}
+	root = cloud.with(system{"/usr/lib/systemd/network/00-a.network": all}).build(t)
+	_, err := machine(root, newKernel()).PlanSetup(Request{VIPs: []netip.Addr{vip}, Dev: "lo", Persist: true})
+	if err == nil || !strings.Contains(err.Error(), "rename it so that it comes later") {
+		t.Errorf("got %v", err)
 	}
 }
 
