@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,13 +14,14 @@ import (
 // and only when there is no error.
 func TestCheckSaysWhenItFailsBack(t *testing.T) {
 	const note = "director nfs: fails back by order only (manual), because it serves NFS (check port 2049); option failback auto would change that"
+	const where = "director nfs: its servers are also checked at their virtual IP; check via own would change that"
 	plain := shell{in: good}.run(t.Context(), "check", "-f", "-")
-	if !strings.HasPrefix(plain.out, "ok: ") || !strings.HasSuffix(plain.out, "\n"+note+"\n") || plain.code != exitDone {
+	if !strings.HasPrefix(plain.out, "ok: ") || !strings.HasSuffix(plain.out, "\n"+note+"\n"+where+"\n") || plain.code != exitDone {
 		t.Errorf("got %+v", plain)
 	}
 	var got checked
 	printed := shell{in: good}.run(t.Context(), "check", "--json", "-f", "-")
-	if err := json.Unmarshal([]byte(printed.out), &got); err != nil || len(got.Notes) != 1 || got.Notes[0] != note {
+	if err := json.Unmarshal([]byte(printed.out), &got); err != nil || !slices.Equal(got.Notes, []string{note, where}) {
 		t.Errorf("got %+v, %v", printed, err)
 	}
 	bad := strings.Replace(good, "balance", "blance", 1)

@@ -1,6 +1,9 @@
 package main
 
-import "fairlead/internal/dataplane"
+import (
+	"fairlead/internal/dataplane"
+	"fairlead/internal/viproute"
+)
 
 // defaultPins is the directory where the data plane is pinned.
 const defaultPins = dataplane.DefaultDir
@@ -18,5 +21,9 @@ func (c *detachCommand) Run(env *surroundings) error {
 	if err := env.needRoot("detach"); err != nil {
 		return err
 	}
-	return dataplane.Detach(c.PinDir)
+	// The data plane refuses while a daemon runs, whose routes they are.
+	if err := dataplane.Detach(c.PinDir); err != nil {
+		return err
+	}
+	return viproute.Remove()
 }

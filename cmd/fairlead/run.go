@@ -25,6 +25,7 @@ import (
 	"fairlead/internal/probe"
 	"fairlead/internal/reset"
 	"fairlead/internal/store"
+	"fairlead/internal/viproute"
 	"fairlead/internal/web"
 )
 
@@ -120,7 +121,12 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 	open.add(remembered)
 	events := journal.Open(c.StateDir, log)
 	open.add(events)
-	parts := newParts(log)
+	routes, err := viproute.Open()
+	if err != nil {
+		return err
+	}
+	open.add(routes)
+	parts := newParts(routes, log)
 	parts.Plane = capturer{plane}
 	parts.Resets = resets
 	parts.Frames = frames
@@ -164,12 +170,12 @@ func (c *closers) close() error {
 }
 
 // newParts makes the parts that tell what they see, with their channels.
-func newParts(log *slog.Logger) agent.Parts {
+func newParts(routes *viproute.Routes, log *slog.Logger) agent.Parts {
 	results := make(chan model.ProbeResult, queue)
 	facts := make(chan netstate.Fact, queue)
 	seen := make(chan model.VIPStatus, queue)
 	return agent.Parts{
-		Prober: probe.New(results, log), Results: results,
+		Prober: probe.New(results, routes.Check, log), Results: results, Paths: routes,
 		Watcher: netstate.New(facts, log), Facts: facts,
 		Announcer: announce.New(seen, log), Seen: seen,
 	}

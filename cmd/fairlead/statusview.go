@@ -178,6 +178,9 @@ func (p *page) servers(all []model.ServerStatus, now time.Time) {
 		if s.Why != "" {
 			p.wrap("      why: ", s.Why)
 		}
+		if s.VIPNote != "" {
+			p.wrap("      note: ", s.VIPNote)
+		}
 		if s.Advisory != "" {
 			p.wrap("      probed while active: ", s.Advisory)
 		}
@@ -221,6 +224,9 @@ func details(s model.ServerStatus, now time.Time) []string {
 		probe := fmt.Sprintf("probed %s ago", ago(now.Sub(s.LastProbe)))
 		if s.Latency > 0 {
 			probe += " in " + millis(s.Latency)
+		}
+		if s.CheckedVIPs != "" {
+			probe += ", also at " + s.CheckedVIPs
 		}
 		all = append(all, probe)
 	}

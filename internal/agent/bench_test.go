@@ -35,6 +35,7 @@ type bench struct {
 	t         *testing.T
 	plane     *fakePlane
 	prober    *fakeProber
+	paths     *fakePaths
 	watcher   *fakeWatcher
 	announcer *fakeAnnouncer
 	sender    *fakeSender
@@ -65,6 +66,7 @@ func (b *bench) start(prepare func()) {
 	b.seen = make(chan model.VIPStatus)
 	b.hangups = make(chan os.Signal, 1)
 	b.prober = &fakeProber{results: results, wake: make(chan struct{}, 1), down: map[string]bool{}}
+	b.paths = &fakePaths{}
 	b.watcher = &fakeWatcher{facts: facts, keep: make(chan []netip.Addr, 8)}
 	b.announcer = &fakeAnnouncer{journal: b.journal, seen: b.seen, wants: make(chan []announce.Want, 8)}
 	b.sender = &fakeSender{journal: b.journal, packets: map[uint16]int{}}
@@ -84,7 +86,7 @@ func (b *bench) start(prepare func()) {
 		b.t.Fatal(err)
 	}
 	b.agent = New(Parts{
-		Plane: b.plane, Prober: b.prober, Results: results, Watcher: b.watcher, Facts: facts,
+		Plane: b.plane, Prober: b.prober, Results: results, Paths: b.paths, Watcher: b.watcher, Facts: facts,
 		Announcer: b.announcer, Seen: b.seen, Resets: b.sender, Frames: fakeFrames{b.journal},
 		Hooks: b.hooks, Memory: b.memory, Journal: b.events, Control: fakeControl{},
 		Desk: desk, Web: b.web, Notifier: b.notifier, Metrics: b.metrics, Hangups: b.hangups,

@@ -380,6 +380,32 @@ func (p *fakeProber) Run(ctx context.Context) error {
 	}
 }
 
+// fakePaths has all paths, unless it is to refuse those of a server.
+type fakePaths struct {
+	mu      sync.Mutex // guards the following
+	applied []model.Path
+	refused map[netip.Addr]string
+}
+
+func (p *fakePaths) Apply(want []model.Path) map[model.Path]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.applied = want
+	why := make(map[model.Path]string)
+	for _, path := range want {
+		if p.refused[path.Server] != "" {
+			why[path] = p.refused[path.Server]
+		}
+	}
+	return why
+}
+
+func (p *fakePaths) refuse(server, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused = map[netip.Addr]string{netip.MustParseAddr(server): why}
+}
+
 // fakeWatcher resolves the addresses it is asked for, unless it is mute.
 type fakeWatcher struct {
 	facts chan<- netstate.Fact

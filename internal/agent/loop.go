@@ -61,6 +61,8 @@ type loop struct {
 	asked    uint64           // the last order's ID
 	awaiting map[uint64]order // orders without their answer
 
+	paths paths
+
 	// What the parts were told last.
 	targets []probe.Target
 	wants   []announce.Want

@@ -43,6 +43,12 @@ type Prober interface {
 	Now(ref model.ServerRef, timeout time.Duration)
 }
 
+// Paths lets checks reach virtual IPs on single servers. Apply returns why a path is
+// not to be had. It is used by one goroutine at a time.
+type Paths interface {
+	Apply([]model.Path) map[model.Path]string
+}
+
 // Watcher watches links and neighbours. Keep returns at once.
 type Watcher interface {
 	Run(context.Context) error
@@ -111,6 +117,7 @@ type Parts struct {
 	Plane     DataPlane
 	Prober    Prober
 	Results   <-chan model.ProbeResult
+	Paths     Paths
 	Watcher   Watcher
 	Facts     <-chan netstate.Fact
 	Announcer Announcer

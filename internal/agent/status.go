@@ -59,7 +59,7 @@ func (l *loop) publish(at time.Time) {
 	if l.kernel.err != nil {
 		v.failed = l.kernel.err.Error()
 	}
-	v.alarms = slices.Concat(v.alarms, v.own(), l.memory.alarms(), lostAlarms(l.lost, at), crowdedAlarms(l.crowded, at), journalAlarms(l.parts.Journal.Err()))
+	v.alarms = slices.Concat(v.alarms, v.own(), l.pathAlarms(v.directors), l.memory.alarms(), lostAlarms(l.lost, at), crowdedAlarms(l.crowded, at), journalAlarms(l.parts.Journal.Err()))
 	old := l.view.Swap(v)
 	if old == nil {
 		old = &view{}
@@ -83,10 +83,17 @@ func sharing(want model.Desired) map[model.ServerRef]bool {
 	return all
 }
 
-// recorded puts in the records of the switches, and how many clients wait.
+// recorded puts in the records of the switches, how many clients wait, and where
+// servers are checked.
 func (l *loop) recorded(directors []model.DirectorStatus) []model.DirectorStatus {
 	for i, d := range directors {
 		directors[i].Held = l.keeper.Count(d.Name)
+		for j, s := range d.Servers {
+			if s.Health != model.HealthUnchecked {
+				w := l.viaOf(model.ServerRef{Director: d.Name, Server: s.Name})
+				d.Servers[j].CheckedVIPs, d.Servers[j].VIPNote = w.vips, w.note
+			}
+		}
 		if r, ok := l.switches[d.Name]; ok && r.Epoch == d.Epoch {
 			last := r.Switch
 			directors[i].LastSwitch = &last

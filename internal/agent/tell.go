@@ -14,7 +14,8 @@ import (
 
 // tell gives the parts their new wishes, where these changed.
 func (l *loop) tell() {
-	if targets := targets(l.state.Targets()); !slices.EqualFunc(targets, l.targets, probe.Target.Equal) {
+	l.route()
+	if targets := l.targetsOf(l.state.Targets()); !slices.EqualFunc(targets, l.targets, probe.Target.Equal) {
 		l.targets = targets
 		l.parts.Prober.Set(targets)
 	}
@@ -30,10 +31,10 @@ func (l *loop) tell() {
 	}
 }
 
-func targets(wanted []decide.Target) []probe.Target {
+func (l *loop) targetsOf(wanted []decide.Target) []probe.Target {
 	all := make([]probe.Target, len(wanted))
 	for i, t := range wanted {
-		all[i] = probe.Target(t)
+		all[i] = probe.Target(l.open(t))
 	}
 	return all
 }
@@ -80,6 +81,7 @@ func (l *loop) forget(may []decide.Announcement) {
 // fact takes in what was seen of the network.
 func (l *loop) fact(f netstate.Fact) {
 	if f.Link != nil {
+		l.paths.stale = true
 		if f.Link.Gone {
 			delete(l.links, f.Link.Name)
 		} else {
@@ -95,6 +97,7 @@ func (l *loop) fact(f netstate.Fact) {
 // equip gives the parts that the decisions do not know what a configuration says
 // of them.
 func (l *loop) equip(cfg model.Config) {
+	l.paths.stale = true
 	l.history.keep(cfg)
 	l.parts.Web.Set(cfg.Web)
 	l.parts.Notifier.Set(cfg.Notify)

@@ -14,6 +14,7 @@ var checkSpecs = []spec{
 	{name: "interval", value: "a time"}, {name: "timeout", value: "a time"},
 	{name: "port", value: "a port number"}, {name: "source", value: "an address"},
 	{name: "rise", value: "a number"}, {name: "fall", value: "a number"}, {name: "inhibit"},
+	{name: "via", value: "vip or own"},
 }
 
 var serverSpecs = []spec{{name: "weight", value: "a number"}, {name: "check"}, {name: "sorry"}}

@@ -154,12 +154,15 @@ func (c *checker) unfenced() {
 }
 
 // Notes say, for each director of a checked configuration, when it returns to a
-// server that was down, and why.
+// server that was down, and why, and where its servers are checked.
 func Notes(cfg model.Config, f File) []string {
 	said := failbackWords(f)
 	var notes []string
 	for _, d := range cfg.Directors {
 		notes = append(notes, "director "+d.Name+": "+failbackNote(d, said[d.Name]))
+		if slices.ContainsFunc(d.Servers, func(s model.Server) bool { return s.Check }) {
+			notes = append(notes, "director "+d.Name+": "+whereNote(d))
+		}
 	}
 	return notes
 }
@@ -177,6 +180,17 @@ func failbackWords(f File) map[string]Word {
 		}
 	}
 	return said
+}
+
+// whereNote says where the servers of a director are checked.
+func whereNote(d model.Director) string {
+	if d.Check.Own {
+		return "its servers are checked at their own addresses only, as check via own says"
+	}
+	if len(d.Check.Tests) > 0 && !slices.ContainsFunc(d.Check.Tests, func(t model.Test) bool { return t.Kind != model.CheckARP && t.Kind != model.CheckExec }) {
+		return "its servers are checked at their own addresses only: no other check of it can be made at the virtual IP"
+	}
+	return "its servers are also checked at their virtual IP; check via own would change that"
 }
 
 func failbackNote(d model.Director, said Word) string {

@@ -188,6 +188,9 @@ func dump(cfg model.Config) string {
 		}
 		fmt.Fprintf(&b, "  check interval=%s timeout=%s port=%d source=%s rise=%d fall=%d\n",
 			c.Interval, c.Timeout, c.Port, c.Source, c.Rise, c.Fall)
+		if c.Own {
+			b.WriteString("  check via own\n")
+		}
 		fmt.Fprintf(&b, "  failback=%s delay=%s lastactive=%s holddown=%s\n", d.Failback, d.FailbackDelay, d.LastActive, d.HoldDown)
 		for i, h := range []model.Hook{d.Fence, d.Promote} {
 			if h != (model.Hook{}) {

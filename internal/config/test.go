@@ -156,6 +156,12 @@ func (r *directorReader) sharedSetting(s setting) {
 		check.Rise, _ = r.number(s.value, "rise", 1, maxRiseFall)
 	case "fall":
 		check.Fall, _ = r.number(s.value, "fall", 1, maxRiseFall)
+	case "via":
+		ways := []string{"vip", "own"}
+		if !slices.Contains(ways, s.value.Text) {
+			r.fail(s.value, expected(s.value.Text, ways), "unknown way %s of the check", quote(s.value.Text))
+		}
+		check.Own = s.value.Text == "own"
 	case "inhibit":
 		r.unsupported(s.name, "leave it out", "check inhibit")
 	}

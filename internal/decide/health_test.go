@@ -201,13 +201,14 @@ func TestReloadKeepsHealth(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	s := newStory(t, note())
-	checked := Target{Ref: ref("nfs-01"), Addr: netip.MustParseAddr("192.168.10.100"), Tests: []model.Test{{Kind: model.CheckTCP, Port: 2049}},
+	atVIP := []model.VIPTest{{VIP: netip.MustParseAddr("192.168.10.50"), Test: model.Test{Kind: model.CheckTCP, Port: model.NFSPort}}}
+	checked := Target{Ref: ref("nfs-01"), Addr: netip.MustParseAddr("192.168.10.100"), Tests: []model.Test{{Kind: model.CheckTCP, Port: model.NFSPort}}, Via: atVIP,
 		Interval: 10 * time.Second, Timeout: 2 * time.Second}
 	if got, want := s.state.Targets(), []Target{checked}; !reflect.DeepEqual(got, want) {
 		t.Errorf("targets = %v, want the checked server %v", got, want)
 	}
 	s.down("nfs-01")
-	active := Target{Ref: ref("nfs-02"), Addr: netip.MustParseAddr("192.168.10.101"), Tests: []model.Test{{Kind: model.CheckTCP, Port: 2049}},
+	active := Target{Ref: ref("nfs-02"), Addr: netip.MustParseAddr("192.168.10.101"), Tests: []model.Test{{Kind: model.CheckTCP, Port: model.NFSPort}}, Via: atVIP,
 		Interval: 10 * time.Second, Timeout: 2 * time.Second, Advisory: true}
 	if got, want := s.state.Targets(), []Target{checked, active}; !reflect.DeepEqual(got, want) {
 		t.Errorf("targets = %v, want the unchecked active one too %v", got, want)
@@ -218,6 +219,7 @@ func TestTargetDefaults(t *testing.T) {
 	cfg := change(web(unchecked(a), unchecked(b)), func(d *model.Director) { d.Check = model.Check{} })
 	s := newStory(t, cfg)
 	want := []Target{{Ref: ref("a"), Addr: netip.MustParseAddr("192.168.10.100"), Tests: []model.Test{{Kind: model.CheckTCP, Port: 80}},
+		Via:      []model.VIPTest{{VIP: netip.MustParseAddr("192.168.10.50"), Test: model.Test{Kind: model.CheckTCP, Port: 80}}},
 		Interval: 10 * time.Second, Timeout: 3 * time.Second, Advisory: true}}
 	if got := s.state.Targets(); !reflect.DeepEqual(got, want) {
 		t.Errorf("targets = %v, want %v", got, want)

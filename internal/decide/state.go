@@ -42,7 +42,8 @@ type director struct {
 // server is a real server with its health.
 type server struct {
 	model.Server
-	tests  []model.Test // that checks make, with their ports
+	tests  []model.Test    // that checks make, with their ports
+	via    []model.VIPTest // those that they make at the virtual IP too
 	health health.Health
 	mark   model.Mark
 	share  share // of a balanced director

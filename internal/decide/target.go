@@ -12,9 +12,10 @@ import (
 type Target struct {
 	Ref      model.ServerRef
 	Addr     netip.Addr
-	Tests    []model.Test  // with their ports; shared, never changed
-	Source   netip.Addr    // invalid: the kernel's choice
-	Interval time.Duration // from the start of one probe to the start of the next
+	Tests    []model.Test    // with their ports; shared, never changed
+	Via      []model.VIPTest // those that are also made at a virtual IP; shared, never changed
+	Source   netip.Addr      // invalid: the kernel's choice
+	Interval time.Duration   // from the start of one probe to the start of the next
 	Timeout  time.Duration
 	Advisory bool // the results are shown, they decide nothing
 }
@@ -35,6 +36,7 @@ func (s State) Targets() []Target {
 				Ref:      d.ref(srv.Name),
 				Addr:     srv.Addr,
 				Tests:    srv.tests,
+				Via:      srv.via,
 				Source:   d.Check.Source,
 				Interval: health.Interval(d.Check),
 				Timeout:  health.Timeout(d.Check),

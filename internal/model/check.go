@@ -14,6 +14,7 @@ type Check struct {
 	Timeout  time.Duration // of one probe, with all its tests
 	Port     uint16        // of tests that name none; 0: the server's own
 	Source   netip.Addr    // the probes' source address; invalid: the kernel's choice
+	Own      bool          // only at the servers' own addresses, not at the virtual IP on them
 	Rise     int           // passes until a server that is down counts as up
 	Fall     int           // failures until a server that is up counts as down
 }
@@ -89,6 +90,11 @@ func (c Check) NFS() bool {
 		}
 	}
 	return c.Port == NFSPort
+}
+
+// Mounts tells whether a check of NFS asks rpcbind where MOUNT is.
+func (t Test) Mounts() bool {
+	return t.Kind == CheckNFS && t.Version == "3" && (t.Export != "" || t.File != "")
 }
 
 // words are the settings that a text of the configuration has.

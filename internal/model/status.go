@@ -142,9 +142,11 @@ type ServerStatus struct {
 	Sorry       bool          `json:"sorry"`
 	Mark        Mark          `json:"mark,omitempty"` // what an operator said of it
 	Health      Health        `json:"health"`
-	Why         string        `json:"why,omitempty"`      // the last error of its check, in plain words
-	Since       time.Time     `json:"since,omitzero"`     // of the health
-	Advisory    string        `json:"advisory,omitempty"` // an unchecked server's last probe while active: passes, or the error
+	Why         string        `json:"why,omitempty"`          // the last error of its check, in plain words
+	Since       time.Time     `json:"since,omitzero"`         // of the health
+	CheckedVIPs string        `json:"checked_vips,omitempty"` // the virtual IPs at which its checks are made too
+	VIPNote     string        `json:"vip_note,omitempty"`     // why they are not made at one
+	Advisory    string        `json:"advisory,omitempty"`     // an unchecked server's last probe while active: passes, or the error
 	LastProbe   time.Time     `json:"last_probe,omitzero"`
 	Latency     time.Duration `json:"latency_ns"`
 	MAC         MAC           `json:"mac"`

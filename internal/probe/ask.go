@@ -39,25 +39,43 @@ func put(ctx context.Context, q question) error {
 // known.
 var errEnough = errors.New("another test has failed")
 
-// ask puts all questions of a probe at once, and returns the results of those
-// that ended by themselves, in their order.
-func ask(ctx context.Context, all []question, put func(context.Context, question) error) []model.TestResult {
-	if len(all) == 1 {
-		return []model.TestResult{one(ctx, all[0], put)}
+// asker puts the questions of a probe.
+type asker struct {
+	own, via []question
+	put      func(context.Context, question) error
+	// lost says why the way to a virtual IP on a server is not there; nil: it is.
+	lost func(model.Path) error
+}
+
+// ask puts all questions, and returns the results of those that ended by themselves,
+// in their order. Those at virtual IPs come after the others: a server that fails at
+// its own address has no other fault that would be worth telling.
+func (a asker) ask(ctx context.Context) []model.TestResult {
+	results := a.all(ctx, a.own)
+	if errorOf(results) != "" || len(a.via) == 0 {
+		return results
 	}
+	return append(results, a.all(ctx, a.via)...)
+}
+
+// all puts questions at the same time.
+func (a asker) all(ctx context.Context, all []question) []model.TestResult {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	results := make([]model.TestResult, len(all))
 	ended := make([]bool, len(all))
+	answer := func(i int) {
+		results[i], ended[i] = a.one(ctx, all[i])
+		if ended[i] && !results[i].OK {
+			cancel(errEnough)
+		}
+	}
 	var running sync.WaitGroup
-	for i, q := range all {
-		running.Go(func() {
-			results[i] = one(ctx, q, put)
-			ended[i] = results[i].OK || !errors.Is(context.Cause(ctx), errEnough)
-			if !results[i].OK {
-				cancel(errEnough)
-			}
-		})
+	for i := 1; i < len(all); i++ {
+		running.Go(func() { answer(i) })
+	}
+	if len(all) > 0 {
+		answer(0)
 	}
 	running.Wait()
 	kept := results[:0]
@@ -69,13 +87,25 @@ func ask(ctx context.Context, all []question, put func(context.Context, question
 	return kept
 }
 
-// one puts one question.
-func one(ctx context.Context, q question, put func(context.Context, question) error) model.TestResult {
+// one puts one question. It is false when the answer says nothing of the server:
+// another question has failed before, or the way to it was lost.
+func (a asker) one(ctx context.Context, q question) (model.TestResult, bool) {
+	if q.by.IsValid() {
+		q.met = new(bool)
+	}
 	begin := time.Now()
-	err := put(ctx, q)
+	err := a.put(ctx, q)
 	r := model.TestResult{Check: q.label, At: q.at, OK: err == nil, Latency: time.Since(begin)}
-	if err == nil {
-		return r
+	if q.by.IsValid() {
+		r.At += " on " + q.by.String()
+	}
+	switch {
+	case err == nil:
+		return r, true
+	case errors.Is(context.Cause(ctx), errEnough):
+		return r, false
+	case q.by.IsValid() && a.lost != nil && a.lost(model.Path{Server: q.by, VIP: q.addr}) != nil:
+		return r, false
 	}
 	within := r.Latency
 	var late timedOut
@@ -83,7 +113,10 @@ func one(ctx context.Context, q question, put func(context.Context, question) er
 		err, within = errors.Join(late, err), time.Duration(late)
 	}
 	r.Error = explain(err, q, within)
-	return r
+	if q.by.IsValid() {
+		r.Error = explainVIP(r.Error, err, q)
+	}
+	return r, true
 }
 
 // errorOf is why a probe failed: what its tests found.

@@ -53,7 +53,7 @@ func round(b *testing.B, n int, interval, long time.Duration) (begun map[model.S
 	}
 	h := history{begun: make(map[model.ServerRef][]time.Duration)}
 	results := make(chan model.ProbeResult, 64)
-	p := New(results, slog.New(slog.DiscardHandler))
+	p := New(results, nil, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(b.Context())
 	defer time.AfterFunc(long, cancel).Stop()
 	start := time.Now()

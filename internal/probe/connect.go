@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/model"
 )
 
 // askTCP opens a connection and gives it up at once.
@@ -31,7 +34,7 @@ func (q question) tcp(ctx context.Context) (*net.TCPConn, error) {
 
 // dial opens a connection to a port of the server, from a port of its own or any.
 func (q question) dial(ctx context.Context, network string, port, local uint16) (net.Conn, error) {
-	d := net.Dialer{KeepAlive: -1}
+	d := net.Dialer{KeepAlive: -1, Control: q.route}
 	if q.source.IsValid() || local != 0 {
 		d.LocalAddr = q.local(network, local)
 	}
@@ -44,8 +47,31 @@ func (q question) dial(ctx context.Context, network string, port, local uint16) 
 		if err := confirm(tcp, to); err != nil {
 			return nil, errors.Join(err, abandon(tcp))
 		}
+		if q.met != nil {
+			*q.met = true
+		}
 	}
 	return conn, nil
+}
+
+// route sends the packets of a socket to the virtual IP on its server.
+func (q question) route(_, _ string, raw syscall.RawConn) error {
+	if !q.by.IsValid() {
+		return nil
+	}
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		mark := model.Path{Server: q.by}.Mark()
+		// A server without the virtual IP that forwards must not send it on: the
+		// packet may go to the server, and no further.
+		failed = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(mark)),
+			unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TTL, 1),
+			unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_RECVERR, 1))
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("prepare a socket for the way by %s: %w", q.by, err)
+	}
+	return nil
 }
 
 // local is the address that a connection leaves from.

@@ -20,7 +20,7 @@ import (
 func probeOnce(t *testing.T, target Target) model.ProbeResult {
 	t.Helper()
 	results := make(chan model.ProbeResult)
-	p := New(results, slog.New(slog.DiscardHandler))
+	p := New(results, nil, slog.New(slog.DiscardHandler))
 	target.Ref = model.ServerRef{Director: "nfs", Server: "nfs-01"}
 	if target.Timeout == 0 {
 		target.Timeout = 5 * time.Second
@@ -179,7 +179,7 @@ func TestConfirmNeedsAPeer(t *testing.T) {
 	if _, err := unix.Getpeername(fd); !errors.Is(err, unix.ENOTCONN) {
 		t.Fatalf("a socket without a peer: got %v, want ENOTCONN", err)
 	}
-	if got, want := explain(unix.ENOTCONN, nfs01.questions()[0], 0), "connection reset by 192.168.10.100:2049"; got != want {
+	if got, want := explain(unix.ENOTCONN, nfs01.question(nfs01.Tests[0], nfs01.Addr), 0), "connection reset by 192.168.10.100:2049"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -199,7 +199,7 @@ func TestExplain(t *testing.T) {
 		{unix.EPERM, "cannot probe 192.168.10.100:2049: this machine's own firewall forbids it"},
 		{unix.EMFILE, "cannot probe 192.168.10.100:2049: too many open files on this machine"},
 	} {
-		if got := explain(&net.OpError{Op: "dial", Err: tt.err}, nfs01.questions()[0], 2*time.Second); got != tt.want {
+		if got := explain(&net.OpError{Op: "dial", Err: tt.err}, nfs01.question(nfs01.Tests[0], nfs01.Addr), 2*time.Second); got != tt.want {
 			t.Errorf("%v: got %q, want %q", tt.err, got, tt.want)
 		}
 	}

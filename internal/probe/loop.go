@@ -12,13 +12,12 @@ const most = 2
 
 // loop probes one target until its context ends.
 type loop struct {
-	target    Target
-	questions []question
-	entry     entry
-	put       func(context.Context, question) error
-	results   chan<- model.ProbeResult
-	now       chan time.Duration // orders of an extra probe: its timeout
-	cancel    context.CancelFunc
+	target  Target
+	asker   asker
+	entry   entry
+	results chan<- model.ProbeResult
+	now     chan time.Duration // orders of an extra probe: its timeout
+	cancel  context.CancelFunc
 
 	// The following belong to run.
 	shots []*shot       // under way, the oldest first
@@ -81,7 +80,7 @@ func (l *loop) finish() {
 	for len(l.shots) > 0 {
 		l.end(<-l.ended)
 	}
-	for _, q := range l.questions {
+	for _, q := range l.asker.own {
 		q.drained()
 	}
 }
@@ -101,7 +100,7 @@ func (l *loop) fire(ctx context.Context, timeout time.Duration) {
 	s := newShot(ctx, timeout)
 	l.shots = append(l.shots, s)
 	go func() {
-		if r, ok := s.result(l.target.Ref, ask(s.ctx, l.questions, l.put)); ok {
+		if r, ok := s.result(l.target.Ref, l.asker.ask(s.ctx)); ok {
 			select {
 			case l.results <- r:
 			case <-ctx.Done():

@@ -28,7 +28,7 @@ func follow(t *testing.T, targets []Target, long time.Duration) map[model.Server
 		defer cancel()
 		results := make(chan model.ProbeResult)
 		start := time.Now()
-		p := New(results, slog.New(slog.DiscardHandler))
+		p := New(results, nil, slog.New(slog.DiscardHandler))
 		p.put = func(_ context.Context, q question) error {
 			h.mu.Lock()
 			defer h.mu.Unlock()

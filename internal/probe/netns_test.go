@@ -49,7 +49,7 @@ func from(t *testing.T, h *topology.Host, q question, timeout time.Duration) str
 	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, timedOut(timeout))
 	defer cancel()
 	var r model.TestResult
-	if err := h.Do(func() error { r = one(ctx, q, put); return nil }); err != nil {
+	if err := h.Do(func() error { r, _ = asker{put: put}.one(ctx, q); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return r.Error
@@ -76,7 +76,7 @@ func TestWithoutPort(t *testing.T) {
 			timeout = short
 		}
 		target := Target{Addr: tt.addr, Tests: []model.Test{tt.test}}
-		if got := from(t, director, target.questions()[0], timeout); got != tt.want {
+		if got := from(t, director, target.question(target.Tests[0], target.Addr), timeout); got != tt.want {
 			t.Errorf("%s of %s: got %q, want %q", tt.test, tt.addr, got, tt.want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestRepeats(t *testing.T) {
 			mended := make(chan error, 1)
 			time.AfterFunc(firstRepeat/2, func() { mended <- server.Restore() })
 			target := Target{Addr: serverAddr.Addr(), Tests: []model.Test{{Kind: kind}}}
-			if got := from(t, director, target.questions()[0], patience); got != "" {
+			if got := from(t, director, target.question(target.Tests[0], target.Addr), patience); got != "" {
 				t.Errorf("got %q", got)
 			}
 			if err := <-mended; err != nil {

@@ -41,7 +41,7 @@ func TestNFS(t *testing.T) {
 	}
 	put := func(test model.Test, timeout time.Duration) string {
 		of := model.Check{Tests: []model.Test{test}}.For(model.Server{})
-		return from(t, director, Target{Addr: serverAddr.Addr(), Tests: of}.questions()[0], timeout)
+		return from(t, director, Target{}.question(of[0], serverAddr.Addr()), timeout)
 	}
 	begin := time.Now() // it has a grace period
 	for whole := (model.Test{Kind: model.CheckNFS, Version: "4.1", Export: "/export", File: "/canary"}); put(whole, patience) != ""; {

@@ -15,6 +15,7 @@ type Prober struct {
 	results chan<- model.ProbeResult
 	log     *slog.Logger
 	put     func(context.Context, question) error
+	lost    func(model.Path) error
 	wake    chan struct{} // capacity 1: something below changed
 
 	mu      sync.Mutex // guards the following
@@ -30,9 +31,11 @@ type order struct {
 
 // New returns a Prober that sends the outcome of every probe to results. A
 // probe's outcome is never dropped: a loop waits until it is taken, and its
-// next probe is late by as much.
-func New(results chan<- model.ProbeResult, log *slog.Logger) *Prober {
-	return &Prober{results: results, log: log, put: put, wake: make(chan struct{}, 1)}
+// next probe is late by as much. Lost says why the way to a virtual IP on a server,
+// which an interface need not be named for, is not there: then what is asked
+// at it says nothing; nil: it always is.
+func New(results chan<- model.ProbeResult, lost func(model.Path) error, log *slog.Logger) *Prober {
+	return &Prober{results: results, lost: lost, log: log, put: put, wake: make(chan struct{}, 1)}
 }
 
 // Set replaces the targets. The loop of an unchanged target is undisturbed; a
@@ -126,9 +129,10 @@ func (p *Prober) reconcile(ctx context.Context, loops map[model.ServerRef]*loop,
 func (p *Prober) start(ctx context.Context, t Target, e entry, done *sync.WaitGroup) *loop {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &loop{
-		target: t, questions: t.questions(), entry: e, put: p.put, results: p.results, cancel: cancel,
+		target: t, asker: asker{put: p.put, lost: p.lost}, entry: e, results: p.results, cancel: cancel,
 		now: make(chan time.Duration, 1), ended: make(chan *shot, most),
 	}
+	l.asker.own, l.asker.via = t.questions()
 	done.Go(func() {
 		defer cancel()
 		l.run(ctx)

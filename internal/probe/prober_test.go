@@ -42,7 +42,7 @@ func inBubble(t *testing.T, dial func(ctx context.Context) error, test func(t *t
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := bench{results: make(chan model.ProbeResult), begun: make(chan dialled, 1000), start: time.Now()}
-		b.Prober = New(b.results, slog.New(slog.DiscardHandler))
+		b.Prober = New(b.results, nil, slog.New(slog.DiscardHandler))
 		b.put = func(ctx context.Context, q question) error {
 			b.begun <- dialled{q.ref.Server, q.to(), time.Now()}
 			return dial(ctx)

@@ -33,7 +33,7 @@ func (q question) unwell(err error) error {
 	if err == nil {
 		return nil
 	}
-	return wrong{said: fmt.Sprintf("does not pass %s: %v", q.label, err)}
+	return wrong{said: fmt.Sprintf("does not pass %s: %v", q.label, err), cause: err}
 }
 
 // askRPC calls the programme's procedure 0, which does nothing and must be answered.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
@@ -40,6 +41,24 @@ func (w wrong) words(err error, q question, within time.Duration) string {
 		return fmt.Sprintf("%s accepts connections, but ends them without an answer to %s", q.at, w.asked)
 	}
 	return fmt.Sprintf("%s does not answer %s: %v", q.at, w.asked, w.cause)
+}
+
+// explainVIP says that a server that passes at its own address fails at a virtual IP.
+func explainVIP(why string, err error, q question) string {
+	own := q.by.String()
+	if q.Port != 0 {
+		own = netip.AddrPortFrom(q.by, q.Port).String()
+	}
+	fault := "is the VIP on its loopback? fairlead realserver setup --vip " + q.addr.String()
+	switch {
+	case *q.met:
+		fault = "is it the same service that listens there?"
+	case errors.Is(err, unix.EHOSTUNREACH):
+		why = "it sends packets to the VIP on, instead of taking them"
+	case !isLate(err): // it has the VIP
+		fault = "does its service listen there, and does its firewall let it in?"
+	}
+	return fmt.Sprintf("%s answers at %s but not at the VIP %s (%s): %s", q.ref.Server, own, q.addr, why, fault)
 }
 
 // asking is what a server without a port was asked.

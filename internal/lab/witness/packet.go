@@ -82,10 +82,13 @@ const (
 	headLen = ethernetLen + 60 + 20 + 2
 )
 
+// owned are the addresses that are no client's.
+type owned struct{ vip, director [4]byte }
+
 // read reads a frame that was on the cable of a server. A bridge sends frames
 // for an address that it does not know to all its ports; those for another
 // server are not the server's. False: not a packet of the service.
-func read(frame []byte, length int, mac model.MAC, vip [4]byte) (p Packet, ok bool) {
+func read(frame []byte, length int, mac model.MAC, own owned) (p Packet, ok bool) {
 	if len(frame) < ethernetLen+20 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IP || frame[offProtocol] != unix.IPPROTO_TCP {
 		return p, false
 	}
@@ -97,9 +100,11 @@ func read(frame []byte, length int, mac model.MAC, vip [4]byte) (p Packet, ok bo
 	tcp := frame[ethernetLen+header:]
 	ports := [2]uint16{binary.BigEndian.Uint16(tcp), binary.BigEndian.Uint16(tcp[2:])}
 	switch {
-	case dest == vip && model.MAC(frame[:6]) == mac:
+	case source == own.director || dest == own.director:
+		return p, false // a check at the virtual IP
+	case dest == own.vip && model.MAC(frame[:6]) == mac:
 		p.Tuple = Tuple{source, ports[0], ports[1]}
-	case source == vip && model.MAC(frame[6:12]) == mac:
+	case source == own.vip && model.MAC(frame[6:12]) == mac:
 		p.Tuple, p.FromServer = Tuple{dest, ports[1], ports[0]}, true
 	default:
 		return p, false

@@ -43,7 +43,7 @@ const (
 type Tap struct {
 	server uint8
 	mac    model.MAC
-	vip    [4]byte
+	own    owned
 	fd     int
 	ring   []byte
 	block  int // the next one to be read
@@ -51,10 +51,10 @@ type Tap struct {
 }
 
 // OpenTap taps the interface at the switch's end of a server's cable, in the
-// network namespace of the calling thread. From now on nothing is missed as long
-// as Run runs in time.
-func OpenTap(ifindex, server int, mac model.MAC, vip netip.Addr) (*Tap, error) {
-	t := &Tap{server: uint8(server), mac: mac, vip: vip.As4()}
+// network namespace of the calling thread. The director's own packets, which are its
+// checks, are not looked at. From now on nothing is missed as long as Run runs in time.
+func OpenTap(ifindex, server int, mac model.MAC, vip, director netip.Addr) (*Tap, error) {
+	t := &Tap{server: uint8(server), mac: mac, own: owned{vip.As4(), director.As4()}}
 	var err error
 	// Protocol 0: nothing arrives until bind, when the filter stands.
 	if t.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
@@ -67,7 +67,7 @@ func OpenTap(ifindex, server int, mac model.MAC, vip netip.Addr) (*Tap, error) {
 }
 
 func (t *Tap) prepare(ifindex int) error {
-	program, err := filter(t.vip)
+	program, err := filter(t.own.vip)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (t *Tap) readBlock(see func(Packet)) bool {
 	for range u32(offCount) {
 		mac := uint32(binary.NativeEndian.Uint16(b[at+offFrame:]))
 		frame := b[at+mac:][:u32(at+offKept)]
-		if p, ok := read(frame, int(u32(at+offLength)), t.mac, t.vip); ok {
+		if p, ok := read(frame, int(u32(at+offLength)), t.mac, t.own); ok {
 			p.Server = t.server
 			p.At = clock.Instant(int64(u32(at+offSeconds))*1e9+int64(u32(at+offNanos))) - skew
 			see(p)

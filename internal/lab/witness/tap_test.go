@@ -54,7 +54,7 @@ func TestTap(t *testing.T) {
 	c, s := segment(t)
 	var tap *Tap
 	err := s.Port(func(ifindex int) (err error) {
-		tap, err = OpenTap(ifindex, 1, s.MAC, server.Addr.Addr())
+		tap, err = OpenTap(ifindex, 1, s.MAC, server.Addr.Addr(), netip.MustParseAddr("192.0.2.2"))
 		return err
 	})
 	if err != nil {
@@ -167,7 +167,7 @@ func frame() []byte {
 }
 
 func TestRead(t *testing.T) {
-	vip := [4]byte{192, 168, 10, 50}
+	own := owned{vip: [4]byte{192, 168, 10, 50}, director: [4]byte{192, 168, 10, 2}}
 	mac := model.MAC{2, 0, 0, 0, 0, 1}
 	want := Packet{Tuple: tuple, Seq: 12345, Payload: 10, Flags: PSH | ACK}
 	for _, tt := range []struct {
@@ -179,6 +179,7 @@ func TestRead(t *testing.T) {
 		{"a large one", func(f []byte) { f[16], f[17] = 0, 0 }, &want},
 		{"flooded", func(f []byte) { f[5] = 2 }, nil},
 		{"to another address", func(f []byte) { f[33] = 51 }, nil},
+		{"the director's check", func(f []byte) { f[29] = 2 }, nil},
 		{"UDP", func(f []byte) { f[23] = 17 }, nil},
 		{"ARP", func(f []byte) { f[13] = 6 }, nil},
 		{"a later fragment", func(f []byte) { f[21] = 1 }, nil},
@@ -189,13 +190,13 @@ func TestRead(t *testing.T) {
 	} {
 		f := frame()
 		tt.change(f)
-		p, ok := read(f, len(f), mac, vip)
+		p, ok := read(f, len(f), mac, own)
 		if ok != (tt.want != nil) || ok && p != *tt.want {
 			t.Errorf("%s: %+v, %v; want %+v", tt.name, p, ok, tt.want)
 		}
 	}
 	for n := range frame()[:54] {
-		if _, ok := read(frame()[:n], n, mac, vip); ok {
+		if _, ok := read(frame()[:n], n, mac, own); ok {
 			t.Errorf("%d bytes are read as a packet", n)
 		}
 	}
