@@ -95,6 +95,10 @@ func (g *gate) route(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(p, "/static/"):
 		g.static(w, r)
 	case p == "/login":
+		if v, err := g.visitor(r); err == nil && v.cookie != "" {
+			onwards(w, r)
+			return
+		}
 		g.page(w, r)
 	case slices.Contains(pages, p):
 		if v, err := g.visitor(r); err != nil || v.cookie == "" {
@@ -123,6 +127,19 @@ func redirect(w http.ResponseWriter, r *http.Request) {
 	target := "/login"
 	if r.URL.Path != "/" {
 		target += "?next=" + url.QueryEscape(r.URL.Path)
+	}
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// onwards sends a browser that is logged in already to the page that it wanted.
+func onwards(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	target := "/"
+	if next := r.URL.Query().Get("next"); slices.Contains(pages, next) {
+		target = next
 	}
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusSeeOther)

@@ -98,6 +98,11 @@ func TestPagesNeedALogin(t *testing.T) {
 			t.Errorf("POST %s: got %d", path, got.code)
 		}
 	}
+	for next, want := range map[string]string{"": "/", "?next=/flow": "/flow", "?next=//evil.example": "/", "?next=/login": "/", "?next=/api/v1/status": "/", "?next=%0d%0aX-Evil:1": "/"} {
+		if got := s.ask(near, "GET", "/login"+next, "", in.headers...); got.code != http.StatusSeeOther || got.header.Get("Location") != want {
+			t.Errorf("the login %s of who is logged in: got %d, %v, want %s", next, got.code, got.header, want)
+		}
+	}
 	for _, path := range []string{"/login", "/static/js/app.js", "/static/index.html", "/login?next=/flow"} {
 		got := s.ask(near, "GET", path, "")
 		if got.code != http.StatusOK {

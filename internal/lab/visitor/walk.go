@@ -119,7 +119,7 @@ func (b *browser) shoot(page, file string) error {
 		return err
 	}
 	ctx := b.ctx
-	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,40 @@ func TestTimeline(t *testing.T) {
 	}
 }
 
+// TestFirstChoice: what a first choice, or one that an earlier daemon made, did not do
+// is not shown.
+func TestFirstChoice(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, noteDaemon(time.Now()))
+	p := open(t, s, model.RoleViewer, "/", desk)
+	const card = `document.querySelector('[aria-label="Last switch"]').innerText`
+	s.change(func(s *model.Status) {
+		s.Directors[0].LastSwitch = &model.Switch{To: "nfs-01", Reason: model.ReasonFirst, Why: "nfs-01 is up", Epoch: 1, At: time.Now(), DecidedMono: 5e12, AppliedMono: 5e12 + 1e6, ResetMono: 5e12 + 2e6}
+	})
+	p.await("that there was nothing to reset", card+`.includes('no server → nfs-01') && `+card+`.includes('no connection to reset')`)
+	if eval[bool](p, `[...document.querySelectorAll('.timeline tbody th')].some((e) => e.textContent === 'reset')`) {
+		t.Error("a reset is shown, and there was none")
+	}
+	s.change(func(s *model.Status) {
+		s.Directors[0].LastSwitch = &model.Switch{To: "nfs-01", Reason: model.ReasonOperator, Why: "found in the kernel at start", Epoch: 7, At: time.Now()}
+	})
+	p.await("that an earlier daemon knew", card+`.includes('An earlier daemon made it') && !`+card+`.includes('no server')`)
+}
+
+// TestNothingYet: without a configuration the pages say where to begin.
+func TestNothingYet(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newSite(t, newDaemon(model.Status{Version: "1.0.0", Since: now, Generation: 1, Alarms: []model.Alarm{}}))
+	for _, path := range []string{"/", "/servers"} {
+		p := open(t, s, model.RoleAdmin, path, desk)
+		p.await("where to begin", `[...document.querySelectorAll('.empty')].some((e) => e.checkVisibility() && /no (director|server) yet.*Begin with the Flow tab, then LB layer 4/s.test(e.innerText))`)
+		if c := p.complaints(); len(c) > 0 {
+			t.Errorf("%s complained: %q", path, c)
+		}
+	}
+}
+
 // TestUnderWay: a switch on hold and an alarm are shown in words.
 func TestUnderWay(t *testing.T) {
 	t.Parallel()
@@ -207,6 +241,9 @@ func TestLogin(t *testing.T) {
 		p := open(t, s, model.RoleNone, "/events", v)
 		p.await("the login", `location.pathname === '/login' && document.querySelector('input[type=password]')`)
 		p.shoot("login-" + v.name)
+		if c := p.complaints(); len(c) > 0 {
+			t.Errorf("the page complained before anything was done: %q", c)
+		}
 		if eval[bool](p, `document.querySelector('nav') !== null`) {
 			t.Error("the pages are offered before the login")
 		}
@@ -228,6 +265,8 @@ func TestEvents(t *testing.T) {
 	p := open(t, s, model.RoleViewer, "/events", desk)
 	p.await("the journal", `document.querySelectorAll('.list time').length === 15`)
 	first := `document.querySelector('.list tbody tr:not(.space) .col-text').innerText`
+	s.tell(model.Event{Kind: model.EventHealth, Director: "nfs", Text: "nfs-02 is down: refused", Err: "refused"})
+	p.await("an error that the text says, said once", first+` === 'nfs-02 is down: refused'`)
 	s.tell(model.Event{Kind: model.EventAlarm, Director: "nfs", Text: "nfs-02 <b>is</b> slow", Err: "2 s", By: "nobody"})
 	p.await("a new event at the top, as text and not as markup", first+` === 'nfs-02 <b>is</b> slow – 2 s'`)
 	p.do(chromedp.Click(".toolbar button"))
@@ -239,7 +278,7 @@ func TestEvents(t *testing.T) {
 	p.do(chromedp.Click(".toolbar button"))
 	p.await("it", first+` === 'it came while the list stood'`)
 	p.do(chromedp.SendKeys(".toolbar input", "fence"))
-	p.await("one that fits", `document.querySelectorAll('.list time').length === 1 && document.querySelector('.head p').innerText.includes('1 of 17 events')`)
+	p.await("one that fits", `document.querySelectorAll('.list time').length === 1 && document.querySelector('.head p').innerText.includes('1 of 18 events')`)
 	p.do(chromedp.Click(".list .plain-button"))
 	p.await("it whole, with UTC", `/ UTC/.test(document.querySelector('dialog').innerText) && /147 ms/.test(document.querySelector('dialog').innerText)`)
 	p.shoot("event-light")

@@ -35,6 +35,7 @@ func TestEditor(t *testing.T) {
 	}{
 		{"walk-through typed", walkTyped},
 		{"walk-through pasted", walkPasted},
+		{"walk-through saved", walkSaved},
 		{"bad line", badLine},
 		{"older answer", olderAnswer},
 		{"diff before apply", diffFirst},
@@ -114,6 +115,35 @@ func walkPasted(t *testing.T, chromium context.Context) {
 	d := newEditorDaemon(emptyDocuments()...)
 	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
 	walk(v, d, v.paste)
+}
+
+// Who saves on each tab, as the note's words can be read, is left without a draft of what
+// has come into force.
+func walkSaved(t *testing.T, chromium context.Context) {
+	d := newEditorDaemon(emptyDocuments()...)
+	v := visit(t, chromium, serveEditor(t, d), "ana", model.RoleAdmin, 1280, 800)
+	v.open("/flow")
+	v.write(noteFlow)
+	v.click("header button", "Save")
+	v.untilText(".state", "Saved, not applied: flow.cfg")
+	v.click("nav a", "LB layer 4")
+	v.untilText("h1", "LB layer 4")
+	v.write(noteL4)
+	v.click("header button", "Save")
+	v.untilText(".state", "Saved, not applied: flow.cfg, l4.cfg")
+	v.click("nav a", "Services")
+	v.click("[data-edit=lvs]", "Edit")
+	v.write(noteServices)
+	v.click("button", "Save and restart")
+	v.click("dialog .primary", "Save and restart the LVS service")
+	v.untilText("#toasts", "The LVS service was restarted")
+	v.untilText(".state", "In force")
+	v.until("!document.querySelector('.notice-line')")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.draft != nil {
+		t.Errorf("a draft is left: %+v", *d.draft)
+	}
 }
 
 // A line that is wrong is marked at its place, and a click on the finding goes there.

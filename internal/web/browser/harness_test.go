@@ -235,7 +235,7 @@ func keepPicture(ctx context.Context, name string) error {
 	if *screenshots == "" {
 		return nil
 	}
-	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"fairlead/internal/model"
 )
 
@@ -35,6 +37,9 @@ func TestPages(t *testing.T) {
 				if got := eval[int](p, `document.documentElement.scrollWidth`); got > int(v.width) {
 					t.Errorf("the page is %d wide on a screen of %d: %s", got, v.width, eval[string](p, widest))
 				}
+				if got := eval[[]string](p, outgrown); len(got) > 0 {
+					t.Errorf("it reaches beyond its card: %q", got)
+				}
 				if got := eval[[]string](p, unnamed); len(got) > 0 {
 					t.Errorf("without a name, or heads without a scope: %q", got)
 				}
@@ -48,6 +53,24 @@ func TestPages(t *testing.T) {
 		}
 	}
 }
+
+// TestNarrowed: what was drawn on a wide screen fits when the screen becomes narrow, as a
+// telephone does that is turned.
+func TestNarrowed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, noteDaemon(time.Now()))
+	for _, page := range pages {
+		p := open(t, s, model.RoleAdmin, page.path, view{"wide", 900, 400, false})
+		p.await("the page", page.seen+` || document.querySelector('.diagram')`)
+		p.do(chromedp.EmulateViewport(360, 780))
+		p.await("that all fits", `document.documentElement.scrollWidth <= 360 && `+outgrown+`.length === 0`)
+		p.close()
+	}
+}
+
+// outgrown are what reaches beyond the card that it is in, and is not scrolled there.
+const outgrown = `[...document.querySelectorAll('.card *')].filter((e) => e.checkVisibility() && !e.closest('.listbox, .hide, .ed-place, .diff') &&
+	e.getBoundingClientRect().right > e.closest('.card').getBoundingClientRect().right + 1).map((e) => e.outerHTML.slice(0, 120))`
 
 // unnamed are the controls that nobody who cannot see could tell apart.
 const unnamed = `[...document.querySelectorAll('a[href], button, input, select, textarea, dialog, [role=region], nav, th')].filter((e) => e.checkVisibility() &&

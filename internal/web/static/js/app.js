@@ -224,7 +224,7 @@ function drawBanner(gone, lag) {
   text(said.children[0], gone ? `The daemon does not answer since ${clock(live.lostSince)}` : 'The daemon hangs: its heartbeat is old');
   text(said.children[1], ` (${age(gone ? (Date.now() - live.lostSince) / 1000 : lag)})`);
   text(said.children[2], '. The data plane keeps forwarding as it was, but nobody checks the servers and nobody would switch. ' +
-    'What you see below is what was last known. Look on the director: systemctl status fairlead.');
+    `What you see below is what was last known. On the director: ${gone ? 'start the daemon again as it was started, with fairlead run' : 'end the daemon and start it again'}. It takes over what is there, and no packet is lost.`);
 }
 
 // begin takes a session over after a login.
@@ -257,11 +257,13 @@ async function start() {
   // it is shown.
   const known = routes.find((r) => r.path === location.pathname);
   if (known) import(`./pages/${known.module}.js`).catch(() => {});
-  try {
-    session = await api.get('/session');
-  } catch (failed) {
-    session = null;
-    if (failed.status !== 401) toast(failed.message, { kind: 'bad' });
+  // The login's own address is only served to who is not logged in.
+  if (location.pathname !== login.path) {
+    try {
+      session = await api.get('/session');
+    } catch (failed) {
+      if (failed.status !== 401) toast(failed.message, { kind: 'bad' });
+    }
   }
   drawBar();
   if (session) live.start();

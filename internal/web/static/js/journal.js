@@ -58,6 +58,9 @@ const tones = {
   suspect: 'warn', hold: 'warn', stay: 'warn', alarm: 'bad', 'alarm-over': 'ok', flip: 'accent', applied: 'accent', done: 'ok',
 };
 
+// errorOf is the error of an entry, unless its text says it already.
+export const errorOf = (event) => (event.error && !event.text.includes(event.error) ? event.error : '');
+
 // toneOf is how an entry is marked.
 export function toneOf(event) {
   if (event.error) return 'bad';

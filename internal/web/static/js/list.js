@@ -12,7 +12,7 @@ const spare = 6; // rows drawn beyond each edge
 //   make      () => a <tr> with its cells
 //   fill      (row, item): brings a row up to date; it touches only what changed
 //   onSort    (name) is told when a head is pressed
-//   empty     what to say when there is no item
+//   empty     what to say when there is no item; say changes it
 export function createList({ caption, columns, key, make, fill, onSort, empty }) {
   const top = h('tr', { class: 'space', 'aria-hidden': 'true' }, h('td', { colspan: columns.length }));
   const bottom = h('tr', { class: 'space', 'aria-hidden': 'true' }, h('td', { colspan: columns.length }));
@@ -89,6 +89,7 @@ export function createList({ caption, columns, key, make, fill, onSort, empty })
       items = next;
       draw();
     },
+    say: (...words) => none.replaceChildren(...words),
     refresh: draw,
     // visible are the items whose rows are drawn.
     visible: () => items.filter((item) => shown.has(key(item))),

@@ -1,7 +1,7 @@
 // plot draws the latency of a server's checks; what failed is marked, not left out.
 
 import { attr, h, s } from './dom.js';
-import { clock, instant, span } from './format.js';
+import { clock, instant, plural, span } from './format.js';
 
 // sparkline is a small picture of some results of checks, the oldest first.
 export function sparkline() {
@@ -20,11 +20,13 @@ export function sparkline() {
   };
 }
 
-// path joins the results that passed; a failure parts the line.
+// path joins the results that passed; a failure parts the line. One that passed between
+// two failures is a dash.
 function path(probes, x, y) {
   let open = false;
   return probes.map((p, i) => {
-    const at = `${open ? 'L' : 'M'}${x(i).toFixed(1)} ${y(p).toFixed(1)}`;
+    const alone = p.ok && !open && !probes[i + 1]?.ok;
+    const at = `${open ? 'L' : 'M'}${x(i).toFixed(1)} ${y(p).toFixed(1)}${alone ? 'h3' : ''}`;
     open = p.ok;
     return p.ok ? at : '';
   }).join('');
@@ -75,7 +77,7 @@ function summary(probes) {
   const passed = probes.filter((p) => p.ok).map((p) => p.latency_ns).sort((a, b) => a - b);
   const failed = probes.length - passed.length;
   const middle = passed.length ? `median ${span(passed[passed.length >> 1])}, most ${span(passed.at(-1))}` : 'none passed';
-  return [`${probes.length} checks: ${middle}; `, failed ? h('span', { class: 'tone-bad' }, `◆ ${failed} failed`) : 'none failed', '.'];
+  return [`${plural(probes.length, 'check')}: ${middle}; `, failed ? h('span', { class: 'tone-bad' }, `◆ ${failed} failed`) : 'none failed', '.'];
 }
 
 // nice is the next round figure above: 1, 2 or 5 of its decade.

@@ -75,7 +75,8 @@ const reasons = {
 // reasonText is a reason in words.
 export const reasonText = (reason) => reasons[reason] ?? reason;
 
-// worst is how a director stands, for lists: {word, tone}.
+// standing is how a director stands, in a word: {word, tone, of}. of is the server that
+// the word is about, when it is about one.
 export function standing(director, blind) {
   if (blind) return { word: 'unknown', tone: 'unknown' };
   if (under(director)) return { word: 'on hold', tone: 'warn' };
@@ -93,7 +94,7 @@ export function standing(director, blind) {
   const health = active?.health ?? 'unknown';
   if (health === 'up') {
     const reserve = Object.entries(director.servers).some(([name, s]) => name !== director.applied && s.health !== 'down' && !marked(s));
-    return reserve ? { word: 'up', tone: 'ok' } : { word: 'up, no reserve', tone: 'warn' };
+    return reserve ? { word: 'up', tone: 'ok', of: director.applied } : { word: 'up, no reserve', tone: 'warn', of: director.applied };
   }
-  return { word: health, tone: health === 'down' ? 'bad' : 'unknown' };
+  return { word: health, tone: health === 'down' ? 'bad' : 'unknown', of: director.applied };
 }

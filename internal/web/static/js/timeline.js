@@ -21,7 +21,7 @@ export function stepsOf(sw, confirmed = null) {
     { name: 'verified', ns: parse(sw.verified), hint: 'the new server passed its check' },
     { name: 'flipped', ns: at, hint: 'the new server was decided on and remembered' },
     { name: 'applied', ns: mono(sw.applied_monotonic_ns), hint: 'the data plane forwards to the new server' },
-    { name: 'reset', ns: mono(sw.reset_monotonic_ns), hint: 'the first round of resets was sent to the old connections' },
+    { name: 'reset', ns: sw.connections_reset ? mono(sw.reset_monotonic_ns) : null, hint: 'the first round of resets was sent to the old connections' },
     { name: 'first client back', ns: parse(sw.first_back), hint: 'the first client’s connection to the new server was seen' },
   ].filter((step) => step.ns !== null && step.ns !== undefined);
   all.sort((a, b) => a.ns - b.ns);
@@ -60,6 +60,8 @@ export function renderTimeline(sw, confirmed) {
 
 // renderCounts says what became of the connections.
 export function renderCounts(sw) {
+  if (!sw.decided_monotonic_ns) return h('p', { class: 'muted' }, 'An earlier daemon made it. What it saw is in ', h('a', { href: '/events' }, 'Events'), '.');
+  if (!sw.from) return h('p', { class: 'muted' }, 'No server was active before, so there was no connection to reset.');
   const said = [
     [plural(sw.connections_known, 'connection'), 'known of the old server'],
     [count(sw.connections_reset), 'reset at once'],
@@ -73,5 +75,7 @@ export function renderCounts(sw) {
 // headline is the switch in a sentence.
 export function headline(sw) {
   const date = instant(sw.at);
-  return `${sw.from || 'no server'} → ${sw.to || 'no server'}${date ? `, ${moment(date)}` : ''}`;
+  // Which server was active before one that was found in the kernel, nobody knows.
+  const from = sw.from || (sw.decided_monotonic_ns ? 'no server' : '');
+  return `${from}${from && ' '}→ ${sw.to || 'no server'}${date ? `, ${moment(date)}` : ''}`;
 }

@@ -51,7 +51,10 @@ export function toast(message, { kind = 'info', ms = kind === 'bad' ? 0 : 6000 }
     mark({ ok: 'Done', bad: 'Refused', info: 'Note' }[kind] ?? 'Note', tone),
     h('p', {}, message),
     h('button', { type: 'button', class: 'quiet', 'aria-label': 'Close this message', on: { click: close } }, '✕'));
-  document.getElementById('toasts').append(node);
+  const all = document.getElementById('toasts');
+  const same = [...all.children].find((t) => t.className === node.className && t.querySelector('p').textContent === message);
+  same?.remove(); // said again, it is the newest
+  all.append(node);
   if (ms) setTimeout(close, ms);
   return close;
 }

@@ -107,7 +107,9 @@ function createWorkspace({ api, live, user, role }) {
   }
 
   // takeAll makes the texts those of documents, as a draft or a version has them.
-  function takeAll(list) {
+  // opened is the draft's hash when they are a draft's.
+  function takeAll(list, opened = '') {
+    me.opened = opened;
     me.texts.clear();
     for (const d of list) {
       const known = document(d.name);
@@ -127,8 +129,7 @@ function createWorkspace({ api, live, user, role }) {
       me.base = { ...now, hash: began.hash, documents: began.documents };
       me.newer = now;
     }
-    me.opened = draft.hash;
-    takeAll(draft.documents);
+    takeAll(draft.documents, draft.hash);
   }
 
   // versionWith finds the version that has a hash, if it is still kept.
@@ -297,7 +298,8 @@ function createWorkspace({ api, live, user, role }) {
     tell('draft');
   }
 
-  // apply brings the texts into force, and takes away the draft when it said the same.
+  // apply brings the texts into force, and takes away the draft that they came from or
+  // were saved as, whatever was added since; and one that says the same.
   async function apply() {
     const sent = documents();
     const done = await api.put('/config', { documents: sent }, { match: quoted(me.base.hash) });
@@ -314,6 +316,8 @@ function createWorkspace({ api, live, user, role }) {
 
   // settle begins anew from what the director has now.
   async function settle(sent) {
+    const { opened } = me;
+    me.opened = '';
     me.texts.clear();
     me.refused = [];
     me.newer = null;
@@ -321,7 +325,7 @@ function createWorkspace({ api, live, user, role }) {
     kept.drop();
     await load();
     const draft = me.draft();
-    const said = sent && draft?.documents.every((d) => sent.some((s) => s.name === d.name && same(s.text, d.text)));
+    const said = sent && draft && (draft.hash === opened || draft.documents.every((d) => sent.some((s) => s.name === d.name && same(s.text, d.text))));
     if (!said) return;
     try {
       await discard();

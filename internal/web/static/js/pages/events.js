@@ -3,7 +3,7 @@
 import { query } from '../api.js';
 import { after, attr, h, later, text } from '../dom.js';
 import { clock, count, day, instant, plural, span, utc } from '../format.js';
-import { follow, groups, toneOf } from '../journal.js';
+import { errorOf, follow, groups, toneOf } from '../journal.js';
 import { createList } from '../list.js';
 import { reasonText } from '../state.js';
 import { mark, setMark } from '../widgets.js';
@@ -100,7 +100,7 @@ function fillRow(row, e) {
   setMark(kind.firstChild, e.kind, toneOf(e));
   text(about, aboutOf(e));
   text(what.firstChild.firstChild, e.text);
-  text(what.firstChild.children[1], e.error ? ` – ${e.error}` : '');
+  text(what.firstChild.children[1], errorOf(e) && ` – ${errorOf(e)}`);
   text(what.firstChild.lastChild, e.reason && e.reason !== 'none' ? ` (${e.reason})` : '');
   text(by, e.by ?? '');
 }

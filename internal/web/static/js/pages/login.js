@@ -15,7 +15,7 @@ export function mount(root, ctx) {
     h('label', { class: 'field' }, h('span', {}, 'Password'), password),
     said,
     button,
-    h('p', { class: 'small muted' }, 'No account yet? Root makes one on the director: ', h('code', {}, 'fairlead user add NAME'), '.'));
+    h('p', { class: 'small muted' }, 'No account yet? Root makes one on the director: ', h('code', {}, 'sudo fairlead user add NAME --role admin'), '.'));
   root.append(form);
   user.focus();
 

@@ -4,7 +4,7 @@
 import { attr, h, later, text } from '../dom.js';
 import { createDiagram } from '../diagram.js';
 import { age, bytes, clock, count, instant, moment, packets, plural, short, utc } from '../format.js';
-import { follow, toneOf } from '../journal.js';
+import { errorOf, follow, toneOf } from '../journal.js';
 import { createList } from '../list.js';
 import { directorsOf, reasonText, standing, stepText, under } from '../state.js';
 import { headline, renderCounts, renderTimeline } from '../timeline.js';
@@ -180,14 +180,15 @@ function directorCard() {
       const director = value.directors?.[chosen];
       none.hidden = Boolean(director);
       node.querySelector('.body').hidden = !director;
+      state.hidden = !director;
       text(name, director ? `Director ${chosen}` : 'Director');
       if (!director) return;
       if (value.flows !== lastFlows) {
         lastFlows = value.flows;
         byDirector = group(value.flows ?? {});
       }
-      const { word, tone } = standing(director, value.blind);
-      setMark(state, word, tone);
+      const { word, tone, of } = standing(director, value.blind);
+      setMark(state, of ? `${of} is ${word}` : word, tone);
       text(why, sentence(director, value));
       text(note, director.note ?? '');
       note.hidden = !director.note;
@@ -217,12 +218,12 @@ function sentence(director, value) {
   }
   if (value.blind) return `What the data plane holds is not known: ${value.blind}. Desired is ${director.desired || 'no server'}.`;
   const reason = `${reasonText(director.reason)}${director.why ? ` (${director.why})` : ''}`;
-  if (!director.applied && !director.desired && !under(director)) return `No server is active${long}: ${reason}. Packets are dropped.`;
+  if (!director.applied && !director.desired && !under(director)) return `No server has been active${long}: ${reason}. Packets are dropped.`;
   if (director.applied !== director.desired && !under(director)) {
     return `${director.desired || 'No server'} should be active, but the data plane has ${director.applied || 'no server'}: ${director.why || 'it is tried again by itself'}.`;
   }
   if (under(director)) return `${director.applied || 'No server'} was active${long}. No packet is forwarded until the switch ends; new connections wait.`;
-  return `${director.applied} is active${long}: ${reason}.`;
+  return `${director.applied} has been active${long}: ${reason}.`;
 }
 
 function stepSentence(director) {
@@ -296,5 +297,5 @@ function line(event) {
   return h('li', {},
     h('time', { datetime: event.at, title: `${moment(date)}, ${utc(date)}` }, Date.now() - date > 64_800_000 ? moment(date).slice(5, 16) : clock(date)),
     mark(event.kind, toneOf(event)),
-    h('span', { class: 'event-text' }, about && h('strong', {}, about + ' '), event.text, event.error && h('span', { class: 'tone-bad' }, ` – ${event.error}`), event.by && h('span', { class: 'muted' }, ` by ${event.by}`)));
+    h('span', { class: 'event-text' }, about && h('strong', {}, about + ' '), event.text, errorOf(event) && h('span', { class: 'tone-bad' }, ` – ${errorOf(event)}`), event.by && h('span', { class: 'muted' }, ` by ${event.by}`)));
 }

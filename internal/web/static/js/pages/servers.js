@@ -46,9 +46,10 @@ export function mount(root, ctx) {
   const histories = historyCache(ctx, () => list.refresh());
   let sort = { by: 'name', down: false };
   let rows = [];
+  let said = null; // whether there are servers, as the empty list says it
   const list = createList({
     caption: 'Servers', columns, key: (item) => item.key, make: makeRow, fill: fillRow, onSort: sortBy,
-    empty: 'No server fits the filter.',
+    empty: 'Waiting for the daemon’s first picture …',
   });
   const detail = createServer(ctx, close);
   root.append(h('div', { class: 'head' }, h('h1', {}, 'Servers'), total), filter.node,
@@ -69,6 +70,10 @@ export function mount(root, ctx) {
     filter.offer(directorsOf(live.value));
     const some = rows.filter(filter.fits).sort((a, b) => (order[sort.by](a, b) || a.place - b.place) * (sort.down ? -1 : 1));
     text(total, some.length === rows.length ? plural(rows.length, 'server') : `${count(some.length)} of ${plural(rows.length, 'server')}`);
+    if (said !== rows.length > 0) {
+      said = rows.length > 0;
+      list.say(...(said ? ['No server fits the filter.'] : ['The configuration has no server yet. Begin with the ', h('a', { href: '/flow' }, 'Flow'), ' tab, then ', h('a', { href: '/l4' }, 'LB layer 4'), '.']));
+    }
     list.set(some);
     histories.want(list.visible());
   }
@@ -104,7 +109,7 @@ export function mount(root, ctx) {
     setMark(health.firstChild, healthOf(server));
     text(why, sinceWhy(server, live.value));
     attr(why, 'title', why.textContent);
-    text(latency, server.health === 'unchecked' || !server.latency_ns ? '–' : span(server.latency_ns));
+    text(latency, server.health !== 'up' || !server.latency_ns ? '–' : span(server.latency_ns));
     text(connections, count(server.connections));
     text(rate, packets(live.rate((v) => v.directors?.[item.director]?.servers?.[item.name]?.total?.packets)));
     const probes = histories.of(item.key);
@@ -173,7 +178,7 @@ function collect(value) {
 function sinceWhy(server, value) {
   const since = instant(server.since);
   const long = since ? age((Date.parse(value.at) - since) / 1000) : '';
-  const why = server.health === 'up' ? '' : server.why || server.advisory || '';
+  const why = server.health === 'up' ? '' : server.why || (server.advisory && `asked while active: ${server.advisory}`) || '';
   return [long, why].filter(Boolean).join(': ') || '–';
 }
 
