@@ -151,7 +151,7 @@ func (c *runCommand) addViews(parts *agent.Parts, log *slog.Logger) error {
 	}
 	figures := metrics.New(version)
 	parts.Metrics = figures
-	parts.Notifier = notify.New(log, figures.Notified)
+	parts.Notifier = notify.New(log, version, figures.Notified)
 	parts.Web = web.New(web.Options{Access: people, Metrics: figures.Handler, StateDir: c.StateDir, Log: log})
 	return nil
 }

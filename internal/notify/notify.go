@@ -32,9 +32,7 @@ type sender struct{ host, version string }
 
 // Notifier delivers events. Its methods may be called by several goroutines.
 type Notifier struct {
-	// Version of the daemon, for the messages. It is set before Run.
-	Version string
-
+	version string // of the daemon, for the messages
 	log     *slog.Logger
 	told    func(kind string, err error)
 	deliver deliverer
@@ -47,14 +45,14 @@ type Notifier struct {
 	fresh bool       // an entry of after the start was seen
 }
 
-// New returns a Notifier without targets. told is called after each try with
+// New returns a Notifier without targets, of a daemon of that version. told is called after each try with
 // the kind of the target and the outcome; with a *LostError when events were given
 // up. It must not wait, and is called at most once for each pause between tries.
-func New(log *slog.Logger, told func(kind string, err error)) *Notifier {
+func New(log *slog.Logger, version string, told func(kind string, err error)) *Notifier {
 	m := newMailer()
 	w := newWebhooks(nil)
 	return &Notifier{
-		log: log, told: told, began: time.Now(), change: make(chan struct{}, 1),
+		version: version, log: log, told: told, began: time.Now(), change: make(chan struct{}, 1),
 		deliver: func(ctx context.Context, t model.Target, from sender, batch []model.Event) error {
 			switch t.Kind {
 			case model.TargetWebhook:
@@ -198,7 +196,7 @@ func (n *Notifier) newCrew(ctx context.Context) *crew {
 	if err != nil {
 		host = "unknown"
 	}
-	return &crew{n: n, ctx: ctx, from: sender{host, n.Version}, closing: make(chan struct{}), ends: make(map[*lane]context.CancelFunc)}
+	return &crew{n: n, ctx: ctx, from: sender{host, n.version}, closing: make(chan struct{}), ends: make(map[*lane]context.CancelFunc)}
 }
 
 // staff begins the work of new lanes and ends that of those that are gone.

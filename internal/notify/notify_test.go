@@ -35,6 +35,7 @@ type stage struct {
 	fail  func(to string) error
 	hang  map[string]bool // these targets hang until the end of their context
 	tries []delivery
+	from  sender // of the last try
 	told  []string
 	log   bytes.Buffer
 }
@@ -42,7 +43,7 @@ type stage struct {
 // newStage must be called in a synctest bubble.
 func newStage(t *testing.T, targets ...model.Target) *stage {
 	s := &stage{began: time.Now(), journal: make(chan model.Event), ended: make(chan error, 1), hang: map[string]bool{}}
-	s.Notifier = New(slog.New(slog.NewTextHandler(&s.log, nil)), func(kind string, err error) {
+	s.Notifier = New(slog.New(slog.NewTextHandler(&s.log, nil)), "1.2.3", func(kind string, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.told = append(s.told, fmt.Sprintf("%s: %v", kind, err))
@@ -68,12 +69,13 @@ func (s *stage) follow(ctx context.Context, _ uint64, emit func(model.Event) err
 	}
 }
 
-func (s *stage) try(ctx context.Context, t model.Target, _ sender, batch []model.Event) error {
+func (s *stage) try(ctx context.Context, t model.Target, from sender, batch []model.Event) error {
 	var texts []string
 	for _, e := range batch {
 		texts = append(texts, e.Text)
 	}
 	s.mu.Lock()
+	s.from = from
 	s.tries = append(s.tries, delivery{t.To, time.Since(s.began), strings.Join(texts, ",")})
 	fail, hang := s.fail, s.hang[t.To]
 	s.mu.Unlock()
@@ -139,6 +141,9 @@ func TestDelivery(t *testing.T) {
 		s.want(t, delivery{hookURL, 0, "switched"}, delivery{hookURL, 0, "the clock was set back"})
 		if want := []string{"webhook: <nil>", "webhook: <nil>"}; !slices.Equal(s.told, want) {
 			t.Errorf("told %q", s.told)
+		}
+		if s.from.version != "1.2.3" || s.from.host == "" {
+			t.Errorf("the messages are of %+v", s.from)
 		}
 		if s.position() != 4 {
 			t.Errorf("a next run would begin after %d", s.position())
@@ -375,7 +380,7 @@ func TestFarewell(t *testing.T) {
 }
 
 func TestJournalFails(t *testing.T) {
-	n := New(slog.New(slog.DiscardHandler), nil)
+	n := New(slog.New(slog.DiscardHandler), "1.2.3", nil)
 	torn := errors.New("torn")
 	for _, err := range []error{torn, nil} {
 		got := n.Run(t.Context(), func(context.Context, uint64, func(model.Event) error) error { return err })

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"encoding/pem"
 	"errors"
@@ -160,7 +161,7 @@ func drip(c net.Conn, text string) {
 }
 
 func flood(c net.Conn, text string) {
-	all := []byte(text)
+	all := bytes.Repeat([]byte(text), 64<<10/len(text)+1) // a write for each text would take its time
 	for {
 		if _, err := c.Write(all); err != nil {
 			return
