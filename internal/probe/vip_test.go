@@ -82,7 +82,7 @@ func TestAtTheVIP(t *testing.T) {
 			target := Target{Ref: nfs01.Ref, Addr: serverAddr.Addr(), Tests: []model.Test{tt.test}, Via: []model.VIPTest{{VIP: vip, Test: tt.test}}}
 			_, via := target.questions()
 			timeout := patience
-			if tt.want != "" {
+			if strings.Contains(tt.want, "no answer ") { // it is to run into it
 				timeout = time.Second
 			}
 			if got := from(t, director, via[0], timeout); got != tt.want {
