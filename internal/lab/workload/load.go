@@ -200,8 +200,14 @@ func (l *Load) Totals() Totals {
 // Cut ends the work at once.
 func (l *Load) Cut() { l.cancel() }
 
-// Close closes all connections.
+// Close closes all connections. What is under way is cut off first: a client does
+// not close while it calls.
 func (l *Load) Close() error {
+	if l.cancel != nil {
+		l.cancel()
+	}
+	l.working.Wait()
+	l.waiting.Wait()
 	errs := []error{l.idle.Close()}
 	for _, w := range l.workers {
 		errs = append(errs, w.client.Close())

@@ -155,3 +155,25 @@ func TestHandlesOutliveTheServer(t *testing.T) {
 		t.Errorf("events %v: want a reconnect and a resend", events)
 	}
 }
+
+// TestCloseAtWork: a load is closed although its server is gone and its clients
+// try for ever.
+func TestCloseAtWork(t *testing.T) {
+	addr, stop := serveNFS(t, t.TempDir(), "")
+	connect := func(event func(nfs.Event)) *nfs.Client { return nfs.New(nfs.Options{Server: addr, Event: event}) }
+	c := connect(nil)
+	defer c.Close()
+	root, err := c.Mount(t.Context(), nfsd.ExportPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(t.Context(), root, connect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Start(context.Background())
+	stop()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
