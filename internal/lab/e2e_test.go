@@ -243,8 +243,10 @@ func output(t *testing.T, s *site.Site, name string, args ...string) string {
 	return out.String()
 }
 
-// withoutDaemon is how long the data plane forwards alone in TestDaemonDies.
-const withoutDaemon = 60 * time.Second
+// withoutDaemon is how long the data plane forwards alone in TestDaemonDies: more than
+// a minute, and no multiple of the 15 seconds after which the servers see whether idle
+// clients live. Linux's client answers two such questions in 500 ms once only.
+const withoutDaemon = 65 * time.Second
 
 // TestDaemonDies kills the director's programme under load. Nothing may be
 // noticed, connections opened meanwhile must be known to the next one, and a

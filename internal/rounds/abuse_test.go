@@ -167,6 +167,25 @@ func TestInheritance(t *testing.T) {
 	}
 }
 
+// TestSilentInheritance: so does one of which nobody saw an acknowledgment, but only
+// when its client has left something.
+func TestSilentInheritance(t *testing.T) {
+	silent := func(client string) model.Connection {
+		c := from(client, 1)
+		c.HasAck = false
+		return c
+	}
+	s := newSite(func(c *model.Connection) {
+		c.Ended = c.Client.Port() == 701
+	}, silent("10.0.0.1:700"), from("10.0.0.1:701", 6), silent("10.0.0.2:700"))
+	s.play(t, 1, func() {})
+	for client, want := range map[string]int{"10.0.0.1:700": 1 + 6 - 3, "10.0.0.1:701": 3, "10.0.0.2:700": 1} {
+		if got := s.sent[netip.MustParseAddrPort(client)]; got != want {
+			t.Errorf("%s was sent %d packets, want %d", client, got, want)
+		}
+	}
+}
+
 // TestAnew: what was given away of a connection is not held against the next one
 // with the same port.
 func TestAnew(t *testing.T) {

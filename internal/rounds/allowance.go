@@ -43,13 +43,16 @@ func rest(c model.Connection, spent uint8) int { return max(int(seen(c))-int(spe
 
 // nextParcel is what a repeat sends the client of a connection that has cost so
 // many packets, when its client has so many left. Who never acknowledged anything
-// may not exist: it gets no repeat.
+// may not exist: it gets a repeat only of what other connections of its client left.
 func nextParcel(c model.Connection, spent uint8, left int) parcel {
-	may := min(rest(c, spent)+left, costs-int(spent))
-	if !c.HasAck || c.Ended || may < 1 {
+	may := left
+	if c.HasAck {
+		may += rest(c, spent)
+	}
+	if may = min(may, costs-int(spent)); c.Ended || may < 1 {
 		return parcel{}
 	}
-	return parcel{rst: may > 1, tickle: true}
+	return parcel{rst: c.HasAck && may > 1, tickle: true}
 }
 
 // mayAskServer tells whether the old server may be asked too: its answer goes

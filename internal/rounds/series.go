@@ -129,15 +129,15 @@ func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 		if now == livelyStage && !c.HasAck {
 			continue
 		}
-		if c.Ended && now == repeatStage {
-			w.give(e, c)
+		if c.Ended && now == repeatStage && w.give(e, c) {
+			more = true
 		}
 		if !c.Ended && w.spent[e]&over != 0 {
 			w.spent[e] = 0 // its client began anew in between
 		}
 		first := w.spent[e]&met == 0
 		p := w.charge(e, c, due(c, w.spent[e], now, w.left[e.party()]))
-		more = more || c.HasAck && !c.Ended
+		more = more || !c.Ended && (c.HasAck || now != repeatStage || w.left[e.party()] > 0)
 		if !c.Ended {
 			left++
 			if first {
@@ -173,10 +173,13 @@ func due(c model.Connection, spent uint8, now stage, left int) parcel {
 	return parcel{}
 }
 
-// give leaves what an ended connection may still cost to the others of its client.
-func (w *work) give(e ends, c model.Connection) {
-	w.left[e.party()] += rest(c, w.spent[e]&costs)
+// give leaves what an ended connection may still cost to the others of its client. It
+// reports whether that is anything.
+func (w *work) give(e ends, c model.Connection) bool {
+	n := rest(c, w.spent[e]&costs)
+	w.left[e.party()] += n
 	w.spent[e] = w.spent[e]&^costs | max(w.spent[e]&costs, seen(c)) | over
+	return n > 0
 }
 
 // charge enters a parcel in the account of its connection, and what that one may
