@@ -38,7 +38,7 @@ func networkdText(dev string, vips []VIP, dropIn bool) string {
 	var b strings.Builder
 	b.WriteString(header)
 	if !dropIn {
-		// Without KeepConfiguration the addresses of others would be taken off.
+		// KeepConfiguration: the addresses of others stay, whatever the version.
 		fmt.Fprintf(&b, "[Match]\nName=%s\n\n[Link]\nRequiredForOnline=no\n\n[Network]\nKeepConfiguration=static\n", dev)
 	}
 	for _, v := range vips {

@@ -84,6 +84,11 @@ func (k *fakeKernel) way(to netip.Addr) (Way, error) {
 	return Way{Missing: "no route"}, nil
 }
 
+// sealed is a kernel whose settings cannot be changed.
+type sealed struct{ *fakeKernel }
+
+func (sealed) set(string, string) error { return unix.EROFS }
+
 // image is all that a kernel holds, to be compared.
 func (k *fakeKernel) image() string { return fmt.Sprint(k.settings, k.devs) }
 

@@ -163,6 +163,9 @@ func TestKilled(t *testing.T) {
 				if err := next.tidy(); err != nil {
 					t.Fatal(err)
 				}
+				if r, err := next.load(); err == nil && stage == 2 && r.Pending && len(r.Wish.VIPs) == 0 {
+					t.Error("an undo that was interrupted no longer knows of what")
+				}
 				if r, err := next.load(); err == nil && (stage < 2 && n%2 == 0 || !r.empty()) {
 					if stage < 2 && n%2 == 0 {
 						steps[stage](machine(root, k))
@@ -221,6 +224,41 @@ func TestFailed(t *testing.T) {
 			t.Fatalf("failed after %d changes: %v", n, err)
 		}
 	}
+}
+
+// TestSettingsReadOnly: in a container the kernel's settings may be read-only.
+func TestSettingsReadOnly(t *testing.T) {
+	root, k := debian.build(t), newKernel()
+	before, network := snapshot(t, root), k.image()
+	s := machine(root, sealed{k})
+	p, err := s.PlanSetup(everything)
+	if err == nil {
+		err = s.Apply(p)
+	}
+	if !errors.Is(err, unix.EROFS) || !strings.Contains(err.Error(), "net.ipv4.conf.all.arp_ignore") || !strings.HasSuffix(err.Error(), "Everything is as it was before") {
+		t.Errorf("got %v", err)
+	}
+	wantSame(t, snapshot(t, root), before)
+	if k.image() != network {
+		t.Error("the network was changed")
+	}
+}
+
+// TestInterfaceGone: there is nothing to restore on an interface that is no more.
+func TestInterfaceGone(t *testing.T) {
+	root, k := debian.build(t), newKernel()
+	before := snapshot(t, root)
+	setup(t, machine(root, k), Request{VIPs: []netip.Addr{vip}, Dev: "dummy0", Persist: true})
+	k.devs = k.devs[:2]
+	for name := range k.settings {
+		if strings.Contains(name, "dummy0") {
+			delete(k.settings, name)
+		}
+	}
+	if p := undo(t, machine(root, k)); len(p.Left) > 0 {
+		t.Errorf("left %v", p.Left)
+	}
+	wantSame(t, snapshot(t, root), before)
 }
 
 // TestChangedSince: what somebody else changed is left alone, and named.
