@@ -272,8 +272,11 @@ INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32
 	if (SLOT_PACKETS(slot) < MOST_PACKETS)
 		noted += ONE_PACKET;
 	if (noted != slot && __sync_val_compare_and_swap(at, slot, noted) == slot &&
-	    (noted ^ slot) & SLOT_STATES(SLOT_ENDED))
+	    (noted ^ slot) & SLOT_STATES(SLOT_ENDED)) {
 		reckon(v->settings, slot, noted);
+		if (v->choice_flags & CHOICE_BALANCED)
+			templated(v->settings, v->director, v->source); /* its time begins anew */
+	}
 	if (is_repeated(v, t))
 		return answer | tell(v, SIGHTING_REPEATED_DATA);
 	t->next = next_of(v);

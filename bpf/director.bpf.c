@@ -60,13 +60,21 @@ INLINE void hold(struct outcome *o, struct packet *p, enum shape shape)
 
 /*
  * A balanced director's packet that is not TCP goes by its addresses, so that
- * fragments stay together. Later fragments of TCP have no ports, and cannot be
+ * fragments stay together, and to the server of its client's template, if that
+ * director has such. Later fragments of TCP have no ports, and cannot be
  * told whose they are.
  */
 INLINE void spread(struct outcome *o, struct packet *p, enum shape shape)
 {
-	o->server = placed_share(o->settings, o->director, p->source, p->destination, 0);
-	if (o->server == NO_SERVER || (p->protocol == PROTOCOL_TCP && shape == SHAPE_LATER))
+	o->server = NO_SERVER;
+	if (p->protocol != PROTOCOL_TCP || shape != SHAPE_LATER) {
+		o->server = templated(o->settings, o->director, p->source);
+		if (o->server == NO_SERVER)
+			o->server = make_template(o->settings, o->director, p->source,
+						  placed_share(o->settings, o->director, p->source,
+							       p->destination, 0));
+	}
+	if (o->server == NO_SERVER)
 		o->verdict = VERDICT_DROP_NO_SERVER;
 }
 

@@ -38,6 +38,7 @@
  */
 #define SHARES 4099
 #define LOCALITIES 16384 /* destinations that localitybased remembers */
+#define TEMPLATES 65536	 /* networks of clients that persistence remembers */
 
 /* ---- settings: all that user space decides, written and swapped as a whole ---- */
 
@@ -142,9 +143,11 @@ struct shares {
 	__u8 scheduler;
 	__u8 count;			    /* 0: no new connections */
 	__u8 members[SERVERS_PER_DIRECTOR]; /* who gets them, in the configuration's order */
+	__u32 template_s;      /* persistence: how long templates last; 0: there are none */
+	__be32 client_mask[4]; /* of the networks that share a template */
+	__u16 keeping;	       /* bit i: the templates of server i hold */
 	__u8 turns[SHARES];
 	__u8 places[SHARES];
-	__u8 pad[2];
 };
 
 struct settings {
@@ -261,6 +264,26 @@ struct {
 	__type(value, struct locality);
 	__uint(max_entries, LOCALITIES);
 } localities SEC(".maps");
+
+/* persistence: a network of clients stays with its server, whatever the protocol and port */
+struct template_key {
+	__be32 client[4]; /* IPv4: the first word */
+	__u32 director;
+};
+
+struct template
+{
+	__u32 used_s; /* when a connection last began or ended by it, of CLOCK_MONOTONIC */
+	__u8 server;
+	__u8 pad[3];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct template_key);
+	__type(value, struct template);
+	__uint(max_entries, TEMPLATES);
+} templates SEC(".maps");
 
 enum sighting_kind {
 	SIGHTING_REPEATED_SYN,

@@ -184,16 +184,65 @@ INLINE __u32 local_share(struct visit *v)
 	return server;
 }
 
+/* The ports of a TCP packet, as a hash takes them. */
+INLINE __u32 visit_ports(struct visit *v)
+{
+	return (__u32)v->source_port << 16 | v->destination_port;
+}
+
+INLINE struct template_key template_of(struct shares *s, __u32 director, __be32 source)
+{
+	return (struct template_key){.client = {source & s->client_mask[0]}, .director = director};
+}
+
+/* The server that a client's template leads to, if it has one that holds. */
+GLOBAL __u32 templated(__u32 settings, __u32 director, __be32 source)
+{
+	struct shares *s = shares_of(settings, director);
+	struct template_key key = template_of(s, director, source);
+	__u32 now_s = bpf_ktime_get_coarse_ns() / NS_PER_S, server;
+	struct template *t;
+
+	if (!s->template_s)
+		return NO_SERVER;
+	t = bpf_map_lookup_elem(&templates, &key);
+	if (!t)
+		return NO_SERVER;
+	server = t->server & (SERVERS_PER_DIRECTOR - 1);
+	if (!(s->keeping >> server & 1) || (__s32)(now_s - t->used_s) > (__s32)s->template_s)
+		return NO_SERVER;
+	if (t->used_s != now_s)
+		t->used_s = now_s;
+	return server;
+}
+
+/* From now on the client's template leads to this server. */
+GLOBAL __u32 make_template(__u32 settings, __u32 director, __be32 source, __u32 server)
+{
+	struct shares *s = shares_of(settings, director);
+	struct template_key key = template_of(s, director, source);
+	struct template t = {
+		.used_s = bpf_ktime_get_coarse_ns() / NS_PER_S,
+		.server = server,
+	};
+
+	if (s->template_s && server != NO_SERVER)
+		bpf_map_update_elem(&templates, &key, &t, BPF_ANY);
+	return server;
+}
+
 /* The choice for a packet in the middle of a connection that the table does not know. */
 INLINE __u32 unknown_share(struct visit *v)
 {
-	__u32 ports = (__u32)v->source_port << 16 | v->destination_port;
+	__u32 server = templated(v->settings, v->director, v->source);
 
-	return placed_share(v->settings, v->director, v->source, v->destination, ports);
+	if (server != NO_SERVER)
+		return server;
+	return placed_share(v->settings, v->director, v->source, v->destination, visit_ports(v));
 }
 
-/* The choice of a connection that begins. */
-GLOBAL __u32 new_share(struct visit *v)
+/* The scheduler's choice of a connection that begins. */
+GLOBAL __u32 scheduled(struct visit *v)
 {
 	__u32 server = NO_SERVER;
 
@@ -215,7 +264,17 @@ GLOBAL __u32 new_share(struct visit *v)
 	case SCHEDULE_REPLICATION:
 		return local_share(v);
 	}
-	return unknown_share(v);
+	return placed_share(v->settings, v->director, v->source, v->destination, visit_ports(v));
+}
+
+/* The choice of a connection that begins. */
+INLINE __u32 new_share(struct visit *v)
+{
+	__u32 server = templated(v->settings, v->director, v->source);
+
+	if (server != NO_SERVER)
+		return server;
+	return make_template(v->settings, v->director, v->source, scheduled(v));
 }
 
 #endif

@@ -45,6 +45,8 @@ type commands struct {
 	Disable     disableCommand     `cmd:"" help:"Do not use a server at all, until it is enabled."`
 	Enable      enableCommand      `cmd:"" help:"Use a server again that was drained or disabled."`
 	Connections connectionsCommand `cmd:"" help:"List the TCP connections that the data plane knows."`
+	Templates   templatesCommand   `cmd:"" help:"List the clients that option persistence keeps on a server."`
+	Forget      forgetCommand      `cmd:"" help:"Let clients go that option persistence keeps on a server."`
 	Top         topCommand         `cmd:"" help:"Show all of it live, like top, with keys for orders."`
 	Events      eventsCommand      `cmd:"" help:"Show what happened, and why: the journal."`
 	Reload      reloadCommand      `cmd:"" help:"Make the daemon read its configuration again. Errors change nothing."`

@@ -135,6 +135,8 @@ func manExamples(command string) []string {
 		"disable":     {"fairlead disable nfs/nfs-01"},
 		"enable":      {"fairlead enable nfs/nfs-01"},
 		"top":         {"fairlead top", "fairlead top --interval 5s"},
+		"templates":   {"fairlead templates", "fairlead templates --director shop --client 192.168.10.0/24"},
+		"forget":      {"fairlead forget shop", "fairlead forget shop --client 192.168.10.7"},
 		"connections": {"fairlead connections", "fairlead connections --client 192.168.10.0/24 --state old"},
 		"events":      {"fairlead events", "fairlead events --follow --since 90m"},
 		"reload":      {"fairlead reload"},

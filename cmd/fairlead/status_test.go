@@ -85,7 +85,7 @@ func brokenStatus() model.Status {
 	s.Directors = append(s.Directors, model.DirectorStatus{Name: "web", Reason: model.ReasonWaiting, Note: "waiting for checks: web-01 is unknown"})
 	s.Directors = append(s.Directors, model.DirectorStatus{Name: "home", Desired: "home-01", Applied: "home-01", Failback: model.FailbackManual,
 		Step: model.StepFence, StepSince: s.At.Add(-12 * time.Second), To: "home-02"})
-	s.Directors = append(s.Directors, model.DirectorStatus{Name: "pool", Balanced: true, Servers: []model.ServerStatus{
+	s.Directors = append(s.Directors, model.DirectorStatus{Name: "pool", Balanced: true, Persistence: &model.Persisting{Timeout: 5 * time.Minute, Netmask: 24, Templates: 12}, Servers: []model.ServerStatus{
 		{Name: "pool-01", Active: true, Health: model.HealthUp}, {Name: "pool-02", Active: true, Health: model.HealthUp}}})
 	s.Flows[0].Applied = false
 	s.Flows[0].VIPs[0] = model.VIPStatus{Addr: s.Flows[0].VIPs[0].Addr, State: model.VIPConflict, Why: s.Alarms[1].Why}

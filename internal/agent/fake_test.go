@@ -49,19 +49,20 @@ type fakePlane struct {
 	traffics atomic.Int64 // calls of Traffic
 	slow     atomic.Int64 // how long an Apply takes, ns
 
-	mu       sync.Mutex // guards the following
-	held     model.Applied
-	chosen   map[string]model.DesiredDirector
-	conns    []model.Connection
-	refuse   error  // of Apply
-	unread   error  // of Applied
-	onSettle func() // called with mu held
-	onApply  func(model.Desired)
-	settles  int
-	lost     uint64
-	refused  uint64
-	beats    int
-	trusted  map[string]time.Time // no SYN of the director is kept until then
+	mu        sync.Mutex // guards the following
+	held      model.Applied
+	chosen    map[string]model.DesiredDirector
+	conns     []model.Connection
+	templates []model.Template
+	refuse    error  // of Apply
+	unread    error  // of Applied
+	onSettle  func() // called with mu held
+	onApply   func(model.Desired)
+	settles   int
+	lost      uint64
+	refused   uint64
+	beats     int
+	trusted   map[string]time.Time // no SYN of the director is kept until then
 
 	sightings chan model.Sighting
 }
@@ -173,6 +174,22 @@ func (p *fakePlane) Connections() iter.Seq[model.Connection] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Values(slices.Clone(p.conns))
+}
+
+func (p *fakePlane) Templates() ([]model.Template, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.templates), nil
+}
+
+func (p *fakePlane) ForgetTemplates(director string, client netip.Prefix) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := len(p.templates)
+	p.templates = slices.DeleteFunc(p.templates, func(t model.Template) bool {
+		return t.Director == director && (!client.IsValid() || client.Overlaps(t.Client))
+	})
+	return before - len(p.templates), nil
 }
 
 func (p *fakePlane) Traffic() (model.Traffic, error) {

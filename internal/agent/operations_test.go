@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -113,6 +114,62 @@ func TestApplyAndRestore(t *testing.T) {
 		}
 		audits := b.events.of(model.EventAudit)
 		if len(audits) != 4 || audits[0].Err == "" || audits[2].Err != "" || audits[2].By != "alice (192.0.2.1)" {
+			t.Errorf("the journal has %+v", audits)
+		}
+	})
+}
+
+// TestTemplates: they are selected and removed by client, and the journal says who
+// did it.
+func TestTemplates(t *testing.T) {
+	on(t, func(t *testing.T, b *bench) {
+		for i := range 5 {
+			b.plane.templates = append(b.plane.templates, model.Template{Client: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(4 - i), 0}), 24), Director: "nfs"})
+		}
+		b.plane.templates = append(b.plane.templates, model.Template{Client: netip.MustParsePrefix("10.0.0.0/24"), Director: "web", Left: time.Minute, Holds: true})
+		list := func(q api.TemplateQuery) string {
+			got, err := b.agent.Templates(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := fmt.Sprintf("%d of %d:", got.Matched, got.Known)
+			for _, one := range got.Templates {
+				text += fmt.Sprintf(" %s/%s", one.Director, one.Client.Addr())
+			}
+			return text
+		}
+		for _, c := range []struct {
+			query api.TemplateQuery
+			want  string
+		}{
+			{api.TemplateQuery{Limit: 3}, "6 of 6: nfs/10.0.0.0 web/10.0.0.0 nfs/10.0.1.0"},
+			{api.TemplateQuery{Director: "web"}, "1 of 6: web/10.0.0.0"},
+			{api.TemplateQuery{Client: netip.MustParsePrefix("10.0.3.9/32")}, "1 of 6: nfs/10.0.3.0"},
+			{api.TemplateQuery{Director: "none"}, "0 of 6:"},
+		} {
+			if got := list(c.query); got != c.want {
+				t.Errorf("%+v: got %s, want %s", c.query, got, c.want)
+			}
+		}
+		forget := func(director, client string, want int) {
+			var of netip.Prefix
+			if client != "" {
+				of = netip.MustParsePrefix(client)
+			}
+			if got, err := b.agent.ForgetTemplates(t.Context(), operator, director, of); err != nil || got.Forgotten != want {
+				t.Errorf("forgot %+v, %v, want %d", got, err, want)
+			}
+		}
+		forget("nfs", "10.0.3.0/24", 1)
+		forget("nfs", "", 4)
+		if got := list(api.TemplateQuery{}); got != "1 of 1: web/10.0.0.0" {
+			t.Errorf("left: %s", got)
+		}
+		if _, err := b.agent.ForgetTemplates(t.Context(), operator, "none", netip.Prefix{}); !errors.Is(err, api.ErrNotFound) {
+			t.Errorf("of no director: %v", err)
+		}
+		audits := b.events.of(model.EventAudit)
+		if len(audits) != 2 || audits[0].Text != "forgot 1 templates of nfs, client 10.0.3.0/24" || audits[1].By != "alice (192.0.2.1)" {
 			t.Errorf("the journal has %+v", audits)
 		}
 	})

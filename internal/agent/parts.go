@@ -23,6 +23,8 @@ type DataPlane interface {
 	Applied() (model.Applied, error)
 	Apply(model.Desired) error
 	Traffic() (model.Traffic, error)
+	Templates() ([]model.Template, error)
+	ForgetTemplates(director string, client netip.Prefix) (int, error)
 	Capture(ctx context.Context, snaplen int, emit func(api.Packet) error) error
 
 	// Watch hands on what the data plane sees of silent servers.

@@ -216,6 +216,9 @@ func observedDirector(d model.DirectorStatus, v view, seen observation) model.Di
 		d.Why = v.failed
 	}
 	d.Servers = append([]model.ServerStatus{}, d.Servers...)
+	if p := d.Persistence; p != nil {
+		d.Persistence = &model.Persisting{Timeout: p.Timeout, Netmask: p.Netmask, Templates: seen.traffic.Templates[d.Name]}
+	}
 	for i, s := range d.Servers {
 		ref := model.ServerRef{Director: d.Name, Server: s.Name}
 		conns := seen.traffic.Conns[ref]

@@ -34,6 +34,10 @@ type Operations interface {
 	Events(ctx context.Context, since Since, follow bool, emit func(model.Event) error) error
 	Capture(ctx context.Context, snaplen int, emit func(Packet) error) error
 	Connections(ctx context.Context, query ConnectionQuery) (Connections, error)
+	// Templates lists what option persistence remembers of clients.
+	Templates(ctx context.Context, query TemplateQuery) (Templates, error)
+	// ForgetTemplates removes those of a director; of a valid client only those of it.
+	ForgetTemplates(ctx context.Context, by model.Actor, director string, client netip.Prefix) (Forgotten, error)
 	// History is what the last probes of a server found, the oldest first.
 	History(ref model.ServerRef) ([]Probed, error)
 	// Audit enters in the journal what somebody did or tried.

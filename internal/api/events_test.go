@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -213,6 +214,19 @@ func TestClient(t *testing.T) {
 	ctx := t.Context()
 	if got, err := c.Connections(ctx, ConnectionQuery{Director: "nfs", State: "open", Limit: 7}); err != nil || got.Known != 2 || got.Connections[0].Age != time.Second || d.query.Limit != 7 {
 		t.Errorf("Connections: got %+v, %v of %+v", got, err, d.query)
+	}
+	network := netip.MustParsePrefix("192.168.10.0/24")
+	if got, err := c.Templates(ctx, TemplateQuery{Director: "web", Client: network, Limit: 7}); err != nil || len(got.Templates) != 1 || got.Templates[0].Left != time.Second ||
+		d.query != (ConnectionQuery{Director: "web", Client: network, Limit: 7}) {
+		t.Errorf("Templates: got %+v, %v of %+v", got, err, d.query)
+	}
+	if got, err := c.ForgetTemplates(ctx, "web", network); err != nil || got.Forgotten != 7 || d.query.Client != network {
+		t.Errorf("ForgetTemplates: got %+v, %v of %+v", got, err, d.query)
+	}
+	for _, director := range []string{"", "none"} {
+		if _, err := c.ForgetTemplates(ctx, director, netip.Prefix{}); err == nil {
+			t.Errorf("the templates of %q were forgotten", director)
+		}
 	}
 	if got, err := c.History(ctx, model.ServerRef{Director: "nfs", Server: "nfs-01"}); err != nil || len(got) != 2 || got[0].Latency != time.Millisecond {
 		t.Errorf("History: got %+v, %v", got, err)

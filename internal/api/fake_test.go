@@ -136,6 +136,23 @@ func (d *wholeDaemon) Connections(_ context.Context, q ConnectionQuery) (Connect
 		VIP: netip.MustParseAddrPort("192.168.10.50:2049"), Director: "nfs", Server: "nfs-01", State: "open", Age: time.Second}}}, nil
 }
 
+func (d *wholeDaemon) Templates(_ context.Context, q TemplateQuery) (Templates, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.query = ConnectionQuery{Director: q.Director, Client: q.Client, Limit: q.Limit}
+	return Templates{Matched: 1, Known: 2, Templates: []Template{{Client: netip.MustParsePrefix("192.168.10.0/24"), Director: "web", Server: "web-01", Left: time.Second, Holds: true}}}, d.fail
+}
+
+func (d *wholeDaemon) ForgetTemplates(_ context.Context, _ model.Actor, director string, client netip.Prefix) (Forgotten, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.query = ConnectionQuery{Director: director, Client: client}
+	if director != "web" {
+		return Forgotten{}, fmt.Errorf("there is no director %s: %w", director, ErrNotFound)
+	}
+	return Forgotten{Forgotten: 7}, d.fail
+}
+
 func (d *wholeDaemon) History(ref model.ServerRef) ([]Probed, error) {
 	if ref != (model.ServerRef{Director: "nfs", Server: "nfs-01"}) {
 		return nil, fmt.Errorf("find the server %s: %w", ref, ErrNotFound)

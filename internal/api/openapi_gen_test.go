@@ -50,6 +50,8 @@ var operations = map[string]operation{
 	"GET /api/v1/servers/{director}/{server}":         {summary: "One server", parameters: []string{"director", "server"}, answer: PoolServer{}, problems: []Kind{KindNotFound}},
 	"GET /api/v1/servers/{director}/{server}/history": {summary: "What the last probes of a server found, the oldest first", parameters: []string{"director", "server"}, answer: []Probed{}, problems: []Kind{KindNotFound}},
 	"GET /api/v1/connections":                         {summary: "TCP connections that the connection table knows", parameters: []string{"byDirector", "byServer", "client", "state", "limit"}, answer: Connections{}},
+	"GET /api/v1/templates":                           {summary: "What option persistence remembers of clients", parameters: []string{"byDirector", "client", "limit"}, answer: Templates{}},
+	"DELETE /api/v1/templates":                        {summary: "Remove the templates of a director, or those of a client only", parameters: []string{"byDirector", "client"}, answer: Forgotten{}, problems: []Kind{KindRefused, KindNotFound}},
 	"GET /api/v1/events": {summary: "Entries of the journal, the oldest first", parameters: []string{"since", "follow", "kind", "byDirector", "lastEventID"},
 		media: []string{"application/x-ndjson", "text/event-stream"}, answer: model.Event{},
 		details: "One JSON object a line; with `Accept: text/event-stream` Server-Sent Events, whose id is the entry's number and which always go on with the entries to come. " +
@@ -254,7 +256,7 @@ func (d *describer) schema(t reflect.Type) object {
 		return object{"type": "string", "format": "date-time"}
 	case reflect.TypeFor[time.Duration]():
 		return object{"type": "integer", "format": "int64", "description": "nanoseconds"}
-	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[model.MAC]():
+	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[model.MAC]():
 		return object{"type": "string"}
 	case reflect.TypeFor[[]byte]():
 		return object{"type": "string", "contentEncoding": "base64"}

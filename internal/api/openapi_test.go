@@ -92,7 +92,7 @@ func parts(pattern string) []string {
 func TestDescriptionHasEveryField(t *testing.T) {
 	doc := description(t)
 	checked := map[string]bool{"Role": true, "Credentials": true, "Session": true}
-	for _, value := range []any{&model.Status{}, &Live{}, &DaemonHealth{}, &PoolServer{}, &Probed{}, &Connections{}, &model.Event{}, &Order{}, &Ordered{},
+	for _, value := range []any{&model.Status{}, &Live{}, &DaemonHealth{}, &PoolServer{}, &Probed{}, &Connections{}, &Templates{}, &Forgotten{}, &model.Event{}, &Order{}, &Ordered{},
 		&CaptureOrder{}, &Packet{}, &Reloaded{}, &Configuration{}, &Documents{}, &Checked{}, &Difference{}, &AppliedConfiguration{},
 		&model.Draft{}, &model.Version{}, &Problem{}} {
 		setAll(reflect.ValueOf(value).Elem())
@@ -150,6 +150,9 @@ func setAll(v reflect.Value) {
 		return
 	case netip.Addr:
 		v.Set(reflect.ValueOf(netip.MustParseAddr("10.0.0.1")))
+		return
+	case netip.Prefix:
+		v.Set(reflect.ValueOf(netip.MustParsePrefix("10.0.0.0/24")))
 		return
 	case netip.AddrPort:
 		v.Set(reflect.ValueOf(netip.MustParseAddrPort("10.0.0.1:1")))

@@ -57,6 +57,8 @@ func table() []route {
 		{Route{"GET", "/api/v1/servers/{director}/{server}", viewer}, small, reply(KindFailed, (*handler).server)},
 		{Route{"GET", "/api/v1/servers/{director}/{server}/history", viewer}, small, reply(KindFailed, (*handler).history)},
 		{Route{"GET", "/api/v1/connections", viewer}, small, reply(KindFailed, (*handler).connections)},
+		{Route{"GET", "/api/v1/templates", viewer}, small, reply(KindFailed, (*handler).templates)},
+		{Route{"DELETE", "/api/v1/templates", operator}, small, reply(KindRefused, (*handler).forgetTemplates)},
 		{Route{"GET", "/api/v1/events", viewer}, small, (*handler).events},
 		{Route{"GET", "/api/v1/health", viewer}, small, reply(KindFailed, (*handler).health)},
 		{Route{"POST", "/api/v1/order", operator}, small, reply(KindRefused, (*handler).order)},

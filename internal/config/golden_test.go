@@ -192,6 +192,9 @@ func dump(cfg model.Config) string {
 			b.WriteString("  check via own\n")
 		}
 		fmt.Fprintf(&b, "  failback=%s delay=%s lastactive=%s holddown=%s\n", d.Failback, d.FailbackDelay, d.LastActive, d.HoldDown)
+		if p := d.Persistence; p != (model.Persistence{}) {
+			fmt.Fprintf(&b, "  persistence timeout=%s netmask=%d\n", p.Timeout, p.Bits)
+		}
 		for i, h := range []model.Hook{d.Fence, d.Promote} {
 			if h != (model.Hook{}) {
 				fmt.Fprintf(&b, "  hook %s %s timeout=%s policy=%s\n", model.HookKind(i), h.Command, h.Timeout, h.Policy)

@@ -56,8 +56,7 @@ func (r *directorReader) option(l Line) {
 	case "holddown":
 		r.waitOption(l, &r.draft.director.HoldDown)
 	case "persistence":
-		r.unsupported(w, "leave the line out", "option persistence")
-		r.settings("option persistence", l.Words[2:], specs)
+		r.persistence(l.Words[2:], specs)
 	}
 }
 

@@ -168,14 +168,16 @@ type directorSettings struct {
 }
 
 type directorShares struct {
-	_         structs.HostLayout
-	Length    uint16
-	Scheduler uint8
-	Count     uint8
-	Members   [16]uint8
-	Turns     [4099]uint8
-	Places    [4099]uint8
-	Pad       [2]uint8
+	_          structs.HostLayout
+	Length     uint16
+	Scheduler  uint8
+	Count      uint8
+	Members    [16]uint8
+	TemplateS  uint32
+	ClientMask [4]uint32
+	Keeping    uint16
+	Turns      [4099]uint8
+	Places     [4099]uint8
 }
 
 type directorSighting struct {
@@ -267,14 +269,16 @@ type directorState struct {
 			Epoch      uint64
 		}
 		Shares [64]struct {
-			_         structs.HostLayout
-			Length    uint16
-			Scheduler uint8
-			Count     uint8
-			Members   [16]uint8
-			Turns     [4099]uint8
-			Places    [4099]uint8
-			Pad       [2]uint8
+			_          structs.HostLayout
+			Length     uint16
+			Scheduler  uint8
+			Count      uint8
+			Members    [16]uint8
+			TemplateS  uint32
+			ClientMask [4]uint32
+			Keeping    uint16
+			Turns      [4099]uint8
+			Places     [4099]uint8
 		}
 		Records [64]struct {
 			_       structs.HostLayout
@@ -311,6 +315,19 @@ type directorState struct {
 		Turn  [64]uint32
 		Conns [1024]int32
 	}
+}
+
+type directorTemplate struct {
+	_      structs.HostLayout
+	UsedS  uint32
+	Server uint8
+	Pad    [3]uint8
+}
+
+type directorTemplateKey struct {
+	_        structs.HostLayout
+	Client   [4]uint32
+	Director uint32
 }
 
 type directorTuples struct {
@@ -362,6 +379,7 @@ const (
 	directorMapLocalities    = "localities"
 	directorMapNames         = "names"
 	directorMapSightings     = "sightings"
+	directorMapTemplates     = "templates"
 	directorMapTuples        = "tuples"
 	directorProgFairleadPass = "fairlead_pass"
 	directorProgFairleadTc   = "fairlead_tc"
@@ -429,6 +447,7 @@ type directorMapSpecs struct {
 	Localities *ebpf.MapSpec `ebpf:"localities"`
 	Names      *ebpf.MapSpec `ebpf:"names"`
 	Sightings  *ebpf.MapSpec `ebpf:"sightings"`
+	Templates  *ebpf.MapSpec `ebpf:"templates"`
 	Tuples     *ebpf.MapSpec `ebpf:"tuples"`
 }
 
@@ -468,6 +487,7 @@ type directorMaps struct {
 	Localities *ebpf.Map `ebpf:"localities"`
 	Names      *ebpf.Map `ebpf:"names"`
 	Sightings  *ebpf.Map `ebpf:"sightings"`
+	Templates  *ebpf.Map `ebpf:"templates"`
 	Tuples     *ebpf.Map `ebpf:"tuples"`
 }
 
@@ -479,6 +499,7 @@ func (m *directorMaps) Close() error {
 		m.Localities,
 		m.Names,
 		m.Sightings,
+		m.Templates,
 		m.Tuples,
 	)
 }

@@ -122,10 +122,16 @@ func (p *Plane) forget(k key) error {
 		p.maps.dropConnections(func(s slot) bool {
 			return s.director() == k.director && s.server() == uint8(k.index)
 		})
-		return nil
+		_, err := p.maps.dropTemplates(func(t template) bool {
+			return t.key.Director == uint32(k.director) && t.value.Server == uint8(k.index)
+		})
+		return err
 	}
 	index := uint8(k.index)
 	p.maps.dropConnections(func(s slot) bool { return s.director() == index })
+	if _, err := p.maps.dropTemplates(func(t template) bool { return t.key.Director == uint32(index) }); err != nil {
+		return err
+	}
 	next := p.edit()
 	next.Choices[index], next.Records[index], next.Shares[index] = directorChoice{}, directorChoiceRecord{}, directorShares{}
 	if err := p.enforce(next); err != nil {

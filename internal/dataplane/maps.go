@@ -30,6 +30,7 @@ var pinned = []struct{ object, file string }{
 	{directorMapCaptures, "captures"},
 	{directorMapSightings, "sightings"},
 	{directorMapLocalities, "localities"},
+	{directorMapTemplates, "templates"},
 	{directorMapNames, "names"},
 }
 

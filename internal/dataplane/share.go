@@ -2,6 +2,8 @@ package dataplane
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +64,13 @@ func sharesOf(want model.DesiredDirector, at indices) (directorShares, error) {
 	for i, m := range pool.Members {
 		s.Members[i] = m.Index
 	}
+	s.TemplateS = uint32((want.Persistence.Timeout + time.Second - 1) / time.Second)
+	s.ClientMask[0] = be(netip.AddrFrom4([4]byte(net.CIDRMask(want.Persistence.Bits, 32))))
+	for _, srv := range want.Servers {
+		if (srv.Weight > 0 || srv.Keeps) && srv.MAC.Known() {
+			s.Keeping |= 1 << at.servers[model.ServerRef{Director: want.Name, Server: srv.Name}]
+		}
+	}
 	copy(s.Turns[:], pool.Turns)
 	copy(s.Places[:], pool.Places)
 	return s, nil
@@ -119,8 +128,7 @@ func (m tables) unload(which []int) {
 // recountEvery is how often the connections are counted, because races lose some.
 const recountEvery = 9 * time.Second
 
-// recountSoon has the connections counted, aside, when a balanced director chooses
-// by their numbers.
+// recountSoon has the connections counted, and the templates tended, aside.
 func (p *Plane) recountSoon(changed bool) {
 	now := time.Now()
 	if !changed && now.Sub(p.counted) < recountEvery || !p.weighing() || !p.recounting.CompareAndSwap(false, true) {
@@ -130,6 +138,9 @@ func (p *Plane) recountSoon(changed bool) {
 	p.settling.Go(func() {
 		defer p.recounting.Store(false)
 		p.maps.recount()
+		if err := p.maps.tendTemplates(); err != nil {
+			p.options.Log.Error("the templates of clients cannot be tended", "error", err)
+		}
 	})
 }
 

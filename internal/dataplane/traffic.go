@@ -46,7 +46,8 @@ func (p *Plane) Traffic() (model.Traffic, error) {
 		}
 	}
 	p.countConnections(&t, names)
-	return t, nil
+	err := p.countTemplates(&t, names)
+	return t, err
 }
 
 // addFlow adds a flow's row of counters; the row without a flow has index 0.

@@ -327,7 +327,9 @@ func TestQuiescent(t *testing.T) {
 		s.up("b")
 		s.reload(one(80, a, quiet))
 		s.want("")
-		s.shares(share3(10, 1, 0, 2, 0, 0)[:2]...)
+		keeping := share3(10, 1, 0, 2, 0, 0)[:2]
+		keeping[1].Keeps = true
+		s.shares(keeping...)
 		if !s.state.Deadline().IsZero() {
 			t.Errorf("its connections may last until %v only", s.state.Deadline())
 		}
@@ -338,6 +340,32 @@ func TestQuiescent(t *testing.T) {
 		s.down("b")
 		s.want("told:health told:flip switched: release")
 		s.shares(share3(10, 1, 0, 3, 0, 0)[:2]...)
+	})
+	t.Run("its templates", func(t *testing.T) {
+		s := newStory(t, one(80, a, b))
+		s.up("a")
+		s.up("b")
+		keeps := func(want bool, when string) {
+			t.Helper()
+			if s.state.Desired().Directors[0].Servers[1].Keeps != want {
+				t.Errorf("%s: its templates hold: %v", when, !want)
+			}
+		}
+		keeps(false, "with weight")
+		cfg := one(80, a, quiet)
+		s.reload(cfg)
+		keeps(true, "quiescent")
+		cfg.LVS.ExpireQuiescentTemplate = true
+		s.reload(cfg)
+		keeps(false, "expire_quiescent_template=1")
+		s.reload(one(80, a, quiet))
+		s.say(model.VerbDrain, "b", false)
+		keeps(false, "drained")
+		s.say(model.VerbEnable, "b", false)
+		keeps(true, "enabled")
+		s.fail("b", "no answer")
+		s.down("b")
+		keeps(false, "down")
 	})
 	t.Run("from the start", func(t *testing.T) {
 		s := newStory(t, one(80, a, quiet, sorry(c)))

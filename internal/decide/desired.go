@@ -51,6 +51,8 @@ func (s State) desired(d *director) model.DesiredDirector {
 
 		Balanced:  d.Balanced(),
 		Scheduler: d.Scheduler,
+
+		Persistence: d.Persistence,
 	}
 	for _, srv := range d.servers {
 		mac := s.net.MAC(srv.Addr, iface)
@@ -58,12 +60,19 @@ func (s State) desired(d *director) model.DesiredDirector {
 		if srv.share.in {
 			share.Weight = srv.Weight
 		}
+		share.Keeps = s.keepsTemplates(srv)
 		want.Servers = append(want.Servers, share)
 		if srv.Name == d.choice.active {
 			want.MAC = mac
 		}
 	}
 	return want
+}
+
+// keepsTemplates tells whether the templates of a quiescent server still lead new
+// connections to it. One that an operator drains gets none at all.
+func (s State) keepsTemplates(srv server) bool {
+	return srv.share.had && srv.Weight == 0 && srv.mark == model.MarkNone && !srv.health.Failed() && !s.config.LVS.ExpireQuiescentTemplate
 }
 
 // watched tells whether hints from the traffic lead anywhere: a probe can tell

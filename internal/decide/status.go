@@ -34,6 +34,9 @@ func (s State) status(d *director) model.DirectorStatus {
 		Scheduler: d.Scheduler,
 		Failback:  d.Failback,
 	}
+	if p := d.Persistence; p.Timeout > 0 && d.Balanced() {
+		st.Persistence = &model.Persisting{Timeout: p.Timeout, Netmask: p.Bits}
+	}
 	if d.turn.step != model.StepNone {
 		st.Step, st.StepSince, st.To = d.turn.step, d.turn.since, d.turn.to.Name
 	}

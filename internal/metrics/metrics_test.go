@@ -40,7 +40,7 @@ func nfs() model.Status {
 		},
 		Directors: []model.DirectorStatus{{
 			Name: "nfs", Desired: "nfs-02", Applied: "nfs-02", Epoch: 7, Reason: model.ReasonFailed, Since: at.Add(-time.Minute),
-			Connections: 4, Old: 1, Failback: model.FailbackManual,
+			Connections: 4, Old: 1, Failback: model.FailbackManual, Persistence: &model.Persisting{Templates: 12},
 			Servers: []model.ServerStatus{
 				{Name: "nfs-01", Addr: netip.MustParseAddr("192.168.10.100"), Weight: 10, Health: model.HealthDown, Since: at, LastProbe: at},
 				{Name: "nfs-02", Addr: netip.MustParseAddr("192.168.10.101"), Weight: 10, Sorry: true, Health: model.HealthUnchecked,
@@ -121,6 +121,7 @@ func TestScrape(t *testing.T) {
 		`fairlead_director_in_sync{director="nfs"} 1`,
 		`fairlead_director_has_server{director="nfs"} 1`,
 		`fairlead_director_old_connections{director="nfs"} 1`,
+		`fairlead_director_templates{director="nfs"} 12`,
 		`fairlead_director_epoch{director="nfs"} 7`,
 		`fairlead_server_health{director="nfs",server="nfs-01",state="down"} 1`,
 		`fairlead_server_health{director="nfs",server="nfs-01",state="up"} 0`,

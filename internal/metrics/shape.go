@@ -15,6 +15,7 @@ type shape struct {
 
 	dirInfo, dirSync, dirServed, dirSwitching, dirHeld *prometheus.Desc
 	dirConnections, dirOld, dirEpoch, dirLast          *prometheus.Desc
+	dirTemplates                                       *prometheus.Desc
 
 	serverInfo, serverHealth, serverSince, serverProbed *prometheus.Desc
 	serverActive, serverDesired, serverWeight           *prometheus.Desc
@@ -96,6 +97,8 @@ func (s *shape) addDirectors() {
 		"SYNs of clients that are kept at this moment, to be sent on when a server is chosen.", "director")
 	s.dirConnections = s.add("director_connections",
 		"TCP connections of the present epoch that were not seen to end. The director sees the clients' half only, so some may have ended.", "director")
+	s.dirTemplates = s.add("director_templates",
+		"Clients, or networks of clients, that option persistence keeps on a server of this director.", "director")
 	s.dirOld = s.add("director_old_connections",
 		"TCP connections of before the last switch that were not seen to end. They are reset, never moved; the number should fall to 0 within seconds.", "director")
 	s.dirEpoch = s.add("director_epoch",

@@ -98,6 +98,9 @@ func (m *shape) director(e emitter, d model.DirectorStatus, blind bool) {
 		e.flag(m.dirServed, d.Applied != "" || slices.ContainsFunc(d.Servers, isActive), d.Name)
 		e.gauge(m.dirConnections, float64(d.Connections), d.Name)
 		e.gauge(m.dirOld, float64(d.Old), d.Name)
+		if d.Persistence != nil {
+			e.gauge(m.dirTemplates, float64(d.Persistence.Templates), d.Name)
+		}
 	}
 	for _, s := range byName(d.Servers, func(s model.ServerStatus) string { return s.Name }) {
 		m.server(e, d, s, blind)

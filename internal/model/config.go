@@ -63,6 +63,8 @@ type Director struct {
 	Check     Check
 	Servers   []Server // in the order of the configuration
 
+	Persistence Persistence
+
 	Failback      Failback
 	FailbackDelay time.Duration // of FailbackDelay: a preferred server must have been up so long
 	// LastActive: when all servers were gone, the one that was active last is
@@ -71,6 +73,13 @@ type Director struct {
 	HoldDown   time.Duration // at most one switch by itself in this time; 0: no limit
 	Fence      Hook          // keeps the old server from writing, before the new one is promoted
 	Promote    Hook          // makes the new server ready, before it gets packets
+}
+
+// Persistence keeps a network of clients on one server, whatever the protocol and
+// the port of its connections.
+type Persistence struct {
+	Timeout time.Duration // after the last connection began or ended; 0: there is none
+	Bits    int           // of the network: 32 is one client
 }
 
 // Hook is a programme of the administrator that a switch waits for.

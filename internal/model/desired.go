@@ -56,6 +56,8 @@ type DesiredDirector struct {
 	// and MAC are empty then, and each server has its own weight and epoch.
 	Balanced  bool
 	Scheduler Scheduler // of a balanced director
+	// Persistence of a balanced director: its clients' templates.
+	Persistence Persistence
 	// Hold: a switch is under way. SYNs are kept for the agent, everything else
 	// is dropped silently.
 	Hold bool
@@ -76,4 +78,5 @@ type DesiredServer struct {
 	// Of a balanced director:
 	Weight int    // its share of the new connections; 0: it gets none
 	Epoch  uint64 // of its connections; those of an older one are old
+	Keeps  bool   // it is quiescent, and its templates hold: they lead new connections to it
 }

@@ -53,14 +53,25 @@ type Connection struct {
 	ServerMAC, SourceMAC MAC
 }
 
+// Template keeps a network of clients on a server (option persistence).
+type Template struct {
+	Client   netip.Prefix
+	Director string
+	Server   string
+	Left     time.Duration // until it ends, if no connection begins or ends by it
+	Holds    bool          // it is used for new connections: its server takes them
+}
+
 // Traffic is what the data plane counted, cumulative since it was attached.
 type Traffic struct {
 	Verdicts map[string]Counter            // of all packets
 	Flows    map[string]map[string]Counter // flow, verdict
 	Servers  map[ServerRef]Counter         // forwarded packets
 	Conns    map[ServerRef]ConnCount
-	Table    TableStatus
-	Lost     uint64 // sightings that found the way to the daemon full
+	// Templates are how many there are of each director that has persistence.
+	Templates map[string]int
+	Table     TableStatus
+	Lost      uint64 // sightings that found the way to the daemon full
 }
 
 // ConnCount counts connections that were not seen to end.

@@ -86,10 +86,11 @@ type VIPStatus struct {
 // DirectorStatus is one director.
 type DirectorStatus struct {
 	Name        string         `json:"name"`
-	Balanced    bool           `json:"balanced,omitempty"` // several servers share the connections; desired and applied are empty
-	Scheduler   Scheduler      `json:"scheduler"`          // how they share
-	Desired     string         `json:"desired"`            // the server that should be active; "" none
-	Applied     string         `json:"applied"`            // the server that the data plane forwards to; "" none
+	Balanced    bool           `json:"balanced,omitempty"`    // several servers share the connections; desired and applied are empty
+	Scheduler   Scheduler      `json:"scheduler"`             // how they share
+	Persistence *Persisting    `json:"persistence,omitempty"` // its clients' templates
+	Desired     string         `json:"desired"`               // the server that should be active; "" none
+	Applied     string         `json:"applied"`               // the server that the data plane forwards to; "" none
 	Why         string         `json:"why,omitempty"`
 	Epoch       uint64         `json:"epoch"`
 	Reason      Reason         `json:"reason"` // of the present choice
@@ -105,6 +106,13 @@ type DirectorStatus struct {
 	To          string         `json:"to,omitempty"`        // the server of the switch under way
 	Held        int            `json:"held_syns,omitempty"` // SYNs kept at the moment
 	Failback    Failback       `json:"failback"`
+}
+
+// Persisting says how a director keeps clients on their servers.
+type Persisting struct {
+	Timeout   time.Duration `json:"timeout_ns"` // of a template
+	Netmask   int           `json:"netmask"`    // bits of the network that shares one
+	Templates int           `json:"templates"`  // that there are
 }
 
 // Switch is what is known of one switch. The monotonic instants (ns of

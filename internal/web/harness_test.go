@@ -110,6 +110,16 @@ func (d *fakeDaemon) Connections(context.Context, api.ConnectionQuery) (api.Conn
 	return api.Connections{}, nil
 }
 
+func (d *fakeDaemon) Templates(context.Context, api.TemplateQuery) (api.Templates, error) {
+	d.call("templates")
+	return api.Templates{}, nil
+}
+
+func (d *fakeDaemon) ForgetTemplates(context.Context, model.Actor, string, netip.Prefix) (api.Forgotten, error) {
+	d.call("forget templates")
+	return api.Forgotten{}, nil
+}
+
 func (d *fakeDaemon) History(model.ServerRef) ([]api.Probed, error) {
 	d.call("history")
 	return nil, nil

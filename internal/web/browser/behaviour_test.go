@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -299,6 +300,36 @@ func TestConnectionSearch(t *testing.T) {
 	p.await("the network", `document.querySelector('.head p').innerText.includes('200 of 412')`)
 	p.do(chromedp.SetValue(".toolbar input[type=search]", "nobody"), chromedp.Click(".toolbar .primary"))
 	p.await("the refusal", `document.querySelector('.refusal:not([hidden])')?.innerText.includes('nobody')`)
+}
+
+// TestKeptClients: the clients that persistence keeps are seen where a director has
+// it, and an operator can let one go.
+func TestKeptClients(t *testing.T) {
+	t.Parallel()
+	d := noteDaemon(time.Now())
+	for i := range byte(3) {
+		d.kept = append(d.kept, api.Template{Client: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, 20 + i, 0}), 24), Director: "nfs", Server: "nfs-01", Left: 90 * time.Second, Holds: i != 1})
+	}
+	s := newSite(t, d)
+	p := open(t, s, model.RoleOperator, "/connections", desk)
+	const card, rows = `document.querySelector('[aria-label="Clients that persistence keeps"]')`, `[...document.querySelectorAll('[aria-label="Clients that persistence keeps"] tbody th')].map((n) => n.innerText).join()`
+	p.await("the connections", `document.querySelectorAll('.list tbody th').length > 5`)
+	if !eval[bool](p, card+`.hidden`) {
+		t.Error("kept clients are shown where none can be")
+	}
+	d.change(func(s *model.Status) {
+		s.Directors[0].Persistence = &model.Persisting{Timeout: time.Minute, Netmask: 24}
+	})
+	p.await("the kept clients", rows+` === '192.168.20.0/24,192.168.21.0/24,192.168.22.0/24'`)
+	p.await("their states", card+`.innerText.match(/holds|waits/g).join() === 'holds,waits,holds'`)
+	p.shoot("kept-light")
+	p.do(chromedp.Click(`[aria-label="Let 192.168.21.0/24 of nfs go"]`))
+	p.await("the dialog", `document.querySelector('dialog[open]')?.innerText.includes('Let 192.168.21.0/24 go?')`)
+	p.do(chromedp.Click(`dialog .primary`))
+	p.await("the rest", rows+` === '192.168.20.0/24,192.168.22.0/24'`)
+	if c := p.complaints(); len(c) > 0 {
+		t.Errorf("the page complained: %q", c)
+	}
 }
 
 // TestSessionEnds: who is removed sees nothing new, and is led to the login.

@@ -24,6 +24,7 @@ type daemon struct {
 	told    chan struct{} // closed at a new event
 	history map[model.ServerRef][]api.Probed
 	known   []api.Connection
+	kept    []api.Template
 	orders  []api.Order // that were given
 	hung    bool        // it no longer turns
 
@@ -227,6 +228,21 @@ func (d *daemon) Connections(_ context.Context, q api.ConnectionQuery) (api.Conn
 func wanted(q api.ConnectionQuery, c api.Connection) bool {
 	return (q.Director == "" || q.Director == c.Director) && (q.Server == "" || q.Server == c.Server) &&
 		(q.State == "" || q.State == c.State) && (q.Client == netip.Prefix{} || q.Client.Contains(c.Client.Addr()))
+}
+
+func (d *daemon) Templates(_ context.Context, q api.TemplateQuery) (api.Templates, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	found := slices.DeleteFunc(slices.Clone(d.kept), func(t api.Template) bool { return q.Client.IsValid() && !q.Client.Overlaps(t.Client) })
+	return api.Templates{Templates: found, Matched: len(found), Known: len(d.kept)}, nil
+}
+
+func (d *daemon) ForgetTemplates(_ context.Context, _ model.Actor, director string, client netip.Prefix) (api.Forgotten, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := len(d.kept)
+	d.kept = slices.DeleteFunc(d.kept, func(t api.Template) bool { return t.Director == director && t.Client == client })
+	return api.Forgotten{Forgotten: before - len(d.kept)}, nil
 }
 
 func (d *daemon) History(ref model.ServerRef) ([]api.Probed, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -147,6 +148,14 @@ func (d *editorDaemon) Events(ctx context.Context, _ api.Since, follow bool, _ f
 
 func (d *editorDaemon) Connections(context.Context, api.ConnectionQuery) (api.Connections, error) {
 	return api.Connections{Connections: []api.Connection{}}, nil
+}
+
+func (d *editorDaemon) Templates(context.Context, api.TemplateQuery) (api.Templates, error) {
+	return api.Templates{}, nil
+}
+
+func (d *editorDaemon) ForgetTemplates(context.Context, model.Actor, string, netip.Prefix) (api.Forgotten, error) {
+	return api.Forgotten{}, nil
 }
 
 func (d *editorDaemon) History(model.ServerRef) ([]api.Probed, error) { return nil, nil }

@@ -5,6 +5,7 @@ import { attr, h, text } from '../dom.js';
 import { count, plural, span } from '../format.js';
 import { createList } from '../list.js';
 import { directorsOf, serversOf } from '../state.js';
+import { createTemplates } from '../templates.js';
 import { mark, problemText, setMark } from '../widgets.js';
 
 export const title = 'Connections';
@@ -25,6 +26,7 @@ const states = { '': 'all', open: 'open', ended: 'ended', old: 'old: of before t
 export function mount(root, ctx) {
   const given = new URLSearchParams(location.search);
   const form = createForm(ctx, given, ask);
+  const templates = createTemplates(ctx);
   const total = h('p', { class: 'muted', role: 'status' });
   const wrong = h('p', { class: 'said refusal', role: 'alert', hidden: true });
   let found = [];
@@ -35,7 +37,7 @@ export function mount(root, ctx) {
     empty: 'No connection fits. Only TCP connections are known, and those that began while the data plane was attached.',
   });
   root.append(h('div', { class: 'head' }, h('h1', {}, 'Connections'), total), form.node, wrong,
-    h('section', { class: 'card table-card', 'aria-label': 'List of connections' }, list.node));
+    h('section', { class: 'card table-card', 'aria-label': 'List of connections' }, list.node), templates.node);
   list.sorted(sort.by, sort.down);
 
   async function ask() {
@@ -43,6 +45,7 @@ export function mount(root, ctx) {
     const mine = (asking = new AbortController());
     const wanted = form.wanted();
     history.replaceState(null, '', '/connections' + query(wanted));
+    templates.ask(wanted);
     try {
       const answer = await ctx.api.get('/connections' + query(wanted), { signal: mine.signal });
       found = answer.connections ?? [];
@@ -77,6 +80,7 @@ export function mount(root, ctx) {
     clearInterval(timer);
     asking?.abort();
     list.close();
+    templates.close();
   };
 }
 
