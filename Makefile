@@ -2,7 +2,7 @@
 # make generate   the BPF object and its Go types, from bpf/; needs clang
 # make check      forms, linters, generated code, dependencies, floors and documents
 # make test       all tests, as root; `sh scripts/test` installs what they need
-# make bench      what the data plane costs; as root
+# make bench      what the data plane costs, and thousands of checks; as root
 # make lab        the whole diagram on this machine; as root
 # make lab-all    every fault, with the note's own check; as root
 
@@ -75,6 +75,7 @@ test-vm:
 
 bench:
 	go run ./bench
+	go test -run '^$$' -bench FiveThousand -benchtime 1x ./internal/probe
 
 lab:
 	go run ./cmd/fairlead lab

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,7 +21,7 @@ func askTCP(ctx context.Context, q question) error {
 	if err != nil {
 		return err
 	}
-	return abandon(conn)
+	return conn.Close()
 }
 
 // tcp opens a TCP connection to the port that is asked.
@@ -34,7 +35,7 @@ func (q question) tcp(ctx context.Context) (*net.TCPConn, error) {
 
 // dial opens a connection to a port of the server, from a port of its own or any.
 func (q question) dial(ctx context.Context, network string, port, local uint16) (net.Conn, error) {
-	d := net.Dialer{KeepAlive: -1, Control: q.route}
+	d := net.Dialer{KeepAlive: -1, Control: q.prepare}
 	if q.source.IsValid() || local != 0 {
 		d.LocalAddr = q.local(network, local)
 	}
@@ -45,7 +46,7 @@ func (q question) dial(ctx context.Context, network string, port, local uint16) 
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		if err := confirm(tcp, to); err != nil {
-			return nil, errors.Join(err, abandon(tcp))
+			return nil, errors.Join(err, tcp.Close())
 		}
 		if q.met != nil {
 			*q.met = true
@@ -54,24 +55,32 @@ func (q question) dial(ctx context.Context, network string, port, local uint16) 
 	return conn, nil
 }
 
-// route sends the packets of a socket to the virtual IP on its server.
-func (q question) route(_, _ string, raw syscall.RawConn) error {
-	if !q.by.IsValid() {
-		return nil
-	}
+// prepare sets the options of a socket before it connects.
+func (q question) prepare(network, _ string, raw syscall.RawConn) error {
 	var failed error
-	err := raw.Control(func(fd uintptr) {
-		mark := model.Path{Server: q.by}.Mark()
-		// A server without the virtual IP that forwards must not send it on: the
-		// packet may go to the server, and no further.
-		failed = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(mark)),
-			unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TTL, 1),
-			unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_RECVERR, 1))
-	})
+	err := raw.Control(func(fd uintptr) { failed = q.options(int(fd), strings.HasPrefix(network, "tcp")) })
 	if err = errors.Join(err, failed); err != nil {
-		return fmt.Errorf("prepare a socket for the way by %s: %w", q.by, err)
+		return fmt.Errorf("prepare a socket: %w", err)
 	}
 	return nil
+}
+
+// options are those of a socket. A TCP connection is closed by a reset (linger 0), also
+// when it is given up while it comes about: the server sees no half-closed connection,
+// and no local port waits in TIME_WAIT. What is meant for a virtual IP on a server
+// is sent by that server. If that lacks it and forwards, it must not send it on: the packet
+// may go to the server, and no further.
+func (q question) options(fd int, tcp bool) error {
+	var err error
+	if tcp {
+		err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	if !q.by.IsValid() {
+		return err
+	}
+	mark := model.Path{Server: q.by}.Mark()
+	return errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)),
+		unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_TTL, 1), unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVERR, 1))
 }
 
 // local is the address that a connection leaves from.
@@ -85,10 +94,6 @@ func (q question) local(network string, port uint16) net.Addr {
 	}
 	return net.TCPAddrFromAddrPort(from)
 }
-
-// abandon closes a connection by a reset (linger 0): the server sees no half-closed
-// connection, and no local port waits in TIME_WAIT.
-func abandon(conn *net.TCPConn) error { return errors.Join(conn.SetLinger(0), conn.Close()) }
 
 // unixEpoch is a deadline that is over.
 var unixEpoch = time.Unix(1, 0)

@@ -22,7 +22,7 @@ func askHTTP(ctx context.Context, q question) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, abandon(conn)) }()
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	defer bind(ctx, conn)()
 	line, err := exchange(conn, request(q))
 	if err != nil {

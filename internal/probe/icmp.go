@@ -25,7 +25,7 @@ const (
 // askICMP sends an echo request and waits for its reply.
 func askICMP(ctx context.Context, q question) (err error) {
 	d := net.Dialer{Control: func(network, address string, raw syscall.RawConn) error {
-		return errors.Join(tellErrors(network, address, raw), q.route(network, address, raw))
+		return errors.Join(tellErrors(network, address, raw), q.prepare(network, address, raw))
 	}}
 	if q.source.IsValid() {
 		d.LocalAddr = &net.IPAddr{IP: q.source.AsSlice()}

@@ -24,7 +24,7 @@ func askTLS(ctx context.Context, q question) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, abandon(conn)) }()
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	defer bind(ctx, conn)()
 	return refused(tls.Client(conn, config).Handshake())
 }
