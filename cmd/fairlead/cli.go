@@ -39,6 +39,7 @@ type commands struct {
 	Run         runCommand         `cmd:"" help:"Run the daemon: attach the data plane, check the servers, switch when one dies."`
 	Check       checkCommand       `cmd:"" help:"Check a configuration and show all findings."`
 	Fmt         fmtCommand         `cmd:"" help:"Print a configuration in its canonical form."`
+	Doctor      doctorCommand      `cmd:"" help:"Look at the servers and this machine, and say what will bite, before it does."`
 	Status      statusCommand      `cmd:"" help:"Show what the daemon wants, what the kernel has, and what was observed."`
 	Switch      switchCommand      `cmd:"" help:"Make a director use another server now. Old connections are reset."`
 	Drain       drainCommand       `cmd:"" help:"Give a server no new connections. The active server is replaced first."`

@@ -129,6 +129,7 @@ func manExamples(command string) []string {
 		"run":         {"fairlead run -f /etc/fairlead"},
 		"check":       {"fairlead check -f /etc/fairlead"},
 		"fmt":         {"fairlead fmt -f l4.cfg", "fairlead fmt --write -f /etc/fairlead"},
+		"doctor":      {"fairlead doctor -f /etc/fairlead"},
 		"status":      {"fairlead status"},
 		"switch":      {"fairlead switch nfs/nfs-02"},
 		"drain":       {"fairlead drain nfs/nfs-01"},
@@ -156,7 +157,7 @@ func manExamples(command string) []string {
 func exitMeanings() []string {
 	return []string{
 		"done",
-		"it was tried and failed; the configuration has errors; the lab did not pass",
+		"it was tried and failed; the configuration has errors; the doctor found something; the lab did not pass",
 		"it could not be tried here: wrong usage, no root, no daemon on the socket, or one that hangs; a kernel older than 5.15",
 	}
 }

@@ -55,6 +55,8 @@ var floor = map[string]int{
 	"internal/rpc":          27, // what nfswire's calls are made of
 	"internal/nfswire":      28, // what nfs and nfswalk say
 	"internal/nfswalk":      29, // what probes and the doctor ask servers with
+	"internal/knock":        30,
+	"internal/doctor":       31, // asks the segment with knock
 	"internal/ganesha":      29, // what the lab and tests of the parts serve NFS with
 	"internal/lab/clock":    30,
 	"internal/lab/witness":  35,

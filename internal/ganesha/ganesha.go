@@ -30,6 +30,7 @@ type Options struct {
 	ExportID int    // 0: 77
 	Versions string // "": 3
 	Port     int    // 0: 2049
+	Mount    int    // MOUNT's port; 0: MountPort
 	Scope    string // in NFSv4.1; "": the server's own choice
 	Lease    int    // seconds, and the grace period's; 0: 5
 	Clients  string // who may mount; "": all
@@ -37,7 +38,7 @@ type Options struct {
 
 // config is the configuration of a server. Its arguments come from values.
 const config = `NFS_CORE_PARAM {
-  Protocols = %[1]s; NFS_Port = %[2]d; MNT_Port = 20048; NLM_Port = 32803; Rquota_Port = 875;
+  Protocols = %[1]s; NFS_Port = %[2]d; MNT_Port = %[11]d; NLM_Port = 32803; Rquota_Port = 875;
   Enable_RQUOTA = false; Enable_NLM = false; Bind_addr = 0.0.0.0;
 }
 NFSv4 { Grace_Period = %[3]d; Lease_Lifetime = %[3]d; RecoveryBackend = fs; RecoveryRoot = %[4]q;
@@ -77,7 +78,7 @@ func Command(o Options) (*exec.Cmd, error) {
 		access, clients = "None", fmt.Sprintf("\n  CLIENT { Clients = %s; Access_Type = RW; }", o.Clients)
 	}
 	text := fmt.Sprintf(config, cmp.Or(o.Versions, "3"), cmp.Or(o.Port, 2049), cmp.Or(o.Lease, 5), recovery, scope, access,
-		cmp.Or(o.ExportID, 77), o.Root, cmp.Or(o.Pseudo, "/export"), clients)
+		cmp.Or(o.ExportID, 77), o.Root, cmp.Or(o.Pseudo, "/export"), clients, cmp.Or(o.Mount, MountPort))
 	if err := os.WriteFile(filepath.Join(o.Dir, "ganesha.conf"), []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration of nfs-ganesha: %w", err)
 	}

@@ -118,12 +118,7 @@ func Walk(ctx context.Context, dial Dial, t Target) Report {
 	t = t.complete()
 	w := &walker{ctx: ctx, dial: dial, t: t}
 	defer w.close()
-	w.nfs = w.open("NFS", w.network(), t.Port)
-	program := uint32(4)
-	if t.Version == V3 {
-		program = 3
-	}
-	ask(w, "NULL", w.nfs, rpc.Null(rpc.ProgramNFS, program), func(err error) error { return words("NULL", "NFS", err) })
+	w.null()
 	switch {
 	case t.Version == V3 && t.Export != "":
 		w.version3()
@@ -131,6 +126,16 @@ func Walk(ctx context.Context, dial Dial, t Target) Report {
 		w.version4()
 	}
 	return w.report
+}
+
+// null connects to NFS and asks whether it offers the version.
+func (w *walker) null() {
+	w.nfs = w.open("NFS", w.network(), w.t.Port)
+	program := uint32(4)
+	if w.t.Version == V3 {
+		program = 3
+	}
+	ask(w, "NULL", w.nfs, rpc.Null(rpc.ProgramNFS, program), explain("NULL", "NFS"))
 }
 
 // complete fills in what was left to the usual values.

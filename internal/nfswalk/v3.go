@@ -27,19 +27,26 @@ func (w *walker) version3() {
 
 // mount asks MOUNT for the export's root, and takes back what that left there.
 func (w *walker) mount() {
-	port, protocol := w.t.MountPort, uint32(rpc.TCP)
+	protocol := uint32(rpc.TCP)
 	if w.t.UDP {
 		protocol = rpc.UDP
 	}
-	if port == 0 {
-		portmap := w.open("rpcbind", w.network(), w.t.PortmapPort)
-		port = ask(w, "GETPORT", portmap, rpc.GetPort(rpc.ProgramMount, 3, protocol), explain("GETPORT", "mountd"))
-		w.check(port == 0, "rpcbind knows no mountd of version 3 over %s", w.network())
-	}
+	port := w.mountPort(protocol)
 	mountd := w.open("mountd", w.network(), port)
 	mounted := ask(w, "MOUNT", mountd, nfswire.Mount(w.t.Export), explain("MOUNT", w.export()))
 	w.report.Root = mounted.Root
 	ask(w, "UMNT", mountd, nfswire.Unmount(w.t.Export), explain("UMNT", w.export()))
+}
+
+// mountPort is the port of MOUNT: the known one, or what rpcbind says.
+func (w *walker) mountPort(protocol uint32) uint16 {
+	if w.t.MountPort != 0 {
+		return w.t.MountPort
+	}
+	portmap := w.open("rpcbind", w.network(), w.t.PortmapPort)
+	port := ask(w, "GETPORT", portmap, rpc.GetPort(rpc.ProgramMount, 3, protocol), explain("GETPORT", "mountd"))
+	w.check(port == 0, "rpcbind knows no mountd of version 3 over %s", w.network())
+	return port
 }
 
 // must fails the last step when the type of what it found is another one.

@@ -161,7 +161,32 @@ func TestGanesha(t *testing.T) {
 			}
 		})
 	}
+	t.Run("lists", s.testLists)
 	t.Run("words", s.testWords)
+}
+
+// testLists asks a healthy server for everything that it has.
+func (s served) testLists(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for _, version := range []Version{V40, V41} {
+		roots, r := Tree(ctx, s.dial, Target{Version: version})
+		want := Walk(ctx, s.dial, Target{Version: version, Export: "/export"}).Root
+		if r.Err() != nil || len(roots) != 2 || roots["/"] != r.Root || roots["/export"] != want {
+			t.Errorf("version %v: %x, %v; want / and /export", version, roots, r.Err())
+		}
+	}
+	exports, err := Exports(ctx, s.dial, Target{})
+	if err != nil || len(exports) != 1 || exports[0].Path != s.root {
+		t.Errorf("exports %v, %v; want %s", exports, err, s.root)
+	}
+	list, err := Dump(ctx, s.dial, Target{})
+	if err != nil || !slices.Contains(list, rpc.Mapping{Program: rpc.ProgramMount, Version: 3, Protocol: rpc.TCP, Port: ganesha.MountPort}) {
+		t.Errorf("rpcbind's list %v, %v", list, err)
+	}
+	if err := Offers(ctx, s.dial, Target{Version: V3}); err != nil {
+		t.Errorf("version 3: %v", err)
+	}
 }
 
 // testWords asks a healthy server for what it does not have.

@@ -20,6 +20,8 @@ var (
 	someData    Data
 	someClient  Introduced
 	someSession SessionID
+	someEntries []Entry
+	someWhole   bool
 )
 
 // decoders read the results of every call.
@@ -39,6 +41,7 @@ var decoders = map[string]func([]byte) error{
 	"4 READ":           reads(Compound(0, ReadOp(Bypass, 0, 4, &someData))),
 	"4 EXCHANGE_ID":    reads(Compound(1, ExchangeID(Identity{}, &someClient))),
 	"4 CREATE_SESSION": reads(Compound(1, CreateSession(someClient, &someSession))),
+	"4 READDIR":        reads(Compound(0, ReadDirOp(&someEntries, &someWhole))),
 	"4 SEQUENCE":       reads(Compound(1, Sequence(someSession, 1))),
 }
 
@@ -79,6 +82,8 @@ func TestMalformedResults(t *testing.T) {
 		{"a bitmap without end", "4 GETATTR", words(0, 0, 2, 24, 0, 9, 0, 0xffffffff)},
 		{"attributes shorter than their bitmap", "4 GETATTR", words(0, 0, 2, 24, 0, 9, 0, 1, 1<<attrSize, 4, 0)},
 		{"more data than was asked for in 4", "4 READ", words(0, 0, 1, 25, 0, 1, 8, 1, 2)},
+		{"an entry without a handle", "4 READDIR", words(0, 0, 1, 26, 0, 0, 0, 1, 0, 1, 0, 1, 1<<attrHandle, 4, 0)},
+		{"a directory cut short", "4 READDIR", words(0, 0, 1, 26, 0, 0, 0, 1, 0, 1)},
 		{"protection of the state", "4 EXCHANGE_ID", words(0, 0, 1, 42, 0, 0, 1, 0, 0, 2)},
 		{"many implementations", "4 EXCHANGE_ID", words(0, 0, 1, 42, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2)},
 		{"session cut short", "4 CREATE_SESSION", words(0, 0, 1, 43, 0, 1, 2)},
@@ -114,7 +119,7 @@ func TestAttributes(t *testing.T) {
 	if _, err := Compound(0, GetAttrOp(&a)).Read(rpc.NewDecoder(bits)); err != nil {
 		t.Fatal(err)
 	}
-	want := Attr4{TypeDirectory, 5, [2]uint64{77, 78}, 90 * time.Second, 9, time.Unix(100, 7)}
+	want := Attr4{TypeDirectory, 5, [2]uint64{77, 78}, 90 * time.Second, 9, time.Unix(100, 7), ""}
 	if a != want {
 		t.Errorf("got %+v, want %+v", a, want)
 	}

@@ -94,6 +94,7 @@ type Attr4 struct {
 	Lease  time.Duration
 	FileID uint64
 	Mtime  time.Time
+	Handle Handle // of an entry of a directory
 }
 
 // The attributes that are asked for, by their numbers. Each one's reader stands
@@ -105,18 +106,24 @@ const (
 	attrLease  = 10
 	attrFileID = 20
 	attrMtime  = 53
+	attrHandle = 19
 )
 
-var askedAttrs = []uint32{1<<attrType | 1<<attrSize | 1<<attrFSID | 1<<attrLease | 1<<attrFileID, 1 << (attrMtime - 32)}
+var (
+	askedAttrs = []uint32{1<<attrType | 1<<attrSize | 1<<attrFSID | 1<<attrLease | 1<<attrFileID, 1 << (attrMtime - 32)}
+	entryAttrs = []uint32{1<<attrType | 1<<attrFSID | 1<<attrHandle}
+)
+
+func bitmap(e *rpc.Encoder, words []uint32) {
+	e.Uint32(uint32(len(words)))
+	for _, w := range words {
+		e.Uint32(w)
+	}
+}
 
 // GetAttrOp gives attributes of the file.
 func GetAttrOp(a *Attr4) Op {
-	return Op{name: "GETATTR", code: 9, args: func(e *rpc.Encoder) {
-		e.Uint32(uint32(len(askedAttrs)))
-		for _, w := range askedAttrs {
-			e.Uint32(w)
-		}
-	}, result: func(d *rpc.Decoder) { a.read(d) }}
+	return Op{name: "GETATTR", code: 9, args: func(e *rpc.Encoder) { bitmap(e, askedAttrs) }, result: func(d *rpc.Decoder) { a.read(d) }}
 }
 
 // read reads a fattr4: a bitmap, and then the attributes in their order.
@@ -151,6 +158,8 @@ func (a *Attr4) value(d *rpc.Decoder, number uint32) error {
 		a.Lease = time.Duration(d.Uint32()) * time.Second
 	case attrFileID:
 		a.FileID = d.Uint64()
+	case attrHandle:
+		a.Handle = handle(d, maxHandle4)
 	case attrMtime:
 		a.Mtime = time.Unix(int64(d.Uint64()), int64(d.Uint32()))
 	default:
@@ -180,5 +189,32 @@ func ReadOp(s State, offset uint64, n uint32, data *Data) Op {
 	}, result: func(d *rpc.Decoder) {
 		data.EOF = d.Bool()
 		data.Bytes = d.Opaque(n)
+	}}
+}
+
+// Entry is one name of a directory in NFSv4.
+type Entry struct {
+	Name string
+	Attr4
+}
+
+// ReadDirOp gives the first entries of the directory, as many as one answer holds.
+// Whole tells that there are no more.
+func ReadDirOp(list *[]Entry, whole *bool) Op {
+	return Op{name: "READDIR", code: 26, args: func(e *rpc.Encoder) {
+		e.Uint64(0)       // from the start
+		e.Uint64(0)       // verifier
+		e.Uint32(8 << 10) // bytes of names
+		e.Uint32(32 << 10)
+		bitmap(e, entryAttrs)
+	}, result: func(d *rpc.Decoder) {
+		d.Fixed(8) // verifier
+		for d.Bool() {
+			d.Uint64() // cookie
+			x := Entry{Name: string(d.Opaque(maxName))}
+			x.read(d)
+			*list = append(*list, x)
+		}
+		*whole = d.Bool()
 	}}
 }

@@ -1,0 +1,254 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"fairlead/internal/flow"
+	"fairlead/internal/knock"
+	"fairlead/internal/model"
+)
+
+// Reaction is how a port took a SYN.
+type Reaction = knock.Reaction
+
+// Limit is how long a whole look takes at most.
+const Limit = 10 * time.Second
+
+// Look looks at everything that a configuration names, from this machine, in the
+// network namespace of the process. Progress is told what is looked at; it may be nil.
+func Look(ctx context.Context, cfg model.Config, progress func(string)) Facts {
+	ctx, cancel := context.WithTimeout(ctx, Limit)
+	defer cancel()
+	l := &looker{progress: progress}
+	f := Facts{Directors: directors(cfg)}
+	var work sync.WaitGroup
+	for i := range f.Directors {
+		d := &f.Directors[i]
+		for j := range d.Servers {
+			work.Go(func() { l.server(ctx, d, &d.Servers[j]) })
+		}
+		for j := range d.VIPs {
+			work.Go(func() { l.vip(ctx, d, &d.VIPs[j]) })
+		}
+	}
+	work.Go(func() { f.Host = l.host(ctx, cfg) })
+	work.Wait()
+	f.Host.Links = l.links()
+	return f
+}
+
+// directors are those of a configuration, with their virtual IPs.
+func directors(cfg model.Config) []Director {
+	set := flow.Compile(cfg)
+	var all []Director
+	for _, c := range cfg.Directors {
+		d := Director{Name: c.Name, NFS: c.ServesNFS()}
+		for _, v := range set.VIPs {
+			if slices.ContainsFunc(v.Rules, func(r model.VIPRule) bool { return r.Director == c.Name }) {
+				d.VIPs = append(d.VIPs, VIP{Addr: v.Addr})
+			}
+		}
+		for _, s := range c.Servers {
+			port := cmp.Or(s.Port, c.Check.Port)
+			if port == 0 && d.NFS {
+				port = model.NFSPort
+			}
+			d.Servers = append(d.Servers, Server{Name: s.Name, Addr: s.Addr, Port: port})
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+type looker struct {
+	mu       sync.Mutex // guards the following
+	progress func(string)
+	used     []netlink.Link
+}
+
+func (l *looker) tell(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.progress != nil {
+		l.progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// route finds the interface that leads to an address, and where frames leave it.
+func route(addr netip.Addr) (link netlink.Link, from knock.From, router netip.Addr, err error) {
+	routes, err := netlink.RouteGet(addr.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return nil, from, router, fmt.Errorf("this machine has no route to %v", addr)
+	}
+	link, err = netlink.LinkByIndex(routes[0].LinkIndex)
+	if err != nil {
+		return nil, from, router, fmt.Errorf("find the interface towards %v: %w", addr, err)
+	}
+	router, _ = netip.AddrFromSlice(routes[0].Gw)
+	from.Index = link.Attrs().Index
+	from.Addr, _ = netip.AddrFromSlice(routes[0].Src)
+	from.Addr = from.Addr.Unmap()
+	copy(from.MAC[:], link.Attrs().HardwareAddr)
+	if !from.Addr.Is4() || !from.MAC.Known() {
+		return nil, from, router, fmt.Errorf("the interface %s has no IPv4 address or no MAC", link.Attrs().Name)
+	}
+	return link, from, router.Unmap(), nil
+}
+
+// vip asks who answers ARP for a virtual IP, on each network that its director uses.
+func (l *looker) vip(ctx context.Context, d *Director, v *VIP) {
+	if !v.Addr.Is4() {
+		v.Holders = unseen[[]model.MAC]("only IPv4 can be asked for yet")
+		return
+	}
+	l.tell("who answers ARP for %v", v.Addr)
+	asked := map[int]bool{}
+	var all []model.MAC
+	for _, addr := range append([]netip.Addr{v.Addr}, addrs(d.Servers)...) {
+		_, from, _, err := route(addr)
+		if err != nil || asked[from.Index] {
+			continue
+		}
+		asked[from.Index] = true
+		holders, err := from.Who(ctx, v.Addr)
+		if err != nil {
+			v.Holders = unseen[[]model.MAC](plain(ctx, err))
+			return
+		}
+		all = append(all, holders...)
+	}
+	v.Holders = seen(all)
+	if len(asked) == 0 {
+		v.Holders = unseen[[]model.MAC]("no interface leads to it")
+	}
+}
+
+func addrs(servers []Server) (list []netip.Addr) {
+	for _, s := range servers {
+		list = append(list, s.Addr)
+	}
+	return list
+}
+
+// plain is why something failed.
+func plain(ctx context.Context, err error) string {
+	if ctx.Err() != nil {
+		return "the time ran out"
+	}
+	return err.Error()
+}
+
+// server looks at one server, in the order in which one thing needs another.
+func (l *looker) server(ctx context.Context, d *Director, s *Server) {
+	if !s.Addr.Is4() {
+		s.MAC = unseen[model.MAC]("only IPv4 servers can be looked at yet")
+		return
+	}
+	link, from, router, err := route(s.Addr)
+	if err != nil {
+		s.MAC = unseen[model.MAC](err.Error())
+		return
+	}
+	s.Link, s.MTU, s.Routed = link.Attrs().Name, link.Attrs().MTU, router
+	l.use(link)
+	if s.Routed.IsValid() {
+		s.MAC = unseen[model.MAC]("it is behind a router")
+		return
+	}
+	l.tell("%s: ARP", s.Name)
+	mac, found, err := from.Find(ctx, s.Addr)
+	if err != nil {
+		s.MAC = unseen[model.MAC](plain(ctx, err))
+		return
+	}
+	s.MAC = seen(mac) // unknown: nobody answered
+	if !found {
+		return
+	}
+	var work sync.WaitGroup
+	work.Go(func() { l.path(ctx, from, s) })
+	work.Go(func() { s.Clock = clock(ctx, from, s) })
+	work.Go(func() { l.doors(ctx, from, d, s) })
+	work.Wait()
+}
+
+// use remembers an interface that leads to a server.
+func (l *looker) use(link netlink.Link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.ContainsFunc(l.used, func(k netlink.Link) bool { return k.Attrs().Index == link.Attrs().Index }) {
+		l.used = append(l.used, link)
+	}
+}
+
+// path asks whether a frame of full length arrives, once a short one does.
+func (l *looker) path(ctx context.Context, from knock.From, s *Server) {
+	l.tell("%s: frames of %d bytes", s.Name, s.MTU)
+	for _, size := range []int{64, s.MTU} {
+		answered, err := from.Echo(ctx, s.MAC.Value, s.Addr, size)
+		switch {
+		case err != nil:
+			s.Full = unseen[bool](plain(ctx, err))
+			return
+		case !answered && size < s.MTU:
+			s.Full = unseen[bool]("it answers no ping")
+			return
+		}
+		s.Full = seen(answered)
+	}
+}
+
+func clock(ctx context.Context, from knock.From, s *Server) Seen[Clock] {
+	ahead, within, known, err := from.Clock(ctx, s.MAC.Value, s.Addr)
+	if err != nil {
+		return unseen[Clock](plain(ctx, err))
+	}
+	if !known {
+		return unseen[Clock]("it answers no ICMP timestamp request")
+	}
+	return seen(Clock{ahead, within})
+}
+
+// doors knocks at the server's port, at its own address and at each virtual IP.
+func (l *looker) doors(ctx context.Context, from knock.From, d *Director, s *Server) {
+	s.VIPs = map[netip.Addr]Seen[Door]{}
+	if s.Port == 0 {
+		s.Own = unseen[Door]("the configuration names no port for it")
+		return
+	}
+	at := func(addr netip.Addr) Seen[Door] {
+		l.tell("%s: port %d at %v", s.Name, s.Port, addr)
+		took, mss, err := from.Port(ctx, s.MAC.Value, netip.AddrPortFrom(addr, s.Port))
+		if err != nil {
+			return unseen[Door](plain(ctx, err))
+		}
+		return seen(Door{took, mss})
+	}
+	s.Own = at(s.Addr)
+	for _, v := range d.VIPs {
+		if v.Addr.Is4() {
+			s.VIPs[v.Addr] = at(v.Addr)
+			if dropped(v.Addr, from.Index) {
+				s.Strict = append(s.Strict, v.Addr)
+			}
+		}
+	}
+	if d.NFS && s.Own.Known && s.Own.Value.Took == knock.Accepted {
+		s.NFS = l.nfs(ctx, s)
+	}
+}
+
+// Examine looks at everything and tells what will bite.
+func Examine(ctx context.Context, cfg model.Config, progress func(string)) model.Diagnosis {
+	start := time.Now()
+	found, missed := Judge(Look(ctx, cfg, progress))
+	return model.Diagnosis{At: start, Took: time.Since(start), Findings: append([]model.Finding{}, found...), Unseen: append([]model.Unseen{}, missed...)}
+}
