@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -55,5 +56,35 @@ Not looked at:
 	}
 	if err := printDiagnosis(&got, model.Diagnosis{}, false); err != nil || !strings.HasSuffix(got.String(), "\nno findings in 0.0 s\n") {
 		t.Errorf("got %v\n%s", err, got.String())
+	}
+}
+
+// TestWatch tells what changed between two looks.
+func TestWatch(t *testing.T) {
+	finding := func(server string) model.Finding {
+		return model.Finding{Kind: model.FindHandles, Director: "nfs", Server: server, What: "other handles on " + server, Why: "y", Do: "d"}
+	}
+	at := time.Date(2026, 11, 29, 3, 0, 0, 0, time.Local)
+	before := model.Diagnosis{Findings: []model.Finding{finding("nfs-01")}}
+	now := model.Diagnosis{At: at, Findings: []model.Finding{finding("nfs-02")}}
+	var out, trouble strings.Builder
+	env := &surroundings{out: &out, err: &trouble}
+	c := &doctorCommand{}
+	if err := c.tell(env, &before, now, nil); err != nil {
+		t.Fatal(err)
+	}
+	const want = "03:00:00  mended  other handles on nfs-01\n03:00:00  new     other handles on nfs-02\n  do              d\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+	out.Reset()
+	if err := c.tell(env, &now, now, nil); err != nil || out.String() != "" {
+		t.Errorf("nothing changed: got %v, %q", err, out.String())
+	}
+	if err := c.tell(env, &now, now, errors.New("no daemon")); err != nil || !strings.Contains(trouble.String(), "not looked: no daemon") {
+		t.Errorf("a look that failed: got %v, %q", err, trouble.String())
+	}
+	if got := (shell{root: true, in: "flow\n"}).run(t.Context(), "doctor", "--watch", "--interval", "1s", "-f", "-"); got.code != exitUnable {
+		t.Errorf("an interval of a second: got %+v", got)
 	}
 }

@@ -129,7 +129,7 @@ func manExamples(command string) []string {
 		"run":         {"fairlead run -f /etc/fairlead"},
 		"check":       {"fairlead check -f /etc/fairlead"},
 		"fmt":         {"fairlead fmt -f l4.cfg", "fairlead fmt --write -f /etc/fairlead"},
-		"doctor":      {"fairlead doctor -f /etc/fairlead"},
+		"doctor":      {"fairlead doctor -f /etc/fairlead", "fairlead doctor --watch"},
 		"status":      {"fairlead status"},
 		"switch":      {"fairlead switch nfs/nfs-02"},
 		"drain":       {"fairlead drain nfs/nfs-01"},

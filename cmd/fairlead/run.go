@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/api"
 	"fairlead/internal/dataplane"
 	"fairlead/internal/desk"
+	"fairlead/internal/doctor"
 	"fairlead/internal/hold"
 	"fairlead/internal/hook"
 	"fairlead/internal/journal"
@@ -139,6 +140,7 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 		return err
 	}
 	parts.Hangups = env.hangups
+	parts.Doctor = func(ctx context.Context, cfg model.Config) model.Diagnosis { return doctor.Examine(ctx, cfg, nil) }
 	settings := agent.Settings{Version: version, Attach: attach, Sources: c.File}
 	return agent.New(parts, settings, first, log).Run(ctx)
 }

@@ -181,6 +181,9 @@ func (p *page) servers(all []model.ServerStatus, now time.Time) {
 		if s.Why != "" {
 			p.wrap("      why: ", s.Why)
 		}
+		if s.NotReady != "" {
+			p.wrap("      not ready: ", s.NotReady)
+		}
 		if s.VIPNote != "" {
 			p.wrap("      note: ", s.VIPNote)
 		}

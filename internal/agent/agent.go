@@ -39,6 +39,7 @@ type Agent struct {
 	loads    chan load
 	loading  sync.Mutex // held by the one reload under way
 	history  history
+	examiner examiner
 	changed  atomic.Pointer[chan struct{}] // closed at the next change of the view
 
 	sightings chan model.Sighting
@@ -60,6 +61,7 @@ func New(parts Parts, settings Settings, first desk.Loaded, log *slog.Logger) *A
 
 		sightings: make(chan model.Sighting, sightingsWait),
 		losses:    make(chan tally),
+		examiner:  examiner{looking: make(chan struct{}, 1)},
 	}
 	changed := make(chan struct{})
 	a.changed.Store(&changed)

@@ -183,6 +183,7 @@ func (a *Agent) Capture(ctx context.Context, snaplen int, emit func(api.Packet) 
 func (a *Agent) Status() model.Status {
 	v := a.view.Load()
 	s := compose(*v, a.observer.look(v.applies))
+	a.examiner.ready(s.Directors)
 	s.Services, s.Turned = a.services(*v), a.heartbeat()
 	return s
 }

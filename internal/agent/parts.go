@@ -134,6 +134,7 @@ type Parts struct {
 	Web       Web
 	Notifier  Notifier
 	Metrics   Metrics
+	Doctor    Doctor
 	Hangups   <-chan os.Signal // each one orders a reload
 }
 

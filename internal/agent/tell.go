@@ -99,6 +99,7 @@ func (l *loop) fact(f netstate.Fact) {
 func (l *loop) equip(cfg model.Config) {
 	l.paths.stale = true
 	l.history.keep(cfg)
+	l.examiner.keep(cfg)
 	l.parts.Web.Set(cfg.Web)
 	l.parts.Notifier.Set(cfg.Notify)
 }

@@ -78,6 +78,13 @@ func (c *Client) Connections(ctx context.Context, query ConnectionQuery) (Connec
 	return found, err
 }
 
+// Examine lets the doctor look at the whole set-up now.
+func (c *Client) Examine(ctx context.Context) (model.Diagnosis, error) {
+	var d model.Diagnosis
+	err := c.call(ctx, http.MethodPost, "/api/v1/doctor", nil, &d)
+	return d, err
+}
+
 // History is what the last probes of a server found, the oldest first.
 func (c *Client) History(ctx context.Context, ref model.ServerRef) ([]Probed, error) {
 	var probed []Probed

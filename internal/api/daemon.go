@@ -40,6 +40,10 @@ type Operations interface {
 	ForgetTemplates(ctx context.Context, by model.Actor, director string, client netip.Prefix) (Forgotten, error)
 	// History is what the last probes of a server found, the oldest first.
 	History(ref model.ServerRef) ([]Probed, error)
+	// Diagnosis is what the doctor said last; ErrNotFound when nobody has looked yet.
+	Diagnosis() (model.Diagnosis, error)
+	// Examine lets the doctor look at the whole set-up now, which takes up to 10 s.
+	Examine(ctx context.Context, by model.Actor) (model.Diagnosis, error)
 	// Audit enters in the journal what somebody did or tried.
 	Audit(by model.Actor, text string, failed error)
 }

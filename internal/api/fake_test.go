@@ -115,6 +115,16 @@ func (d *wholeDaemon) Order(ctx context.Context, by model.Actor, o Order) (Order
 	return d.fakeDaemon.Order(ctx, by, o)
 }
 
+func (d *wholeDaemon) Diagnosis() (model.Diagnosis, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return model.Diagnosis{At: noon, Findings: []model.Finding{{Kind: model.FindHandles, Director: "nfs", Server: "nfs-02", What: "w", Why: "y", Do: "d"}}}, d.fail
+}
+
+func (d *wholeDaemon) Examine(_ context.Context, by model.Actor) (model.Diagnosis, error) {
+	return model.Diagnosis{At: noon}, d.asked(by, "examine")
+}
+
 func (d *wholeDaemon) Restart(_ context.Context, by model.Actor, service string) error {
 	if err := d.asked(by, "restart %s", service); err != nil {
 		return err

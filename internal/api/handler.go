@@ -182,6 +182,22 @@ func (q ConnectionQuery) values() url.Values {
 	return v
 }
 
+func (h *handler) diagnosis(*request) (model.Diagnosis, error) {
+	d, err := h.daemon.Diagnosis()
+	return whole(d), err
+}
+
+func (h *handler) examine(r *request) (model.Diagnosis, error) {
+	d, err := h.daemon.Examine(r.Context(), r.by)
+	return whole(d), err
+}
+
+// whole has empty lists where there is nothing to list.
+func whole(d model.Diagnosis) model.Diagnosis {
+	d.Findings, d.Unseen = listed(d.Findings), listed(d.Unseen)
+	return d
+}
+
 func (h *handler) order(r *request) (Ordered, error) {
 	order, err := decodeOrder(r.text)
 	if err != nil {

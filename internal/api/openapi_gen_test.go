@@ -57,6 +57,8 @@ var operations = map[string]operation{
 		details: "One JSON object a line; with `Accept: text/event-stream` Server-Sent Events, whose id is the entry's number and which always go on with the entries to come. " +
 			"A stream that cannot go on ends with an object that has the one member stream_ended; among Server-Sent Events it is the event `end`."},
 	"GET /api/v1/health":                        {summary: "How the daemon itself does", answer: DaemonHealth{}},
+	"GET /api/v1/doctor":                        {summary: "What the doctor said last", answer: model.Diagnosis{}, problems: []Kind{KindNotFound}},
+	"POST /api/v1/doctor":                       {summary: "Let the doctor look at the whole set-up now", answer: model.Diagnosis{}, details: "It changes nothing, and takes up to 10 seconds. What it finds anew, and what is mended, is entered in the journal."},
 	"POST /api/v1/order":                        {summary: "Switch to a server, drain, disable or enable it", body: Order{}, answer: Ordered{}, details: "The answer comes when the order is carried out; a switch may have to wait for hooks.", problems: []Kind{KindNotFound, KindRefused}},
 	"POST /api/v1/services/{service}/restart":   {summary: "Bring a part of the daemon up anew, without a packet lost", parameters: []string{"service"}, problems: []Kind{KindNotFound, KindRefused}},
 	"POST /api/v1/reload":                       {summary: "Read the configuration's files again", answer: Reloaded{}, details: "An error changes nothing.", problems: []Kind{KindInvalid}},

@@ -94,7 +94,7 @@ func TestDescriptionHasEveryField(t *testing.T) {
 	checked := map[string]bool{"Role": true, "Credentials": true, "Session": true}
 	for _, value := range []any{&model.Status{}, &Live{}, &DaemonHealth{}, &PoolServer{}, &Probed{}, &Connections{}, &Templates{}, &Forgotten{}, &model.Event{}, &Order{}, &Ordered{},
 		&CaptureOrder{}, &Packet{}, &Reloaded{}, &Configuration{}, &Documents{}, &Checked{}, &Difference{}, &AppliedConfiguration{},
-		&model.Draft{}, &model.Version{}, &Problem{}} {
+		&model.Draft{}, &model.Version{}, &model.Diagnosis{}, &Problem{}} {
 		setAll(reflect.ValueOf(value).Elem())
 		sameFields(t, doc, reflect.ValueOf(value).Elem(), checked)
 	}

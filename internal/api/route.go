@@ -61,6 +61,8 @@ func table() []route {
 		{Route{"DELETE", "/api/v1/templates", operator}, small, reply(KindRefused, (*handler).forgetTemplates)},
 		{Route{"GET", "/api/v1/events", viewer}, small, (*handler).events},
 		{Route{"GET", "/api/v1/health", viewer}, small, reply(KindFailed, (*handler).health)},
+		{Route{"GET", "/api/v1/doctor", viewer}, small, reply(KindFailed, (*handler).diagnosis)},
+		{Route{"POST", "/api/v1/doctor", operator}, small, reply(KindFailed, (*handler).examine)},
 		{Route{"POST", "/api/v1/order", operator}, small, reply(KindRefused, (*handler).order)},
 		{Route{"POST", "/api/v1/services/{service}/restart", admin}, small, reply(KindRefused, (*handler).restart)},
 		{Route{"POST", "/api/v1/reload", admin}, small, reply(KindInvalid, (*handler).reload)},

@@ -118,6 +118,8 @@ func requests() []asked {
 		{"DELETE", "/templates", "", nil, 400, "the director is missing", ""},
 		{"DELETE", "/templates?director=none", "", nil, 404, "no director none", ""},
 		{"GET", "/events?kind=party", "", nil, 400, `unknown event \"party\"`, ""},
+		{"GET", "/doctor", "", nil, 200, `"findings":[{"kind":"handles","director":"nfs","server":"nfs-02"`, ""},
+		{"POST", "/doctor", "", nil, 200, `"not_looked_at":[]`, "eva: examine"},
 		{"POST", "/order", `{"verb":"drain","director":"nfs","server":"nfs-01"}`, nil, 200, "drain nfs/nfs-01", "eva: drain nfs/nfs-01"},
 		{"POST", "/order", `{"verb":"drain","director":"web","server":"w"}`, nil, 409, "/problems/refused", "eva: drain web/w"},
 		{"POST", "/services/lvs/restart", "", nil, 204, "", "eva: restart lvs"},

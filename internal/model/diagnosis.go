@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Diagnosis is what a look at the whole set-up found.
 type Diagnosis struct {
@@ -26,6 +29,33 @@ type Finding struct {
 type Unseen struct {
 	What    string `json:"what"`
 	Because string `json:"because"`
+}
+
+// Since tells what was found that an earlier look had not found, and what that had
+// found that is there no longer.
+func (d Diagnosis) Since(before Diagnosis) (appeared, gone []Finding) {
+	return without(d.Findings, before.Findings), without(before.Findings, d.Findings)
+}
+
+// without are the findings that the others lack. Figures in the words may differ.
+func without(some, others []Finding) (list []Finding) {
+	for _, f := range some {
+		same := func(o Finding) bool { return f.Kind == o.Kind && f.Director == o.Director && f.Server == o.Server }
+		if !slices.ContainsFunc(others, same) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// Unready tells whether a server of which this was found cannot take over from
+// another one without harm to its clients.
+func (k FindingKind) Unready() bool {
+	switch k {
+	case FindUnreachable, FindRouted, FindNoVIP, FindForwards, FindPort, FindFirewall, FindNFS, FindVersions, FindPorts, FindExports, FindHandles:
+		return true
+	}
+	return false
 }
 
 // FindingKind is what is wrong.

@@ -25,11 +25,13 @@ const (
 	EventAlarm                      // an alarm began
 	EventAlarmOver                  // and is over
 	EventAudit                      // somebody changed something, or tried to: who and what
+	EventFinding                    // the doctor found something that it had not found before
+	EventMended                     // and finds it no longer
 	eventsEnd
 )
 
 var eventKinds = table{"start", "stop", "reload", "order", "suspect", "health", "hold", "fence", "promote",
-	"verify", "flip", "applied", "reset", "done", "stay", "vip", "alarm", "alarm-over", "audit"}
+	"verify", "flip", "applied", "reset", "done", "stay", "vip", "alarm", "alarm-over", "audit", "finding", "mended"}
 
 // EventKinds lists every kind.
 func EventKinds() []EventKind {

@@ -154,6 +154,7 @@ type ServerStatus struct {
 	Since       time.Time     `json:"since,omitzero"`         // of the health
 	CheckedVIPs string        `json:"checked_vips,omitempty"` // the virtual IPs at which its checks are made too
 	VIPNote     string        `json:"vip_note,omitempty"`     // why they are not made at one
+	NotReady    string        `json:"not_ready,omitempty"`    // what the doctor found last that keeps it from taking over
 	Advisory    string        `json:"advisory,omitempty"`     // an unchecked server's last probe while active: passes, or the error
 	LastProbe   time.Time     `json:"last_probe,omitzero"`
 	Latency     time.Duration `json:"latency_ns"`

@@ -30,7 +30,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // pages are the addresses of the pages behind the login.
-var pages = []string{"/", "/flow", "/l4", "/services", "/servers", "/connections", "/events"}
+var pages = []string{"/", "/flow", "/l4", "/services", "/servers", "/connections", "/events", "/doctor"}
 
 // A gate answers all requests: it lets in or turns away, and hands on.
 type gate struct {

@@ -58,6 +58,12 @@ func (d *fakeDaemon) audited() []string {
 	return slices.Clone(d.audits)
 }
 
+func (d *fakeDaemon) Diagnosis() (model.Diagnosis, error) { return model.Diagnosis{}, nil }
+
+func (d *fakeDaemon) Examine(context.Context, model.Actor) (model.Diagnosis, error) {
+	return model.Diagnosis{}, nil
+}
+
 func (d *fakeDaemon) Audit(by model.Actor, text string, failed error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

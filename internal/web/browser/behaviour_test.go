@@ -259,6 +259,24 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// TestDoctor: what was found is shown, and a new look replaces it.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, noteDaemon(time.Now()))
+	p := open(t, s, model.RoleViewer, "/doctor", desk)
+	p.await("the findings", `document.querySelectorAll('.finding').length === 1`)
+	if !eval[bool](p, `document.querySelector('.page-doctor button').disabled`) {
+		t.Error("a viewer may let the doctor look")
+	}
+	p = open(t, s, model.RoleOperator, "/doctor", desk)
+	p.await("the findings", `document.querySelectorAll('.finding').length === 1`)
+	p.do(chromedp.Click(".page-doctor button"))
+	p.await("the new look", `!document.querySelector('.finding') && /no findings/.test(document.querySelector('.page-doctor').innerText)`)
+	if c := p.complaints(); len(c) > 0 {
+		t.Errorf("the page complained: %q", c)
+	}
+}
+
 // TestEvents: the list follows, is paused, and filters.
 func TestEvents(t *testing.T) {
 	t.Parallel()

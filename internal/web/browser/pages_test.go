@@ -18,6 +18,7 @@ var pages = []struct{ name, path, seen string }{
 	{"servers", "/servers", `document.querySelectorAll('.list tbody th').length >= 2 && document.querySelector('.spark-line[d^=M]')`},
 	{"server", "/servers?director=nfs&server=nfs-01", `document.querySelector('.plot-line') && document.querySelector('.panel-orders button')`},
 	{"connections", "/connections", `document.querySelectorAll('.list tbody th').length > 5`},
+	{"doctor", "/doctor", `document.querySelectorAll('.finding').length === 1 && document.querySelector('.unseen li')`},
 	{"events", "/events", `document.querySelectorAll('.list time').length > 10`},
 }
 

@@ -17,6 +17,7 @@ const routes = [
   { path: '/servers', label: 'Servers', module: 'servers' },
   { path: '/connections', label: 'Connections', module: 'connections' },
   { path: '/events', label: 'Events', module: 'events' },
+  { path: '/doctor', label: 'Doctor', module: 'doctor' },
   { path: '/flow', label: 'Flow', module: 'config', tab: 'flow', group: 'Configuration' },
   { path: '/l4', label: 'LB layer 4', module: 'config', tab: 'l4' },
   { path: '/services', label: 'Services', module: 'services', tab: 'services' },

@@ -51,11 +51,11 @@ export function follow({ since = '', told, state = () => {} }) {
 export const groups = {
   'the switches': ['suspect', 'health', 'hold', 'fence', 'promote', 'verify', 'flip', 'applied', 'reset', 'done', 'stay'],
   'what people did': ['order', 'reload', 'audit'],
-  'the daemon': ['start', 'stop', 'vip', 'alarm', 'alarm-over'],
+  'the daemon': ['start', 'stop', 'vip', 'alarm', 'alarm-over', 'finding', 'mended'],
 };
 
 const tones = {
-  suspect: 'warn', hold: 'warn', stay: 'warn', alarm: 'bad', 'alarm-over': 'ok', flip: 'accent', applied: 'accent', done: 'ok',
+  suspect: 'warn', hold: 'warn', stay: 'warn', alarm: 'bad', 'alarm-over': 'ok', finding: 'warn', mended: 'ok', flip: 'accent', applied: 'accent', done: 'ok',
 };
 
 // errorOf is the error of an entry, unless its text says it already.

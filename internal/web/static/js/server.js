@@ -134,6 +134,7 @@ export function createServer(ctx, closed) {
     fact('Weight', s.sorry ? 'sorry server: used when no regular server is up' : String(s.weight));
     fact('Health since', since && `${moment(since)} (${age((Date.parse(value.at) - since) / 1000)})`);
     fact('Why', s.health === 'up' ? '' : s.why);
+    fact('Not ready', s.not_ready);
     fact('While active', s.advisory && s.health === 'unchecked' ? `its probes: ${s.advisory}` : '');
     fact('Checked at', s.health === 'unchecked' ? '' : ['its own address', s.checked_vips].filter(Boolean).join(' and ') + (s.vip_note ? `; ${s.vip_note}` : ''));
     fact('Last check', probe && `${clock(probe)}, ${span(s.latency_ns)}`);
