@@ -50,7 +50,7 @@ func (s State) vipAlarms(v model.VIP) []model.Alarm {
 			return []model.Alarm{{
 				What: fmt.Sprintf("the real server %s answers ARP for the virtual IP %s", srv, v.Addr),
 				Why:  st.Why + "; clients that hear it go past the director",
-				Do:   fmt.Sprintf("on %s: keep the address on lo only, and sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2", srv),
+				Do:   fmt.Sprintf("on %s: fairlead realserver check --vip %s says why; or keep the address on lo only, and sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2", srv, v.Addr),
 			}}
 		}
 		return []model.Alarm{{

@@ -42,6 +42,9 @@ func (s *Server) Check(vips, clients []netip.Addr) ([]Finding, error) {
 		}
 		links = f.links
 		all = append(all, judge(f)...)
+		if wish.NFSPorts {
+			all = append(all, judgePorts(s.kernel.services())...)
+		}
 	}
 	b, err := readBoot(s.disk)
 	if err != nil {

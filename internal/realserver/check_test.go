@@ -5,11 +5,16 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
+	"fairlead/internal/ganesha"
 	"fairlead/internal/topology"
 )
 
@@ -90,6 +95,17 @@ func TestCheck(t *testing.T) {
 		{"loose filter", func(k *fakeKernel, _ string) {
 			k.settings[confSetting("all", "rp_filter")], k.settings[confSetting("eth0", "rp_filter")], k.ways[elsewhere.String()] = "1", "2", Way{Dev: "eth1"}
 		}, nil},
+		{"another interface with a strict filter", func(k *fakeKernel, _ string) {
+			k.devs = append(k.devs, Link{Name: "eth1", Up: true, Addresses: []Addr{{Prefix: netip.MustParsePrefix("10.0.0.1/24")}}})
+			k.settings[confSetting("eth1", "rp_filter")], k.ways[elsewhere.String()] = "1", Way{Dev: "eth0"}
+		}, nil},
+		{"random ports", func(k *fakeKernel, _ string) {
+			k.mappings[0].Port, k.mappings[1].Port, k.mappings[2].Port = 40001, 40002, 40003
+		},
+			[]string{"wrong ports: mountd listens on TCP port 40002, not on 20048", "wrong ports: mountd listens on UDP port 40001, not on 20048", "wrong ports: lockd listens on TCP port 40003, not on 32803"}},
+		{"the ports of lockd confused", func(k *fakeKernel, _ string) { k.mappings[3].Port = 32803 },
+			[]string{"wrong ports: lockd listens on UDP port 32803, not on 32769"}},
+		{"no rpcbind", func(k *fakeKernel, _ string) { k.silent = unix.ECONNREFUSED }, []string{"warning ports: no rpcbind answers here"}},
 		{"file gone", func(_ *fakeKernel, root string) { os.Remove(filepath.Join(root, ifupdownFile)) },
 			[]string{"wrong file: " + ifupdownFile + " is gone"}},
 		{"file changed", func(_ *fakeKernel, root string) { os.WriteFile(filepath.Join(root, nfsFile), []byte("x"), 0o644) },
@@ -215,6 +231,7 @@ func TestCheckRealServer(t *testing.T) {
 		t.Helper()
 		within(t, server, func() error {
 			found, err := machine(root, running{}).Check([]netip.Addr{vip}, clients)
+			found = slices.DeleteFunc(found, func(f Finding) bool { return f.Check == "ports" && f.State == Warning })
 			wantTroubles(t, found, want...)
 			return err
 		})
@@ -244,6 +261,7 @@ func TestCheckRealServer(t *testing.T) {
 		}
 		return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: netip.MustParseAddr("10.0.0.2").AsSlice()})
 	})
+	// NFS is not there yet, which is a warning of its own; see TestPortsOfARealServer.
 	near, far := netip.MustParseAddr("192.168.10.7"), netip.MustParseAddr("203.0.113.9")
 	check(nil)
 	set(topology.HostIface, "rp_filter", "1")
@@ -259,4 +277,51 @@ func TestCheckRealServer(t *testing.T) {
 	check(nil, "wrong vip: 192.168.10.50 is on no interface")
 	within(t, server, func() error { return running{}.addAddress(netip.PrefixFrom(vip, 24), topology.HostIface) })
 	check(nil, "wrong vip: 192.168.10.50 is on the real interface eth0")
+}
+
+// TestPortsOfARealServer asks a real rpcbind, that of nfs-ganesha.
+func TestPortsOfARealServer(t *testing.T) {
+	server, _ := segment(t)
+	cmd, err := ganesha.Command(ganesha.Options{Dir: t.TempDir(), Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := server.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Signal(syscall.SIGKILL)
+	within(t, server, func() error {
+		root := debian.build(t)
+		setup(t, machine(root, running{}), everything)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for end := time.Now().Add(60 * time.Second); ; <-tick.C {
+			found, err := machine(root, running{}).Check(nil, nil)
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(found, func(f Finding) bool { return f.Check == "ports" })
+			if found[i].State == Right && strings.HasSuffix(found[i].What, ": 2") { // mountd, TCP and UDP
+				return nil
+			}
+			if time.Now().After(end) {
+				return fmt.Errorf("the ports of nfs-ganesha are not seen: %+v", found[i])
+			}
+		}
+	})
+}
+
+// TestMending: where the interface's own value counts more than that of all, the
+// command changes it too.
+func TestMending(t *testing.T) {
+	f := facts{settings: map[string]string{confSetting("all", "arp_ignore"): "0", confSetting("eth0.7", "arp_ignore"): "3"}}
+	for dev, want := range map[string]string{
+		"eth0":   "sysctl -w net.ipv4.conf.all.arp_ignore=1; ",
+		"eth0.7": "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.eth0/7.arp_ignore=1; ",
+	} {
+		if got := f.mend(dev, "arp_ignore", 1); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q", dev, got)
+		}
+	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/rpc"
 )
 
 // fakeKernel is a network in memory.
@@ -19,7 +21,11 @@ type fakeKernel struct {
 	settings map[string]string
 	devs     []Link
 	ways     map[string]Way
+	mappings []rpc.Mapping
+	silent   error // of rpcbind
 }
+
+func (k *fakeKernel) services() ([]rpc.Mapping, error) { return k.mappings, k.silent }
 
 func (k *fakeKernel) links() ([]Link, error) {
 	all := slices.Clone(k.devs)
@@ -98,7 +104,13 @@ func newKernel() *fakeKernel {
 		{Name: "lo", Loopback: true, Up: true, Addresses: []Addr{{Prefix: netip.MustParsePrefix("127.0.0.1/8")}}},
 		{Name: "eth0", Up: true, Addresses: []Addr{{Prefix: netip.MustParsePrefix("192.168.10.100/24")}}},
 		{Name: "dummy0", NoARP: true},
-	}, ways: map[string]Way{}}
+	}, ways: map[string]Way{}, mappings: []rpc.Mapping{
+		{Program: rpc.ProgramMount, Version: 1, Protocol: rpc.UDP, Port: 20048},
+		{Program: rpc.ProgramMount, Version: 3, Protocol: rpc.TCP, Port: 20048},
+		{Program: rpc.ProgramNLM, Version: 4, Protocol: rpc.TCP, Port: 32803},
+		{Program: rpc.ProgramNLM, Version: 4, Protocol: rpc.UDP, Port: 32769},
+		{Program: rpc.ProgramNFS, Version: 3, Protocol: rpc.TCP, Port: 2049},
+	}}
 	for _, dev := range []string{"all", "lo", "eth0", "dummy0"} {
 		for name, text := range map[string]string{"arp_ignore": "0", "arp_announce": "0", "rp_filter": "0", "proxy_arp": "0", "forwarding": "0"} {
 			k.settings[confSetting(dev, name)] = text

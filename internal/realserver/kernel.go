@@ -12,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/rpc"
 )
 
 // Link is an interface of this machine.
@@ -49,6 +51,7 @@ type kernel interface {
 	addAddress(p netip.Prefix, dev string) error
 	removeAddress(p netip.Prefix, dev string) error
 	way(to netip.Addr) (Way, error)
+	services() ([]rpc.Mapping, error) // that rpcbind knows
 }
 
 // running is the network of the calling thread's namespace.

@@ -546,6 +546,32 @@ func TestOthersKeepTheirAddresses(t *testing.T) {
 	}
 }
 
+// TestDetect: who gives addresses at boot.
+func TestDetect(t *testing.T) {
+	interfaces := func(line string) system { return debian.with(system{"/etc/network/interfaces": line + "\n"}) }
+	for _, tt := range []struct {
+		what string
+		sys  system
+		want Manager
+	}{
+		{"networkd enabled", cloud, Networkd},
+		{"networkd running", system{"/run/systemd/netif/state": ""}, Networkd},
+		{"both", debian.with(system{"/run/systemd/netif/state": ""}), Networkd},
+		{"ifupdown", debian, Ifupdown},
+		{"a directory", interfaces("source-directory /etc/network/interfaces.d"), Ifupdown},
+		{"a relative path", interfaces("source interfaces.d/*"), Ifupdown},
+		{"another pattern", interfaces("source /etc/network/interfaces.d/*.cfg"), Unit},
+		{"a comment", interfaces("#source /etc/network/interfaces.d/*"), Unit},
+		{"ifupdown is gone", system{"/etc/network/interfaces": debian["/etc/network/interfaces"], "/lib/systemd/systemd": "", "/bin/ip": ""}, Unit},
+		{"nothing", system{"/etc/network/interfaces": "", "/sbin/ifup": ""}, ""},
+	} {
+		f, err := detect(tree{tt.sys.build(t)})
+		if f.manager != tt.want || (err != nil) != (tt.want == "") || err == nil && f.because == "" {
+			t.Errorf("%s: got %+v, %v", tt.what, f, err)
+		}
+	}
+}
+
 func TestQuota(t *testing.T) {
 	for text, want := range map[string]struct {
 		text string
