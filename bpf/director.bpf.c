@@ -223,7 +223,7 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 		hold(&o, p, shape);
 		return o;
 	}
-	if (!(o.choice->flags & CHOICE_FORWARD)) {
+	if (!(o.choice->flags & CHOICE_FORWARD) || o.choice->flags & CHOICE_REJECT) {
 		o.verdict = VERDICT_DROP_NO_SERVER;
 		return o;
 	}
@@ -268,6 +268,9 @@ INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void
 		/* nobody could keep it: on hold it may go nowhere, else where it would have gone */
 		o->verdict =
 			o->sighting == SIGHTING_RECONNECT + 1 ? VERDICT_FORWARD : VERDICT_DROP_HOLD;
+	if (o->verdict == VERDICT_DROP_NO_SERVER && o->choice && o->choice->flags & CHOICE_REJECT &&
+	    can_refuse(p))
+		o->verdict = VERDICT_REJECT;
 	if (o->verdict == VERDICT_FORWARD && balanced)
 		s = server_of(o->settings, o->director, o->server);
 	else if (o->verdict == VERDICT_FORWARD_OLD)
@@ -318,14 +321,20 @@ static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 	struct outcome o = direct(&p, data, end, iface);
 	enum verdict verdict = finish(&o, &p, data, end, iface, length);
 
-	if (verdict == VERDICT_RESET) {
-		if (bpf_xdp_adjust_tail(ctx, (int)RESET_LENGTH - (int)length))
+	__u32 answer = answer_length(verdict, &p);
+
+	if (answer) {
+		struct quoted q = {};
+
+		if (answer == UNREACHABLE_LENGTH && quote(&q, data, end))
+			return XDP_DROP;
+		if (bpf_xdp_adjust_tail(ctx, (int)answer - (int)length))
 			return XDP_DROP;
 		data = (void *)(long)ctx->data;
 		end = (void *)(long)ctx->data_end;
-		if (write_reset(data, end, &p))
+		if (write_answer(data, end, &p, &q, answer))
 			return XDP_DROP;
-		length = RESET_LENGTH;
+		length = answer;
 	}
 	copy_out(ctx, verdict, iface, length);
 	if (verdict == VERDICT_PASS)
@@ -361,12 +370,18 @@ static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 	struct outcome o = direct(&p, data, end, iface);
 	enum verdict verdict = finish(&o, &p, data, end, iface, skb->len);
 
-	if (verdict == VERDICT_RESET) {
-		if (bpf_skb_change_tail(skb, RESET_LENGTH, 0))
+	__u32 answer = answer_length(verdict, &p);
+
+	if (answer) {
+		struct quoted q = {};
+
+		if (answer == UNREACHABLE_LENGTH && quote(&q, data, end))
+			return TC_DROP;
+		if (bpf_skb_change_tail(skb, answer, 0))
 			return TC_DROP;
 		data = (void *)(long)skb->data;
 		end = (void *)(long)skb->data_end;
-		if (write_reset(data, end, &p))
+		if (write_answer(data, end, &p, &q, answer))
 			return TC_DROP;
 	}
 	copy_out(skb, verdict, iface, skb->len);

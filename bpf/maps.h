@@ -94,7 +94,9 @@ enum choice_flags {
 	CHOICE_WATCH = 16,    /* tell suspicions */
 	CHOICE_BALANCED = 32, /* several servers: see struct shares */
 	CHOICE_KEEP = 64,     /* keep SYNs that look like the end of a server */
-	CHOICE_CAREFUL = CHOICE_LOOKUP | CHOICE_HOLD | CHOICE_BALANCED, /* not for the short way */
+	CHOICE_REJECT = 128,  /* no server is up: refuse clients */
+	/* not for the short way */
+	CHOICE_CAREFUL = CHOICE_LOOKUP | CHOICE_HOLD | CHOICE_BALANCED | CHOICE_REJECT,
 };
 
 /* a director's choice of server */

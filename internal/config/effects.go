@@ -186,6 +186,7 @@ func (e *effects) servers(old, after model.Director) {
 var words = map[string]string{
 	"ExpireNoDestConn": "expire_nodest_conn", "ExpireQuiescentTemplate": "expire_quiescent_template",
 	"FailbackDelay": "the delay of its failback", "LastActive": "lastactive", "HoldDown": "holddown",
+	"OnNoServer":       "what becomes of clients while it has no server",
 	"Check.Own":        "whether it is checked at its servers' own addresses only",
 	"Persistence.Bits": "the netmask of its persistence",
 	"Fence.Command":    "its fence hook", "Promote.Command": "its promote hook",

@@ -44,6 +44,19 @@ func (r *directorReader) failback(l Line) {
 	r.extra(l, end)
 }
 
+// onNoServer reads option on-no-server hold or reject.
+func (r *directorReader) onNoServer(l Line) {
+	ways := []string{model.NoServerHold.String(), model.NoServerReject.String()}
+	if len(l.Words) < 3 {
+		r.fail(l.Words[1], "for example option on-no-server reject", "\"on-no-server\" needs %s", either(ways))
+		return
+	}
+	if w := l.Words[2]; r.draft.director.OnNoServer.UnmarshalText([]byte(w.Text)) != nil {
+		r.fail(w, expected(w.Text, ways), "unknown value %s of on-no-server", quote(w.Text))
+	}
+	r.extra(l, 3)
+}
+
 // waitOption reads an option whose value is a time or off.
 func (r *directorReader) waitOption(l Line, to *time.Duration) {
 	w := l.Words[1]

@@ -188,6 +188,9 @@ func dump(cfg model.Config) string {
 		}
 		fmt.Fprintf(&b, "  check interval=%s timeout=%s port=%d source=%s rise=%d fall=%d\n",
 			c.Interval, c.Timeout, c.Port, c.Source, c.Rise, c.Fall)
+		if d.OnNoServer != model.NoServerHold {
+			fmt.Fprintf(&b, "  on-no-server %s\n", d.OnNoServer)
+		}
 		if c.Own {
 			b.WriteString("  check via own\n")
 		}

@@ -16,6 +16,7 @@ var options = map[string][]spec{
 	"persistence": {{name: "timeout", value: "a time"}, {name: "netmask", value: "a mask"}},
 	// Those of the switch have one value, not settings.
 	"failback": nil, "lastactive": nil, "holddown": nil,
+	"on-no-server": nil, // one value too
 }
 
 // switchOptions are those that say when a director switches.
@@ -24,7 +25,7 @@ var switchOptions = []string{"failback", "lastactive", "holddown"}
 // checkOptions are those that name a kind of check. A director may have several.
 var checkOptions = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "execcheck", "rpccheck", "nfscheck"}
 
-var optionNames = slices.Concat(checkOptions, []string{"persistence"}, switchOptions)
+var optionNames = slices.Concat(checkOptions, []string{"persistence", "on-no-server"}, switchOptions)
 
 // option reads option NAME with its settings.
 func (r *directorReader) option(l Line) {
@@ -51,6 +52,8 @@ func (r *directorReader) option(l Line) {
 	switch w.Text {
 	case "failback":
 		r.failback(l)
+	case "on-no-server":
+		r.onNoServer(l)
 	case "lastactive":
 		r.waitOption(l, &r.draft.director.LastActive)
 	case "holddown":

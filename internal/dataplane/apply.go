@@ -192,6 +192,7 @@ func flagsOf(want model.DesiredDirector) uint8 {
 		{want.Hold, directorChoiceFlagsCHOICE_HOLD},
 		{want.Watch, directorChoiceFlagsCHOICE_WATCH},
 		{want.Keep, directorChoiceFlagsCHOICE_KEEP},
+		{want.Reject, directorChoiceFlagsCHOICE_REJECT},
 		{want.Balanced, directorChoiceFlagsCHOICE_BALANCED},
 	} {
 		if f.set {

@@ -46,7 +46,8 @@ const (
 	directorChoiceFlagsCHOICE_WATCH    directorChoiceFlags = 16
 	directorChoiceFlagsCHOICE_BALANCED directorChoiceFlags = 32
 	directorChoiceFlagsCHOICE_KEEP     directorChoiceFlags = 64
-	directorChoiceFlagsCHOICE_CAREFUL  directorChoiceFlags = 42
+	directorChoiceFlagsCHOICE_REJECT   directorChoiceFlags = 128
+	directorChoiceFlagsCHOICE_CAREFUL  directorChoiceFlags = 170
 )
 
 type directorChoiceRecord struct {
@@ -352,12 +353,13 @@ const (
 	directorVerdictVERDICT_FORWARD_OLD    directorVerdict = 2
 	directorVerdictVERDICT_RESET          directorVerdict = 3
 	directorVerdictVERDICT_ARP_REPLY      directorVerdict = 4
-	directorVerdictVERDICT_DROP_NO_SERVER directorVerdict = 5
-	directorVerdictVERDICT_DROP_OLD       directorVerdict = 6
-	directorVerdictVERDICT_DROP_MALFORMED directorVerdict = 7
-	directorVerdictVERDICT_HELD           directorVerdict = 8
-	directorVerdictVERDICT_DROP_HOLD      directorVerdict = 9
-	directorVerdictVERDICTS               directorVerdict = 10
+	directorVerdictVERDICT_REJECT         directorVerdict = 5
+	directorVerdictVERDICT_DROP_NO_SERVER directorVerdict = 6
+	directorVerdictVERDICT_DROP_OLD       directorVerdict = 7
+	directorVerdictVERDICT_DROP_MALFORMED directorVerdict = 8
+	directorVerdictVERDICT_HELD           directorVerdict = 9
+	directorVerdictVERDICT_DROP_HOLD      directorVerdict = 10
+	directorVerdictVERDICTS               directorVerdict = 11
 )
 
 type directorVip struct {

@@ -15,6 +15,7 @@ var verdictNames = [...]string{
 	directorVerdictVERDICT_FORWARD_OLD:    "forward-old",
 	directorVerdictVERDICT_RESET:          "reset",
 	directorVerdictVERDICT_ARP_REPLY:      "arp-reply",
+	directorVerdictVERDICT_REJECT:         "reject",
 	directorVerdictVERDICT_DROP_NO_SERVER: "drop-no-server",
 	directorVerdictVERDICT_DROP_OLD:       "drop-old",
 	directorVerdictVERDICT_DROP_MALFORMED: "drop-malformed",

@@ -48,6 +48,7 @@ func (s State) desired(d *director) model.DesiredDirector {
 		Hold:   d.turn.step != model.StepNone,
 		Watch:  d.watched(),
 		Keep:   d.watched() && d.ServesNFS(), // whose clients wait for seconds when they are refused
+		Reject: d.OnNoServer == model.NoServerReject && d.serverless(),
 
 		Balanced:  d.Balanced(),
 		Scheduler: d.Scheduler,
@@ -73,6 +74,18 @@ func (s State) desired(d *director) model.DesiredDirector {
 // connections to it. One that an operator drains gets none at all.
 func (s State) keepsTemplates(srv server) bool {
 	return srv.share.had && srv.Weight == 0 && srv.mark == model.MarkNone && !srv.health.Failed() && !s.config.LVS.ExpireQuiescentTemplate
+}
+
+// serverless tells whether no server is up: also the active one, with which the
+// director stays for want of another, is down.
+func (d *director) serverless() bool {
+	if d.turn.step != model.StepNone {
+		return false
+	}
+	now := d.active()
+	return !slices.ContainsFunc(d.servers, func(s server) bool {
+		return s.usable() || s.candidate() && s.health.Level == model.HealthUnknown || now != nil && s.Name == now.Name && s.health.Level != model.HealthDown
+	})
 }
 
 // watched tells whether hints from the traffic lead anywhere: a probe can tell

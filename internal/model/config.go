@@ -65,6 +65,7 @@ type Director struct {
 
 	Persistence Persistence
 
+	OnNoServer    NoServer
 	Failback      Failback
 	FailbackDelay time.Duration // of FailbackDelay: a preferred server must have been up so long
 	// LastActive: when all servers were gone, the one that was active last is

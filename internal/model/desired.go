@@ -66,6 +66,9 @@ type DesiredDirector struct {
 	// Keep: the SYN of a client whose connection may just have broken is kept until
 	// the server was asked.
 	Keep bool
+	// Reject: no server is up, and clients are told so, also if there is an active one.
+	// False: their packets are dropped, or go to it.
+	Reject bool
 	// Servers are all servers with their MACs: the RST of an old connection
 	// may still follow it to its server.
 	Servers []DesiredServer

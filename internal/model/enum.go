@@ -252,6 +252,24 @@ func (f *Failback) UnmarshalText(b []byte) error {
 	return err
 }
 
+// NoServer is what becomes of clients while a director has no server.
+type NoServer uint8
+
+const (
+	NoServerHold   NoServer = iota // silence: they ask again until there is one
+	NoServerReject                 // they are refused: RST, or ICMP port unreachable
+)
+
+var noServers = table{"hold", "reject"}
+
+func (n NoServer) String() string               { return noServers.name("on-no-server", uint8(n)) }
+func (n NoServer) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+func (n *NoServer) UnmarshalText(b []byte) error {
+	v, err := noServers.value("on-no-server", string(b))
+	*n = NoServer(v)
+	return err
+}
+
 // HookKind is what a hook is for.
 type HookKind uint8
 
