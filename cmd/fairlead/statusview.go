@@ -20,6 +20,11 @@ func printStatus(w io.Writer, s model.Status, colour bool) error {
 	for _, d := range s.Directors {
 		p.director(d, s.At)
 	}
+	if len(s.Directors) == 0 && len(s.Flows) == 0 {
+		p.line("")
+		p.line("Nothing is configured, so nothing is forwarded.")
+		p.wrap("  do:  ", "write a flow and a director: on the web pages, or in the files, and then: fairlead reload")
+	}
 	p.flows(s.Flows)
 	p.interfaces(s.Interfaces)
 	p.verdicts(s.Verdicts)
@@ -240,6 +245,9 @@ func details(s model.ServerStatus, now time.Time) []string {
 }
 
 func (p *page) flows(all []model.FlowStatus) {
+	if len(all) == 0 {
+		return
+	}
 	p.line("")
 	p.line("%s", p.paint(bold, "Flows"))
 	for _, f := range all {
@@ -259,6 +267,9 @@ func (p *page) flows(all []model.FlowStatus) {
 }
 
 func (p *page) interfaces(all []model.InterfaceStatus) {
+	if len(all) == 0 {
+		return
+	}
 	p.line("")
 	p.line("%s", p.paint(bold, "Interfaces"))
 	for _, i := range all {
@@ -279,6 +290,9 @@ func (p *page) interfaces(all []model.InterfaceStatus) {
 }
 
 func (p *page) verdicts(all map[string]model.Counter) {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(all)), func(c model.Counter) bool { return c.Packets > 0 }) {
+		return
+	}
 	p.line("")
 	p.line("%s", p.paint(bold, "Packets by verdict"))
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -270,7 +270,7 @@ func TestTopLosesTheDaemon(t *testing.T) {
 	at := view.now.Add(time.Second)
 	view, _ = view.step(topUnanswered{at, "no daemon answers on /run/x", "the data plane keeps forwarding"})
 	view, _ = view.step(topUnanswered{at.Add(12 * time.Second), "no daemon answers on /run/x", "the data plane keeps forwarding"})
-	wantPicture(t, "lost", view, "The daemon does not answer since 03:14:18 (12s); the data plane keeps forwarding. Nobody checks the servers, and nobody switches.", "as of 03:14:17")
+	wantPicture(t, "lost", view, "The daemon does not answer since 03:14:18 (12s); the data plane keeps forwarding. Nobody checks the servers, and nobody switches.", "as of 03:14:17", "No alarms when the daemon was last heard.")
 	for _, l := range view.lines(80, 24) {
 		for _, span := range l {
 			if span.style&(topGreen|topYellow) != 0 {

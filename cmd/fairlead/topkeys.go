@@ -187,6 +187,9 @@ func resetsOf(name string, n uint64) string {
 	if n == 0 {
 		return name + " has no connection to reset"
 	}
+	if n == 1 {
+		return fmt.Sprintf("The 1 connection of %s is reset, and its client connects again", name)
+	}
 	return fmt.Sprintf("The %s of %s are reset, and its clients connect again", count(int(n), "connection"), name)
 }
 

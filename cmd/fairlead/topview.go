@@ -92,6 +92,9 @@ func (s topState) title(width int) topLine {
 // alarmLines shows the alarms, each with what to do, in at most so many pairs of
 // lines.
 func (s topState) alarmLines(most int) []topLine {
+	if len(s.status.Alarms) == 0 && !s.lost.IsZero() {
+		return []topLine{line(topPlain, "No alarms when the daemon was last heard.")}
+	}
 	if len(s.status.Alarms) == 0 {
 		return []topLine{line(topPlain, "No alarms.")}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -58,12 +59,31 @@ func decode[T any](body []byte) (T, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&value); err != nil {
-		return value, malformed("read the request: %w", err)
+		return value, malformed("read the request: %s", unread(err))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return value, malformed("read the request: more than one value")
 	}
 	return value, nil
+}
+
+// unread says what is wrong with JSON, in words that know nothing of Go.
+func unread(err error) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return "it is empty; a JSON object is expected"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "its JSON is cut off"
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("it is no JSON: %v, at byte %d", syntax, syntax.Offset)
+	case errors.As(err, &kind) && kind.Field == "":
+		return fmt.Sprintf("a JSON object is expected, not one %s", kind.Value)
+	case errors.As(err, &kind):
+		return fmt.Sprintf("the field %q cannot hold one %s", kind.Field[strings.LastIndex(kind.Field, ".")+1:], kind.Value)
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 func malformed(format string, args ...any) *Error {

@@ -53,6 +53,27 @@ func TestDescriptionIsValid(t *testing.T) {
 	}
 }
 
+// TestDescriptionHasEveryParameter that a route takes after the question mark, and no other.
+func TestDescriptionHasEveryParameter(t *testing.T) {
+	for pattern, item := range description(t).Paths.Map() {
+		for method, o := range item.Operations() {
+			var got []string
+			for _, p := range o.Parameters {
+				if p.Value.In == openapi3.ParameterInQuery {
+					got = append(got, p.Value.Name)
+				}
+			}
+			if want := queries(pattern); !equalSets(got, want) {
+				t.Errorf("%s %s: described are the parameters %q, taken are %q", method, pattern, got, want)
+			}
+		}
+	}
+}
+
+func equalSets(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
 // TestDescriptionHasEveryRoute, with its role, and no other.
 func TestDescriptionHasEveryRoute(t *testing.T) {
 	var got, want []string

@@ -80,6 +80,35 @@ func table() []route {
 	}
 }
 
+// queries are what an address takes after its question mark; any other takes nothing.
+func queries(pattern string) []string {
+	switch pattern {
+	case "/api/v1/servers":
+		return []string{"director"}
+	case "/api/v1/connections":
+		return []string{"director", "server", "client", "state", "limit"}
+	case "/api/v1/events":
+		return []string{"since", "follow", "kind", "director"}
+	}
+	return nil
+}
+
+// unasked finds what a request asks for that its address does not know. A misspelt
+// word would else be overlooked, and the answer be taken for what it is not.
+func unasked(pattern string, r *http.Request) error {
+	known := queries(pattern)
+	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
+		switch {
+		case slices.Contains(known, name):
+		case known == nil:
+			return malformed("%s takes no parameters, and %q is one", r.URL.Path, name)
+		default:
+			return malformed("%s does not know the parameter %q; it takes %s", r.URL.Path, name, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
 // reply makes a route of a function that gives one answer. An error that does
 // not say what it means is of the kind.
 func reply[T any](kind Kind, answer func(*handler, *request) (T, error)) func(*handler, http.ResponseWriter, *request) {
@@ -158,6 +187,10 @@ func (h *handler) enter(chosen route, w http.ResponseWriter, r *http.Request) {
 		err := fmt.Errorf("%s %s needs the role %s, and %s has the role %s; ask an admin", r.Method, r.URL.Path, chosen.Role, by.Name, by.Role)
 		h.audit(by, r, err)
 		WriteProblem(w, KindRole, err)
+		return
+	}
+	if err := unasked(chosen.Pattern, r); err != nil {
+		WriteProblem(w, KindMalformed, err)
 		return
 	}
 	text, err := readBody(w, r, chosen.body)
