@@ -63,7 +63,7 @@ func TestDescriptionHasEveryParameter(t *testing.T) {
 					got = append(got, p.Value.Name)
 				}
 			}
-			if want := queries(pattern); !equalSets(got, want) {
+			if want := queries(Route{Method: method, Pattern: pattern}); !equalSets(got, want) {
 				t.Errorf("%s %s: described are the parameters %q, taken are %q", method, pattern, got, want)
 			}
 		}

@@ -80,14 +80,18 @@ func table() []route {
 	}
 }
 
-// queries are what an address takes after its question mark; any other takes nothing.
-func queries(pattern string) []string {
-	switch pattern {
-	case "/api/v1/servers":
+// queries are what a route takes after its question mark; any other takes nothing.
+func queries(r Route) []string {
+	switch r.Method + " " + r.Pattern {
+	case "GET /api/v1/servers":
 		return []string{"director"}
-	case "/api/v1/connections":
+	case "GET /api/v1/connections":
 		return []string{"director", "server", "client", "state", "limit"}
-	case "/api/v1/events":
+	case "GET /api/v1/templates":
+		return []string{"director", "client", "limit"}
+	case "DELETE /api/v1/templates":
+		return []string{"director", "client"}
+	case "GET /api/v1/events":
 		return []string{"since", "follow", "kind", "director"}
 	}
 	return nil
@@ -95,8 +99,8 @@ func queries(pattern string) []string {
 
 // unasked finds what a request asks for that its address does not know. A misspelt
 // word would else be overlooked, and the answer be taken for what it is not.
-func unasked(pattern string, r *http.Request) error {
-	known := queries(pattern)
+func unasked(chosen Route, r *http.Request) error {
+	known := queries(chosen)
 	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
 		switch {
 		case slices.Contains(known, name):
@@ -189,7 +193,7 @@ func (h *handler) enter(chosen route, w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, KindRole, err)
 		return
 	}
-	if err := unasked(chosen.Pattern, r); err != nil {
+	if err := unasked(chosen.Route, r); err != nil {
 		WriteProblem(w, KindMalformed, err)
 		return
 	}
