@@ -37,7 +37,7 @@ func (f fairlead) start(ctx context.Context, s *site) error {
 	}
 	// Most of it is the kernel's verifier, which an emulator runs slowly.
 	return await(ctx, 150*time.Second, "Fairlead announces the virtual IP for nfs-01", func() (bool, error) {
-		out, err := s.run(ctx, "kill -0 $director && { fairlead status --json 2>/dev/null || echo {}; }")
+		out, err := s.run(ctx, "kill -0 $director && { status=$(fairlead status --json 2>/dev/null) || status={}; echo \"$status\"; }")
 		if err != nil {
 			return false, fmt.Errorf("fairlead ended: %w", err)
 		}
