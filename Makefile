@@ -53,7 +53,7 @@ BROWSER = fairlead/internal/web/browser
 # after the last part, so that the output ends with go test's own lines.
 test: test-race test-browser test-fuzz test-kernel test-vm
 
-# -short leaves out what compiles mutations of decide; see test-kernel.
+# -short leaves out what compiles mutations of decide, and the time of a scrape; see test-kernel.
 test-race:
 	@$(TIMED) "tests with the race detector" go test -race -short \
 		$(filter-out $(KERNEL) $(BROWSER) fairlead/vm fairlead/internal/floors,$(shell go list ./...))
@@ -66,7 +66,7 @@ test-fuzz:
 
 test-kernel:
 	@echo "== tests against the kernel, and mutations; go test says how long each took"
-	@go test -p 1 -count=1 -timeout 20m fairlead/internal/decide $(KERNEL)
+	@go test -p 1 -count=1 -timeout 20m fairlead/internal/decide fairlead/internal/metrics $(KERNEL)
 
 # The kernel's own NFS client in an emulated machine. -v shows how far it is.
 test-vm:

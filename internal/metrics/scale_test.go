@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -61,19 +62,32 @@ func BenchmarkScrape(b *testing.B) {
 	b.ReportMetric(float64(len(scrape(b, m, s))), "bytes")
 }
 
-// TestScrapeOfALargeConfiguration prints how long a scrape takes. The bound
-// holds on a busy machine with the race detector too; the aim is 200 ms.
+// TestScrapeOfALargeConfiguration: the aim is 200 ms of a processor; what other programmes
+// take meanwhile is no fault of a scrape. The bound is twice that, for slower machines.
+// It measures, so -short and with it the race detector leave it out; see test-kernel.
 func TestScrapeOfALargeConfiguration(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it measures")
+	}
 	m, s := large()
 	handler := m.Handler(func() model.Status { return s })
 	best := time.Hour
 	for range 5 {
-		begin := time.Now()
+		begin := processorTime(t)
 		scrapeOnce(t, handler)
-		best = min(best, time.Since(begin))
+		best = min(best, processorTime(t)-begin)
 	}
-	t.Logf("10,000 flows and 1,000 servers: a scrape takes %v", best)
-	if best > 3*time.Second {
-		t.Errorf("a scrape takes %v", best)
+	t.Logf("10,000 flows and 1,000 servers: a scrape takes %v of a processor", best)
+	if best > 400*time.Millisecond {
+		t.Errorf("a scrape takes %v of a processor", best)
 	}
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
