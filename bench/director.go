@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"fairlead/internal/dataplane"
 	"fairlead/internal/model"
@@ -61,12 +62,17 @@ func (d *director) doSwitch() error {
 		want.Servers = append(want.Servers, model.DesiredServer{Name: name, MAC: serverMACs[i]})
 	}
 	return d.plane.Apply(model.Desired{
-		Rules: model.RuleSet{VIPs: []model.VIP{{
-			Addr:  vip,
-			Rules: []model.VIPRule{{Flow: "nfs", Director: directorName}},
-		}}},
+		Rules: model.RuleSet{
+			VIPs:  []model.VIP{{Addr: vip}},
+			Rules: []model.FlowRule{{Flow: "nfs", Policy: model.PolicyDirector, Director: directorName, Rule: to(vip)}},
+		},
 		Directors: []model.DesiredDirector{want},
 	})
+}
+
+// to is a rule for every packet to an address.
+func to(addr netip.Addr) model.Rule {
+	return model.Rule{Dst: model.Cond[netip.Prefix]{Set: true, Value: netip.PrefixFrom(addr, addr.BitLen())}}
 }
 
 // enter begins so many connections, each by its SYN. A few may find both their

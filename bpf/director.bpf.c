@@ -93,83 +93,138 @@ INLINE int is_sample(void)
 INLINE void direct_arp(struct outcome *o, void *data, void *end)
 {
 	__u32 settings = current_settings();
-	struct rule_set *set = &shared.settings[settings].rules;
+	struct flow_set *set = flows_of(settings);
 	struct arp *arp = data + ETH_HLEN;
 	struct vip *vip;
-	__u32 director;
+	__u32 slot;
 
 	if ((void *)(arp + 1) > end || arp->hardware != bpf_htons(1) ||
 	    arp->protocol != ETHERTYPE_IPV4 || arp->hardware_length != 6 ||
 	    arp->protocol_length != 4 || arp->operation != bpf_htons(1))
 		return;
-	__u32 slot = vip_slot(set, arp->target);
-
-	vip = &set->vips[slot];
+	slot = vip_slot(set, arp->target);
+	vip = &set->vips[slot & (VIP_SLOTS - 1)];
 	/* an announcement of our own address is for the watcher above */
-	if (vip->addr != arp->target || !vip->announce || arp->sender == arp->target)
+	if (slot == NO_SLOT || !(vip->flags & VIP_ANNOUNCE) || arp->sender == arp->target)
 		return;
-	director = vip->rules ? set->rules[set->first[slot] & (RULES - 1)].director : vip->director;
-	o->choice = choice_of(settings, director);
+	o->choice = choice_of(settings, vip->director);
 	if (o->choice->mac1 == 0)
 		return;
 	write_arp_reply(data, arp, o->choice);
 	o->verdict = VERDICT_ARP_REPLY;
 }
 
-/* Rules other than "everything to this address" decide. Returns the director, or -1. */
-INLINE int ask_rules(struct outcome *o, struct packet *p, enum shape shape, __u32 at, __u32 slot,
-		     __u32 iface)
+INLINE int is_claimed(struct outcome *o, __u32 flow, __u32 director)
+{
+	o->flow = flow;
+	o->director = director;
+	return 1;
+}
+
+/* The lists decide. True: a flow hands the packet to its director. */
+INLINE int ask_lists(struct outcome *o, struct packet *p, enum shape shape, struct service *s,
+		     __u32 slot, __u32 iface)
 {
 	struct offer offer = {
 		.iface = iface,
 		.source = p->source,
+		.destination = p->destination,
 		.source_port = bpf_ntohs(p->source_port),
 		.port = bpf_ntohs(p->destination_port),
 		.protocol = p->protocol,
 		.icmp_type = p->icmp_type,
-		.has = shape >= SHAPE_PORTS	    ? ON_SOURCE_PORT | ON_PORT :
-		       p->protocol == PROTOCOL_ICMP ? ON_ICMP_TYPE :
-						      0,
-		.later = shape == SHAPE_LATER,
+		.lacks = shape >= SHAPE_PORTS	      ? ON_ICMP_TYPE :
+			 p->protocol == PROTOCOL_ICMP ? ON_PORTS :
+							ON_PORTS | ON_ICMP_TYPE,
+		.hidden = shape == SHAPE_LATER || shape == SHAPE_MALFORMED ?
+				  ON_PORTS | ON_ICMP_TYPE :
+				  0,
 	};
-	int hit = match_rules(at, slot, &offer);
+	int place = match_rules(o->settings, &offer, s, slot);
+	struct rule_lists *l = lists_of(o->settings);
+	struct rule *r;
 
-	if (hit < 0)
-		return -1;
-	o->flow = shared.settings[at & 1].rules.rules[hit & (RULES - 1)].flow;
-	return shared.settings[at & 1].rules.rules[hit & (RULES - 1)].director;
+	if (place == NO_RULE || !l)
+		return 0;
+	r = rule_at(l, place);
+	if (r->policy == POLICY_DIRECTOR)
+		return is_claimed(o, r->flow, r->director);
+	o->flow = r->flow;
+	o->verdict = r->policy == POLICY_DENY ? VERDICT_DENY : VERDICT_PERMIT;
+	return 0;
+}
+
+/* Which flow claims the packet? True: it hands it to its director. */
+INLINE int ask_flows(struct outcome *o, struct packet *p, enum shape shape, __u32 slot, __u32 iface)
+{
+	struct flow_set *set = flows_of(o->settings);
+	int later = shape == SHAPE_LATER || shape == SHAPE_MALFORMED;
+	struct service *s = 0;
+
+	if (slot != NO_SLOT) {
+		struct vip *vip = &set->vips[slot & (VIP_SLOTS - 1)];
+		int services = vip->flags & VIP_SERVICES;
+
+		if (vip->flags & VIP_OWN)
+			return 0;
+		if (services && shape >= SHAPE_PORTS)
+			s = service_of(set, p->destination, p->protocol, p->destination_port);
+		if (s && is_direct(set, s->flags, s->flow, iface))
+			return is_claimed(o, s->flow, s->director);
+		if (!s && !(services && later) && is_direct(set, vip->flags, vip->flow, iface))
+			return is_claimed(o, vip->flow, vip->director);
+	}
+	return ask_lists(o, p, shape, s, slot, iface);
 }
 
 /*
  * The packet that makes up nearly all traffic: in the middle of a connection, no
- * options, no fragment, to a virtual IP that one flow takes whole. Returns its
- * choice; 0: it is another one. This path is kept free of everything that costs a
- * nanosecond (docs/performance.md).
+ * options, no fragment, to a destination or a service that goes to one director
+ * whatever else the packet is. Returns its choice; 0: it is another one. This path is
+ * kept free of everything that costs a nanosecond (docs/performance.md).
  */
-INLINE struct choice *common(void *data, void *end, __u32 *flow)
+INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *flow)
 {
-	__u32 settings = current_settings();
-	struct rule_set *set = &shared.settings[settings].rules;
+	__u32 settings = current_settings(), slot, flags, director, iface = 0;
+	struct flow_set *set = flows_of(settings);
 	struct ethernet *eth = data;
 	struct ipv4 *ip = data + ETH_HLEN;
 	struct tcp *tcp = (void *)(ip + 1);
+	struct service *s;
 	struct choice *c;
 	struct vip *vip;
 
 	if (unlikely((void *)(tcp + 1) > end || eth->type != ETHERTYPE_IPV4 || !is_common(data) ||
 		     bpf_ntohs(ip->length) < sizeof(*ip) + sizeof(*tcp)))
 		return 0;
-	vip = &set->vips[vip_slot(set, ip->destination)];
-	if (vip->addr != ip->destination || vip->rules)
+	slot = vip_slot(set, ip->destination);
+	if (slot == NO_SLOT)
 		return 0;
-	c = choice_of(settings, vip->director);
+	vip = &set->vips[slot & (VIP_SLOTS - 1)];
+	flags = vip->flags;
+	director = vip->director;
+	*flow = vip->flow;
+	if (flags & VIP_SERVICES &&
+	    (ip->protocol == PROTOCOL_TCP || ip->protocol == PROTOCOL_UDP)) {
+		s = service_of(set, ip->destination, ip->protocol, tcp->destination);
+		if (s) {
+			flags = s->flags;
+			director = s->director;
+			*flow = s->flow;
+		}
+	}
+	if (flags & VIP_ON_IFACE)
+		iface = xdp ? ((struct xdp_md *)ctx)->ingress_ifindex :
+			      ((struct __sk_buff *)ctx)->ifindex;
+	if (!is_direct(set, flags, *flow, iface))
+		return 0;
+	c = choice_of(settings, director);
 	if (unlikely((c->flags & (CHOICE_FORWARD | CHOICE_CAREFUL)) != CHOICE_FORWARD ||
 		     !is_for_us(data, c)))
 		return 0;
 	if (ip->protocol == PROTOCOL_TCP &&
 	    (tcp->flags & (TCP_SYN | TCP_FIN | TCP_RST) || is_sample()))
 		return 0;
-	*flow = vip->flow;
 	return c;
 }
 
@@ -178,10 +233,10 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 	struct outcome o = {.verdict = VERDICT_PASS};
 	struct ethernet *eth = data;
 	struct ipv4 *ip = data + ETH_HLEN;
-	enum shape shape = SHAPE_OTHER;
-	int director;
+	enum shape shape;
+	__u32 slot;
 
-	/* parse: is it for a virtual IP? */
+	/* parse: can a rule claim it? */
 	if (unlikely((void *)(ip + 1) > end))
 		return o;
 	if (unlikely(eth->type != ETHERTYPE_IPV4)) {
@@ -189,27 +244,17 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 			direct_arp(&o, data, end);
 		return o;
 	}
+	o.settings = current_settings();
 	p->destination = ip->destination;
-	__u32 at = current_settings();
-	__u32 slot = vip_slot(&shared.settings[at].rules, ip->destination);
-	struct vip *vip = &shared.settings[at].rules.vips[slot];
-
-	if (vip->addr != p->destination)
+	slot = vip_slot(flows_of(o.settings), ip->destination);
+	if (slot == NO_SLOT && !flows_of(o.settings)->general.number)
 		return o;
 
 	/* parsed with care, rule by rule */
 	shape = parse_ipv4(p, data, end);
-	if (vip->rules) {
-		director = shape == SHAPE_MALFORMED ? -1 : ask_rules(&o, p, shape, at, slot, iface);
-		if (director < 0)
-			return o;
-	} else {
-		director = vip->director;
-		o.flow = vip->flow;
-	}
-	o.settings = at;
-	o.director = director;
-	o.choice = choice_of(at, director);
+	if (!ask_flows(&o, p, shape, slot, iface))
+		return o;
+	o.choice = choice_of(o.settings, o.director);
 	o.server = o.choice->server;
 	if (!is_for_us(data, o.choice)) {
 		o.flow = 0;
@@ -237,10 +282,11 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 
 INLINE void count(__u32 flow, __u32 column, __u32 length)
 {
-	__u32 key = flow * COLUMNS + column;
-	struct counter *n = bpf_map_lookup_elem(&counters, &key);
+	struct row *row = bpf_map_lookup_elem(&counters, &flow);
 
-	if (n) {
+	if (row) {
+		struct counter *n = &row->columns[column & (COLUMNS - 1)];
+
 		n->packets++;
 		n->bytes += length;
 	}
@@ -298,7 +344,7 @@ INLINE void copy_out(void *ctx, enum verdict verdict, __u32 iface, __u32 length)
 	struct captured c = {.iface = iface, .length = length, .verdict = verdict};
 	__u64 keep = length < 2048 ? length : 2048;
 
-	if (capture && verdict != VERDICT_PASS)
+	if (capture && verdict > VERDICT_PERMIT)
 		bpf_perf_event_output(ctx, &captures, keep << 32 | BPF_F_CURRENT_CPU, &c,
 				      sizeof(c));
 }
@@ -337,9 +383,9 @@ static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 		length = answer;
 	}
 	copy_out(ctx, verdict, iface, length);
-	if (verdict == VERDICT_PASS)
+	if (verdict <= VERDICT_PERMIT)
 		return XDP_PASS;
-	return verdict >= VERDICT_DROP_NO_SERVER ? XDP_DROP : XDP_TX;
+	return verdict >= VERDICT_DENY ? XDP_DROP : XDP_TX;
 }
 
 SEC("xdp.frags")
@@ -349,7 +395,7 @@ int fairlead_xdp(struct xdp_md *ctx)
 	struct choice *choice;
 	__u32 length, flow;
 
-	choice = common(data, end, &flow);
+	choice = common(data, end, ctx, 1, &flow);
 	if (unlikely(!choice))
 		return careful_xdp(ctx);
 	set_macs(data, choice->mac0, choice->mac1);
@@ -385,9 +431,9 @@ static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 			return TC_DROP;
 	}
 	copy_out(skb, verdict, iface, skb->len);
-	if (verdict == VERDICT_PASS)
+	if (verdict <= VERDICT_PERMIT)
 		return TC_NEXT;
-	return verdict >= VERDICT_DROP_NO_SERVER ? TC_DROP : bpf_redirect(iface, 0);
+	return verdict >= VERDICT_DENY ? TC_DROP : bpf_redirect(iface, 0);
 }
 
 SEC("tcx/ingress")
@@ -400,7 +446,7 @@ int fairlead_tc(struct __sk_buff *skb)
 		bpf_skb_pull_data(skb, RESET_LENGTH);
 
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct choice *choice = common(data, end, &flow);
+	struct choice *choice = common(data, end, skb, 0, &flow);
 
 	if (unlikely(!choice))
 		return careful_tc(skb);

@@ -14,69 +14,248 @@ INLINE __u32 current_settings(void)
 	return *(volatile __u32 *)&shared.current & 1;
 }
 
-INLINE __u32 vip_slot(struct rule_set *set, __be32 addr)
+INLINE struct flow_set *flows_of(__u32 settings)
 {
-	return addr * set->multiplier >> (32 - VIP_SLOT_BITS);
+	return &shared.settings[settings & 1].flows;
 }
+
+INLINE __u32 first_slot(__u64 product, __u32 bits)
+{
+	return product >> (64 - bits);
+}
+
+INLINE __u32 second_slot(__u64 product, __u32 bits)
+{
+	return product >> (64 - 2 * bits) & ((1 << bits) - 1);
+}
+
+#define NO_SLOT (~0U)
+
+/* The slot of a destination that rules name, or NO_SLOT. */
+INLINE __u32 vip_slot(struct flow_set *set, __be32 addr)
+{
+	__u64 product = addr * set->vip_multiplier;
+	__u32 slot = first_slot(product, VIP_SLOT_BITS);
+
+	if (likely(set->vips[slot].addr == addr))
+		return slot;
+	slot = second_slot(product, VIP_SLOT_BITS);
+	return set->vips[slot].addr == addr ? slot : NO_SLOT;
+}
+
+INLINE int is_service(struct service *s, __be32 addr, __u8 protocol, __be16 port)
+{
+	return s->addr == addr && s->port == port && s->protocol == protocol;
+}
+
+/* The service of a destination, or 0. */
+INLINE struct service *service_of(struct flow_set *set, __be32 addr, __u8 protocol, __be16 port)
+{
+	__u64 key = (__u64)protocol << 48 | (__u64)port << 32 | addr;
+	__u64 product = (key ^ key >> 32) * set->service_multiplier;
+	struct service *s = &set->services[first_slot(product, SERVICE_SLOT_BITS)];
+
+	if (likely(is_service(s, addr, protocol, port)))
+		return s;
+	s = &set->services[second_slot(product, SERVICE_SLOT_BITS)];
+	return is_service(s, addr, protocol, port) ? s : 0;
+}
+
+/* Does a destination or a service send the packet on without a list? */
+INLINE int is_direct(struct flow_set *set, __u32 flags, __u32 flow, __u32 iface)
+{
+	if (!(flags & VIP_DIRECT))
+		return 0;
+	return !(flags & VIP_ON_IFACE) || (flow < FLOWS && set->ifaces[flow] == iface);
+}
+
+#define ON_PORTS (ON_SOURCE_PORT | ON_PORT)
 
 /* what a packet offers to the conditions of rules */
 struct offer {
 	__u32 iface;
-	__be32 source;
+	__be32 source, destination;
 	__u16 source_port, port;
 	__u8 protocol;
 	__u8 icmp_type;
-	__u8 has;   /* ON_SOURCE_PORT | ON_PORT and ON_ICMP_TYPE where it has them */
-	__u8 later; /* a fragment without ports: it follows its first one */
+	__u8 lacks;  /* the conditions on what it does not have: they fail */
+	__u8 hidden; /* those on what it hides, a fragment or malformed: see rule_holds */
 };
 
-INLINE int rule_matches(struct rule *r, struct offer *o)
+/* a walk over a list */
+struct walk {
+	__u32 place, left;
+	__u32 limit; /* rules of a higher order cannot count */
+	__u32 whole; /* in the list of a destination, of a whole packet: leave its services out */
+};
+
+/*
+ * 1 if the numbers differ. Without a branch: the verifier would have to follow
+ * both ways of each condition of each rule. The barrier hides it from the compiler.
+ */
+INLINE __u64 differ(__u64 a, __u64 b)
 {
-	__u32 conditions = r->conditions, holds = 0;
+	__u64 difference = a ^ b, negative = -difference;
 
-	if (o->later) {
-		const __u32 unknown = ON_SOURCE_PORT | ON_PORT | ON_ICMP_TYPE;
+	barrier_var(negative);
+	return (difference | negative) >> 63;
+}
 
-		if (r->ignore && (conditions & unknown))
-			return 0;
-		conditions &= ~unknown;
-	}
-	holds |= r->iface == o->iface ? ON_IFACE : 0;
-	holds |= r->protocol == o->protocol ? ON_PROTOCOL : 0;
-	holds |= (o->source & r->source_mask) == r->source ? ON_SOURCE : 0;
-	holds |= r->source_port_first <= o->source_port && o->source_port <= r->source_port_last ?
-			 ON_SOURCE_PORT & o->has :
-			 0;
-	holds |= r->port_first <= o->port && o->port <= r->port_last ? ON_PORT & o->has : 0;
-	holds |= r->icmp_type == o->icmp_type ? ON_ICMP_TYPE & o->has : 0;
-	return ((holds ^ r->negated) & conditions) == conditions;
+/* 1 if the number is not in the range */
+INLINE __u64 outside(__u64 n, __u64 first, __u64 last)
+{
+	__u64 below = n - first, above = last - n;
+
+	barrier_var(below);
+	barrier_var(above);
+	return (below | above) >> 63;
+}
+
+INLINE int rule_holds(struct rule *r, struct offer *o)
+{
+	__u64 conditions = r->conditions & ~o->hidden, fails = o->lacks;
+
+	if (r->ignore && r->conditions & o->hidden)
+		return 0;
+	fails |= differ(r->iface, o->iface) * ON_IFACE;
+	fails |= differ(r->protocol, o->protocol) * ON_PROTOCOL;
+	fails |= differ(o->source & r->source_mask, r->source) * ON_SOURCE;
+	fails |= differ(o->destination & r->destination_mask, r->destination) * ON_DESTINATION;
+	fails |=
+		outside(o->source_port, r->source_port_first, r->source_port_last) * ON_SOURCE_PORT;
+	fails |= outside(o->port, r->port_first, r->port_last) * ON_PORT;
+	fails |= differ(r->icmp_type, o->icmp_type) * ON_ICMP_TYPE;
+	return !((fails ^ r->negated) & conditions);
+}
+
+INLINE struct rule_lists *lists_of(__u32 settings)
+{
+	__u32 key = settings & 1;
+
+	return bpf_map_lookup_elem(&lists, &key);
+}
+
+INLINE struct rule *rule_at(struct rule_lists *l, __u32 place)
+{
+	return &l->rules[place & (RULES - 1)];
 }
 
 /*
- * Tries the rules of a slot in order. Returns the rule's index, or -1.
+ * A walk of any length is made of short ones, each in a function of its own: so
+ * the verifier never has to follow more than STEPS of them.
  */
-GLOBAL int match_rules(__u32 at, __u32 slot, struct offer *o)
+#define STEPS 64
+
+/* Goes on to the next rule that holds: w->place. False: not yet. */
+GLOBAL int walk_on(__u32 settings, struct offer *o, struct walk *w)
 {
-	struct rule_set *set = &shared.settings[at & 1].rules;
-	__u32 n, first, exempt = 0;
+	struct rule_lists *l = lists_of(settings);
+
+	if (!l || !o || !w)
+		return 0;
+	for (__u32 i = 0; i < STEPS && w->left; i++) {
+		struct rule *r = rule_at(l, w->place);
+
+		if (r->order >= w->limit) {
+			w->left = 0;
+			break;
+		}
+		if (!(r->service && w->whole) && rule_holds(r, o))
+			return 1;
+		w->place++;
+		w->left--;
+	}
+	return 0;
+}
+
+/* Does one of these ignore rules hold? */
+GLOBAL int is_ignored(__u32 settings, struct offer *o, __u32 first, __u32 number)
+{
+	struct walk w = {.place = first, .left = number, .limit = ~0U};
 
 	if (!o)
-		return -1;
-	slot &= VIP_SLOTS - 1;
-	n = set->vips[slot].rules;
-	first = set->first[slot];
-	for (__u32 i = 0; i < RULES_PER_VIP; i++) {
-		struct rule *r = &set->rules[(first + i) & (RULES - 1)];
+		return 0;
+	for (int i = 0; i < RULES / STEPS && w.left; i++)
+		if (walk_on(settings, o, &w))
+			return 1;
+	return 0;
+}
 
-		if (i >= n)
-			break;
-		if (r->flow == exempt || !rule_matches(r, o))
+/*
+ * Goes on to the next rule that holds and whose flow does not ignore the packet.
+ * An ignore rule exempts from all further rules of its flow.
+ */
+GLOBAL int walk_to_hit(__u32 settings, struct offer *o, struct walk *w)
+{
+	struct rule_lists *l = lists_of(settings);
+
+	if (!l || !o || !w)
+		return 0;
+	for (int i = 0; i < STEPS && w->left; i++) {
+		struct rule *r;
+
+		if (!walk_on(settings, o, w))
 			continue;
-		if (!r->ignore)
-			return (first + i) & (RULES - 1);
-		exempt = r->flow;
+		r = rule_at(l, w->place);
+		if (!r->ignores || !is_ignored(settings, o, r->ignores_first, r->ignores))
+			return 1;
+		w->place += r->next;
+		w->left = w->left > r->next ? w->left - r->next : 0;
 	}
-	return -1;
+	return 0;
+}
+
+#define NO_RULE (-1)
+
+/*
+ * Walks a whole list: a step of it is as many rules, or a flow that ignores the
+ * packet, of which there are fewer than rules. Returns the place of the first rule that
+ * claims the packet, or NO_RULE.
+ */
+GLOBAL int first_hit(__u32 settings, struct offer *o, struct walk *w)
+{
+	if (!o || !w)
+		return NO_RULE;
+	for (int i = 0; i < RULES / STEPS && w->left; i++)
+		if (walk_to_hit(settings, o, w))
+			return w->place & (RULES - 1);
+	return NO_RULE;
+}
+
+/* The order of the rule at a place: what comes behind it need not be tried. */
+INLINE __u32 order_of(__u32 settings, int place)
+{
+	struct rule_lists *l = lists_of(settings);
+
+	return l && place != NO_RULE ? rule_at(l, place)->order : ~0U;
+}
+
+/* Tries the lists of a service, of a destination and the general one. */
+static __attribute__((noinline)) int match_rules(__u32 settings, struct offer *o, struct service *s,
+						 __u32 slot)
+{
+	struct rule_lists *l = lists_of(settings);
+	struct extent e = {};
+	struct walk w;
+	int best = NO_RULE, hit;
+
+	if (s) {
+		w = (struct walk){.place = s->first, .left = s->number, .limit = ~0U};
+		best = first_hit(settings, o, &w);
+	}
+	if (l && slot != NO_SLOT) {
+		e = l->of_vip[slot & (VIP_SLOTS - 1)];
+		w = (struct walk){.place = e.first,
+				  .left = e.number,
+				  .limit = order_of(settings, best),
+				  .whole = !o->hidden};
+		hit = first_hit(settings, o, &w);
+		best = hit == NO_RULE ? best : hit;
+	}
+	e = flows_of(settings)->general;
+	w = (struct walk){.place = e.first, .left = e.number, .limit = order_of(settings, best)};
+	hit = first_hit(settings, o, &w);
+	return hit == NO_RULE ? best : hit;
 }
 
 #endif

@@ -25,13 +25,15 @@
 /* A global function: the verifier proves it once, not once for each call. */
 #define GLOBAL __attribute__((noinline))
 
-#define VIP_SLOT_BITS 14
+#define VIP_SLOT_BITS 15
 #define VIP_SLOTS (1 << VIP_SLOT_BITS)
-#define RULES 1024
-#define RULES_PER_VIP 16
-#define DIRECTORS 64
+#define SERVICE_SLOT_BITS 15
+#define SERVICE_SLOTS (1 << SERVICE_SLOT_BITS)
+#define RULES 16384
+/* as many as fit: before Linux 6.8 struct state may have 4 MiB */
+#define DIRECTORS 128
 #define SERVERS_PER_DIRECTOR 16
-#define FLOWS 256
+#define FLOWS 10240
 /*
  * Turns and places of a balanced director's servers: a prime number, which places
  * need, above the sum of any weights without a common divisor.
@@ -43,15 +45,52 @@
 /* ---- settings: all that user space decides, written and swapped as a whole ---- */
 
 /*
- * A virtual IP. The slot of an address is given by one multiplication; user
- * space finds a multiplier without collisions.
+ * How the flow manager finds the few rules that can matter to a packet, see
+ * internal/flow. A destination, and a service of one, has two slots
+ * that are given by one multiplication: user space puts it into the first one
+ * where it can. An empty slot holds a key that belongs elsewhere.
  */
+enum vip_flags {
+	VIP_OWN = 1,	   /* the director's own: passes */
+	VIP_CLAIMED = 2,   /* a rule gives it to a director */
+	VIP_ANNOUNCE = 4,  /* ARP for it is answered */
+	VIP_SERVICES = 8,  /* it has services: they come first */
+	VIP_DIRECT = 16,   /* what has no service goes to the director, without a list */
+	VIP_ON_IFACE = 32, /* but only from the interface of the flow */
+};
+
+/* a single destination that rules name */
 struct vip {
-	__be32 addr;   /* an empty slot holds an address that belongs elsewhere */
-	__u8 director; /* without rules: takes every packet */
-	__u8 flow;
-	__u8 rules;    /* how many must be tried; 0: none, see director */
-	__u8 announce; /* ARP for it is answered */
+	__be32 addr;
+	__u16 flow;
+	__u8 director;
+	__u8 flags;
+};
+
+/* a TCP or UDP port of a destination */
+struct service {
+	__be32 addr;
+	__be16 port;
+	__u8 protocol;
+	__u8 director;
+	__u16 flow;
+	__u16 first, number; /* its list */
+	__u8 flags;	     /* VIP_DIRECT, VIP_ON_IFACE */
+	__u8 pad;
+};
+
+/* a list: a run of the rules */
+struct extent {
+	__u16 first, number;
+};
+
+struct flow_set {
+	__u64 vip_multiplier, service_multiplier;
+	struct extent general; /* rules for any destination */
+	__u32 pad;
+	struct vip vips[VIP_SLOTS];
+	struct service services[SERVICE_SLOTS];
+	__u32 ifaces[FLOWS]; /* index of a flow's interface, of VIP_ON_IFACE */
 };
 
 enum condition {
@@ -61,30 +100,48 @@ enum condition {
 	ON_SOURCE_PORT = 8,
 	ON_PORT = 16,
 	ON_ICMP_TYPE = 32,
+	ON_DESTINATION = 64,
+};
+
+/* what a flow does with its packets */
+enum policy {
+	POLICY_PERMIT = 1,
+	POLICY_DENY = 2,
+	POLICY_DIRECTOR = 3,
 };
 
 struct rule {
+	__u32 order; /* of two that hold the lower one counts */
 	__u32 iface; /* index */
-	__be32 source, source_mask;
+	__be32 source, source_mask, destination, destination_mask;
 	__u16 source_port_first, source_port_last; /* host order, inclusive */
 	__u16 port_first, port_last;
+	__u16 flow;
+	__u16 next;		      /* places to the next flow's rules */
+	__u16 ignores_first, ignores; /* those that exempt from it */
 	__u8 protocol;
 	__u8 icmp_type;
 	__u8 conditions; /* those that the rule has */
 	__u8 negated;	 /* those of them that must not hold */
-	__u8 ignore;	 /* a match exempts the packet from the flow */
+	__u8 ignore;	 /* it is one that exempts */
+	__u8 service;	 /* in a destination's list: only for what hides its ports */
+	__u8 policy;
 	__u8 director;
-	__u8 flow;
-	__u8 pad;
 };
 
-struct rule_set {
-	__u32 multiplier;
-	__u32 pad;
-	struct vip vips[VIP_SLOTS];
-	__u16 first[VIP_SLOTS]; /* of the slot's rules */
+/* the lists, one copy for each of the settings */
+struct rule_lists {
+	struct extent of_vip[VIP_SLOTS];
 	struct rule rules[RULES];
 };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct rule_lists);
+	__uint(max_entries, 2);
+} lists SEC(".maps");
 
 enum choice_flags {
 	CHOICE_FORWARD = 1,   /* there is an active server */
@@ -154,7 +211,7 @@ struct shares {
 
 struct settings {
 	struct choice choices[DIRECTORS];
-	struct rule_set rules;
+	struct flow_set flows;
 	struct server servers[DIRECTORS * SERVERS_PER_DIRECTOR];
 	struct shares shares[DIRECTORS];
 	struct choice_record records[DIRECTORS];
@@ -338,11 +395,15 @@ struct counter {
 #define COLUMNS (16 + SERVERS_PER_DIRECTOR)
 #define COLUMN_SERVERS 16
 
+struct row {
+	struct counter columns[COLUMNS];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
-	__type(value, struct counter);
-	__uint(max_entries, FLOWS *COLUMNS);
+	__type(value, struct row);
+	__uint(max_entries, FLOWS);
 } counters SEC(".maps");
 
 /* ---- capture ---- */
@@ -374,8 +435,9 @@ struct name {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct name_key);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(value, struct name);
-	__uint(max_entries, 4096);
+	__uint(max_entries, FLOWS + DIRECTORS * (1 + SERVERS_PER_DIRECTOR));
 } names SEC(".maps");
 
 /* Options: constants at load, so that the verifier prunes what is off. */
@@ -387,6 +449,8 @@ struct exported {
 	struct captured captured;
 	enum verdict verdict;
 	enum condition condition;
+	enum vip_flags vip;
+	enum policy policy;
 	enum choice_flags flags;
 	enum scheduler scheduler;
 	enum slot_state state;

@@ -8,11 +8,13 @@
 
 enum verdict {
 	VERDICT_PASS,		/* not ours: up the stack, untouched */
+	VERDICT_PERMIT,		/* a flow permits it: up the stack, untouched */
 	VERDICT_FORWARD,	/* to the active server */
 	VERDICT_FORWARD_OLD,	/* a RST of an old connection, to its own server */
 	VERDICT_RESET,		/* an old connection: answered with RST */
 	VERDICT_ARP_REPLY,	/* who-has of a virtual IP: answered */
 	VERDICT_REJECT,		/* the director has no server, and says so: RST or ICMP */
+	VERDICT_DENY,		/* a flow denies it: dropped */
 	VERDICT_DROP_NO_SERVER, /* ours, but the director has no active server */
 	VERDICT_DROP_OLD,	/* an old connection that meets silence */
 	VERDICT_DROP_MALFORMED, /* ours, but its headers make no sense */

@@ -119,8 +119,10 @@ func TestStatusOfAnOrphan(t *testing.T) {
 		}
 	})
 	mac := model.MAC{2, 0, 0, 0, 0, 1}
+	vip := netip.MustParseAddr("192.0.2.1")
 	err = plane.Apply(model.Desired{
-		Rules: model.RuleSet{VIPs: []model.VIP{{Addr: netip.MustParseAddr("192.0.2.1"), Rules: []model.VIPRule{{Flow: "nfs", Director: "nfs"}}}}},
+		Rules: model.RuleSet{VIPs: []model.VIP{{Addr: vip}}, Rules: []model.FlowRule{{Flow: "nfs", Policy: model.PolicyDirector, Director: "nfs",
+			Rule: model.Rule{Dst: model.Cond[netip.Prefix]{Set: true, Value: netip.PrefixFrom(vip, 32)}}}}},
 		Directors: []model.DesiredDirector{{Name: "nfs", Active: "nfs-02", MAC: mac, Source: mac, Epoch: 7, Reason: model.ReasonOperator,
 			Servers: []model.DesiredServer{{Name: "nfs-02", MAC: mac}}}},
 	})

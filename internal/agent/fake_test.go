@@ -78,7 +78,7 @@ func (p *fakePlane) Applied() (model.Applied, error) {
 	if p.unread != nil {
 		return model.Applied{}, p.unread
 	}
-	return model.Applied{Ifaces: maps.Clone(p.held.Ifaces), VIPs: maps.Clone(p.held.VIPs), Directors: maps.Clone(p.held.Directors)}, nil
+	return model.Applied{Ifaces: maps.Clone(p.held.Ifaces), VIPs: maps.Clone(p.held.VIPs), Directors: maps.Clone(p.held.Directors), Flows: maps.Clone(p.held.Flows)}, nil
 }
 
 func (p *fakePlane) Apply(want model.Desired) error {
@@ -99,6 +99,10 @@ func (p *fakePlane) Apply(want model.Desired) error {
 	clear(p.held.VIPs)
 	for _, v := range want.Rules.VIPs {
 		p.held.VIPs[v.Addr] = model.AppliedVIP{Announce: v.Announce}
+	}
+	p.held.Flows = map[string]bool{}
+	for _, r := range want.Rules.Rules {
+		p.held.Flows[r.Flow] = true
 	}
 	var names []string
 	var unknown error

@@ -180,10 +180,10 @@ func interfaces(v view, applied model.Applied) []model.InterfaceStatus {
 	return all
 }
 
-// observedFlow adds what the kernel has of a flow. It is applied when all its
-// virtual IPs are.
+// observedFlow adds what the kernel has of a flow. It is applied when it has a
+// rule there and all its virtual IPs.
 func observedFlow(f model.FlowStatus, seen observation) model.FlowStatus {
-	f.Applied = len(f.VIPs) > 0
+	f.Applied = seen.applied.Flows[f.Name]
 	f.VIPs = append([]model.VIPStatus{}, f.VIPs...)
 	for i, vip := range f.VIPs {
 		held, ok := seen.applied.VIPs[vip.Addr]

@@ -28,11 +28,12 @@ const (
 
 // Limits of the data plane.
 const (
-	maxDirectors = 64
+	maxDirectors = 128
 	maxServers   = 16 // of one director
-	maxFlows     = 256
-	maxVIPs      = 256
-	maxRules     = 16 // for one virtual IP
+	maxFlows     = 10000
+	maxVIPs      = 10000 // single destinations
+	maxServices  = 12000 // ports of these
+	maxRules     = 16384 // places
 )
 
 // Load parses and checks the sources. The configuration is the zero one when a

@@ -69,7 +69,7 @@ func (c *checker) director(s Section) {
 	if c.isFirst("director", args[0]) {
 		c.directors = append(c.directors, r.draft)
 		if len(c.directors) == maxDirectors+1 {
-			c.fail(args[0], "at most 64 are supported", "too many directors")
+			c.fail(args[0], "at most 128 are supported", "too many directors")
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (c *checker) flow(s Section) {
 	if c.isFirst("flow", args[0]) {
 		c.flows = append(c.flows, draft)
 		if len(c.flows) == maxFlows+1 {
-			c.fail(args[0], "at most 256 are supported", "too many flows")
+			c.fail(args[0], "at most 10000 are supported", "too many flows")
 		}
 	}
 }
@@ -66,17 +66,14 @@ func (c *checker) policy(f *flowDraft, l Line) {
 			f.flow.Table = uint32(n)
 		}
 		c.extra(l, 4)
-	case model.PolicyPermit, model.PolicyDeny:
-		c.unsupportedPolicy(f, w)
-		c.extra(l, 3)
-	case model.PolicySkip:
+	case model.PolicyPermit, model.PolicyDeny, model.PolicySkip:
 		c.extra(l, 3)
 	}
 }
 
 func (c *checker) unsupportedPolicy(f *flowDraft, w Word) {
 	if !f.flow.Out { // an outflow is not supported as a whole
-		c.unsupported(w, "supported: director NAME, skip", "policy %s", w.Text)
+		c.unsupported(w, "supported: director NAME, permit, deny, skip", "policy %s", w.Text)
 	}
 }
 
@@ -118,9 +115,14 @@ func (c *checker) directorHint(name string) string {
 	return expected(name, c.sortedDirectors())
 }
 
-// needsMatch reports a flow that hands nothing to its director.
+// needsMatch reports a flow that takes nothing.
 func (c *checker) needsMatch(f flowDraft, s Section) {
-	if f.flow.Policy != model.PolicyDirector {
+	missing, ok := map[model.Policy]string{
+		model.PolicyDirector: "nothing reaches its director",
+		model.PolicyPermit:   "it permits nothing",
+		model.PolicyDeny:     "it denies nothing",
+	}[f.flow.Policy]
+	if !ok {
 		return
 	}
 	for _, l := range s.Body {
@@ -128,7 +130,7 @@ func (c *checker) needsMatch(f flowDraft, s Section) {
 			return
 		}
 	}
-	c.fail(f.name, "write a line such as match dst 192.168.10.50", "flow %s has no match rule: nothing reaches its director", f.name.Text)
+	c.fail(f.name, "write a line such as match dst 192.168.10.50", "flow %s has no match rule: %s", f.name.Text, missing)
 }
 
 var ruleSpecs = []spec{
@@ -158,9 +160,6 @@ func (c *checker) rule(f *flowDraft, l Line) {
 		}
 	}
 	if before == len(c.diags) { // else a condition is missing in r
-		if f.flow.Policy == model.PolicyDirector && !r.Ignore && !r.Dst.Set {
-			c.unsupported(draft.keyword, "name the virtual IP, for example match dst 192.168.10.50", "a match rule without dst")
-		}
 		c.coherent(r, draft)
 	}
 	f.flow.Rules = append(f.flow.Rules, r)
@@ -177,10 +176,7 @@ func (c *checker) condition(r *model.Rule, s setting) {
 			r.Proto = model.Cond[model.Proto]{}
 		}
 	case "src":
-		p, ok := c.prefix(s.value, "src")
-		if ok && p != p.Masked() {
-			c.warn(s.value, "write it so", "src %s means the network %s", s.value.Text, p.Masked())
-		}
+		p, ok := c.network(s.value, "src")
 		r.Src = model.Cond[netip.Prefix]{Set: ok, Not: ok && s.negated, Value: p.Masked()}
 	case "srcport":
 		p, ok := c.ports(s.value, "srcport")
@@ -194,23 +190,24 @@ func (c *checker) condition(r *model.Rule, s setting) {
 	}
 }
 
-// ruleDst reads a dst condition. What is for a director must be one address,
-// since the data plane looks the virtual IP up.
+// network reads an address or a network. Host bits beyond the mask are ignored.
+func (c *checker) network(w Word, what string) (netip.Prefix, bool) {
+	p, ok := c.prefix(w, what)
+	if ok && p != p.Masked() {
+		c.warn(w, "write it so", "%s %s means the network %s", what, w.Text, p.Masked())
+	}
+	return p.Masked(), ok
+}
+
+// ruleDst reads a dst condition. One address for a director is a virtual IP: it
+// must be the address of one machine.
 func (c *checker) ruleDst(r *model.Rule, s setting, policy model.Policy) {
-	p, ok := c.prefix(s.value, "dst")
+	p, ok := c.network(s.value, "dst")
 	if !ok {
 		return
 	}
-	r.Dst = model.Cond[netip.Prefix]{Set: true, Not: s.negated, Value: p.Masked()}
-	switch {
-	case policy != model.PolicyDirector:
-	case s.negated:
-		c.unsupported(s.name, "name the virtual IP itself", "not dst")
-	case p.Bits() != 32 && p != p.Masked():
-		c.unsupported(s.value, "for the one address write dst "+p.Addr().String(), "dst %s, a network,", s.value.Text)
-	case p.Bits() != 32:
-		c.unsupported(s.value, "write a rule for each virtual IP", "dst %s, a network,", s.value.Text)
-	default:
+	r.Dst = model.Cond[netip.Prefix]{Set: true, Not: s.negated, Value: p}
+	if policy == model.PolicyDirector && !s.negated && p.IsSingleIP() {
 		c.host(s.value.cut(0, len(p.Addr().String())), "virtual IP")
 	}
 }

@@ -11,9 +11,9 @@ import (
 // it would lock its owner out. An address that no interface's network holds is
 // a warning, since it may be routed here on purpose.
 func CheckHost(cfg model.Config, f File, links []model.Link) []Diagnostic {
-	h := hostChecker{links: links, flows: make(map[string]bool), directors: make(map[string]bool), web: cfg.Web.Listen.Addr()}
+	h := hostChecker{links: links, flows: make(map[string]model.Policy), directors: make(map[string]bool), web: cfg.Web.Listen.Addr()}
 	for _, fl := range cfg.Flows {
-		h.flows[fl.Name] = fl.Policy == model.PolicyDirector
+		h.flows[fl.Name] = fl.Policy
 	}
 	for _, d := range cfg.Directors {
 		h.directors[d.Name] = true
@@ -30,7 +30,7 @@ func CheckHost(cfg model.Config, f File, links []model.Link) []Diagnostic {
 type hostChecker struct {
 	report
 	links     []model.Link
-	flows     map[string]bool // the flows that lead to a director
+	flows     map[string]model.Policy
 	directors map[string]bool
 	web       netip.Addr // of the web pages
 }
@@ -43,7 +43,7 @@ func (h *hostChecker) section(s Section) {
 	name := args[0].Text
 	for _, l := range s.Body {
 		switch {
-		case s.Kind == KindFlow && h.flows[name]:
+		case s.Kind == KindFlow && h.flows[name] != model.PolicySkip:
 			h.rule(name, l)
 		case s.Kind == KindDirector && h.directors[name]:
 			h.server(l)
@@ -65,18 +65,39 @@ func (h *hostChecker) rule(flow string, l Line) {
 			i++
 		case "dst":
 			// An ignore rule claims nothing.
-			if vip, ok := new(report).prefix(value, "dst"); ok && l.keyword().Text == "match" {
-				h.virtualIP(flow, value, vip.Addr())
+			dst, ok := new(report).prefix(value, "dst")
+			if ok && l.keyword().Text == "match" && l.Words[i-1].Text != "not" {
+				h.destination(flow, value, dst)
 			}
 			i++
 		}
 	}
 }
 
-func (h *hostChecker) virtualIP(flow string, at Word, vip netip.Addr) {
+// destination checks what a rule claims. Packets to the director's own addresses
+// are never touched, so whoever names them would be disappointed.
+func (h *hostChecker) destination(flow string, at Word, dst netip.Prefix) {
+	if dst.IsSingleIP() {
+		h.single(flow, at, dst.Addr())
+		return
+	}
+	for _, l := range h.links {
+		for _, p := range l.Addrs {
+			if dst.Masked().Contains(p.Addr()) {
+				h.warn(at, "guard the director itself with the firewall of its own system",
+					"%s holds %s, this machine's own address on %s: flow %s does not touch packets to it", dst.Masked(), p.Addr(), l.Name, flow)
+				return
+			}
+		}
+	}
+}
+
+func (h *hostChecker) single(flow string, at Word, vip netip.Addr) {
 	if link, own := h.owner(vip); own {
 		h.fail(at, "choose an address that no interface has",
 			"flow %s claims %s, this machine's own address on %s", flow, vip, link.Name)
+	} else if h.flows[flow] != model.PolicyDirector {
+		return
 	} else if link, ends := h.ends(vip); ends {
 		h.fail(at, "choose an address for one machine",
 			"flow %s claims %s, the network or broadcast address of %s", flow, vip, link.Name)

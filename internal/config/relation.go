@@ -1,16 +1,19 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 
+	"fairlead/internal/flow"
 	"fairlead/internal/model"
 )
 
 // relations reports what only the whole configuration shows to be wrong.
 func (c *checker) relations() {
 	c.virtualIPs()
+	c.places()
 	c.interfaces()
 }
 
@@ -42,8 +45,7 @@ func (c *checker) unusedDirectors() {
 	}
 }
 
-// virtualIPs checks the addresses that flows claim: how many, with how many
-// rules, and that none is a server's own.
+// virtualIPs checks that no flow claims the address of a server.
 func (c *checker) virtualIPs() {
 	servers := make(map[netip.Addr]Word)
 	for _, d := range c.directors {
@@ -51,17 +53,12 @@ func (c *checker) virtualIPs() {
 			servers[s.Addr] = d.servers[i].name
 		}
 	}
-	vips := make(map[netip.Addr]int) // rules of each
 	for _, f := range c.flows {
 		if f.flow.Policy != model.PolicyDirector {
 			continue
 		}
-		for _, vip := range flowVIPs(f.flow) {
-			c.countRules(f, vip, vips)
-		}
 		for i, r := range f.flow.Rules {
-			server, clash := servers[r.Dst.Value.Addr()]
-			if clash && r.Dst.Set {
+			if server, clash := servers[r.Dst.Value.Addr()]; clash && r.Dst.Set && r.Dst.Value.IsSingleIP() && !r.Dst.Not {
 				c.fail(f.rules[i].dst, "a virtual IP is an address of its own",
 					"flow %s claims %s, the address of server %s (%s)", f.name.Text, r.Dst.Value.Addr(), server.Text, server.Pos)
 			}
@@ -69,56 +66,35 @@ func (c *checker) virtualIPs() {
 	}
 }
 
-// flowVIPs lists the addresses that a flow claims, in order.
-func flowVIPs(f model.Flow) []netip.Addr {
-	var vips []netip.Addr
-	seen := make(map[netip.Addr]bool)
-	for _, r := range f.Rules {
-		if vip := r.Dst.Value.Addr(); !r.Ignore && r.Dst.Set && !seen[vip] {
-			seen[vip] = true
-			vips = append(vips, vip)
+// places checks that the data plane has room for the rules.
+func (c *checker) places() {
+	if len(c.flows) == 0 || len(c.flows) > maxFlows { // reported
+		return
+	}
+	var cfg model.Config
+	for _, f := range c.flows {
+		cfg.Flows = append(cfg.Flows, f.flow)
+	}
+	layout := flow.Lay(flow.Compile(cfg))
+	for _, t := range []struct {
+		has, most int
+		what      string
+	}{
+		{len(layout.Addrs), maxVIPs, "addresses after dst"},
+		{len(layout.Services), maxServices, "ports of one address"},
+		{len(layout.Rules), maxRules, "rules"},
+	} {
+		if t.has > t.most {
+			c.fail(c.flows[len(c.flows)-1].name, fmt.Sprintf("at most %d are supported", t.most), "too many %s, in all flows: %d", t.what, t.has)
 		}
 	}
-	return vips
-}
-
-// countRules adds the rules that a flow has for a virtual IP.
-func (c *checker) countRules(f flowDraft, vip netip.Addr, vips map[netip.Addr]int) {
-	if _, known := vips[vip]; !known {
-		vips[vip] = 0
-		if len(vips) == maxVIPs+1 {
-			c.fail(f.name, "at most 256 are supported", "too many virtual IPs: %s is one too many", vip)
-		}
-	}
-	if vips[vip] > maxRules || len(vips) > maxVIPs {
-		return // reported
-	}
-	for i, r := range f.flow.Rules[:f.effective()] {
-		if r.Dst.Set && r.Dst.Value.Addr() != vip {
-			continue
-		}
-		if vips[vip]++; vips[vip] == maxRules+1 {
-			c.fail(f.rules[i].keyword, "at most 16 are supported", "too many rules for the virtual IP %s", vip)
-			return
-		}
-	}
-}
-
-// effective is how many rules of a flow count: an ignore rule after the last
-// match rule exempts nothing.
-func (f flowDraft) effective() int {
-	n := len(f.flow.Rules)
-	for n > 0 && f.flow.Rules[n-1].Ignore {
-		n--
-	}
-	return n
 }
 
 // uselessIgnores warns of ignore rules that exempt nothing.
 func (c *checker) uselessIgnores() {
 	for _, f := range c.flows {
-		n := f.effective()
-		if f.flow.Policy != model.PolicyDirector || n == 0 { // none: reported already
+		n := len(flow.Effective(f.flow))
+		if f.flow.Policy == model.PolicySkip || n == 0 { // none: reported already
 			continue
 		}
 		for _, r := range f.rules[n:] {
@@ -158,21 +134,30 @@ type earlier struct {
 	exempted bool // an ignore rule stands before it in its flow
 }
 
+// mostCompared bounds how many rules a rule is compared with.
+const mostCompared = 64
+
 // shadows warns of rules that no packet reaches, since an earlier rule takes all
 // that they could match.
 func (c *checker) shadows() {
-	before := make(map[model.Cond[netip.Prefix]][]earlier) // by dst; the zero one: any dst
+	before := make(map[model.Cond[netip.Prefix]][]earlier) // by dst of one address; the zero one: any other dst
 	for n, f := range c.flows {
-		if f.flow.Policy != model.PolicyDirector {
+		if f.flow.Policy == model.PolicySkip {
 			continue
 		}
 		exempted := false
-		for i, r := range f.flow.Rules[:f.effective()] {
+		for i, r := range flow.Effective(f.flow) {
 			at := earlier{r, n, f.rules[i].keyword, exempted}
 			exempted = exempted || r.Ignore
-			c.shadow(at, f, before[r.Dst], before[model.Cond[netip.Prefix]{}])
-			if len(before[r.Dst]) < maxRules { // more are an error anyway
-				before[r.Dst] = append(before[r.Dst], at)
+			var dst model.Cond[netip.Prefix]
+			if r.Dst.Value.IsSingleIP() {
+				dst = r.Dst
+				c.shadow(at, f, before[dst], before[model.Cond[netip.Prefix]{}])
+			} else {
+				c.shadow(at, f, before[dst])
+			}
+			if len(before[dst]) < mostCompared {
+				before[dst] = append(before[dst], at)
 			}
 		}
 	}
@@ -197,9 +182,14 @@ func (e earlier) takesAll(later earlier) bool {
 	if e.flow != later.flow && (a.Ignore || e.exempted) {
 		return false
 	}
-	return implied(a.Iface, b.Iface) && implied(a.Proto, b.Proto) && implied(a.Src, b.Src) && implied(a.Dst, b.Dst) &&
+	return implied(a.Iface, b.Iface) && implied(a.Proto, b.Proto) && within(a.Src, b.Src) && within(a.Dst, b.Dst) &&
 		implied(a.SrcPort, b.SrcPort) && implied(a.DstPort, b.DstPort) && implied(a.ICMPType, b.ICMPType)
 }
 
 // implied tells whether every packet that meets condition b also meets a.
 func implied[T comparable](a, b model.Cond[T]) bool { return !a.Set || a == b }
+
+// within tells whether every address that meets condition b also meets a.
+func within(a, b model.Cond[netip.Prefix]) bool {
+	return implied(a, b) || !a.Not && b.Set && !b.Not && a.Value.Bits() <= b.Value.Bits() && a.Value.Contains(b.Value.Addr())
+}

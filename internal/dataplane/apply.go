@@ -63,10 +63,15 @@ func (p *Plane) edit() *directorSettings {
 	return next
 }
 
-// enforce puts settings in force by a single store, if they differ. The copy
-// that they go into must be one that no packet in flight can still read.
-func (p *Plane) enforce(next *directorSettings) error {
-	if *next == *p.maps.settings() {
+// enforce puts settings and the lists of their rules in force by a single store,
+// if they differ; without lists those in force stay. The copy that they go into must
+// be one that no packet in flight can still read.
+func (p *Plane) enforce(next *directorSettings, lists *directorRuleLists) error {
+	inForce := &p.maps.lists[p.maps.state.Current&1]
+	if lists == nil {
+		lists = inForce
+	}
+	if *next == *p.maps.settings() && (lists == inForce || *lists == *inForce) {
 		return nil
 	}
 	if p.settled != p.flips {
@@ -77,6 +82,9 @@ func (p *Plane) enforce(next *directorSettings) error {
 	}
 	current := &p.maps.state.Current
 	*p.maps.copyOfSettings(1 - *current&1) = *next
+	if spare := &p.maps.lists[1-*current&1]; *spare != *lists {
+		*spare = *lists
+	}
 	atomic.StoreUint32(current, 1-*current&1)
 	p.flips++
 	return nil
@@ -90,21 +98,25 @@ func (p *Plane) applySettings(want model.Desired, at indices) error {
 	for _, d := range want.Directors {
 		errs = append(errs, p.setDirector(next, d, at))
 	}
-	rules, err := compileRules(want.Rules, at)
+	rules, err := compile(want.Rules, at, p.rules)
 	errs = append(errs, err)
 	var moved []move
-	if err == nil && next.Rules != rules {
-		next.Rules = rules
-		moved = p.moves(want, at)
+	var lists *directorRuleLists
+	if err == nil && (rules != p.rules || next.Flows != *rules.flows) {
+		next.Flows, lists = *rules.flows, rules.lists
+		moved = p.moves(rules)
 		for _, m := range moved {
 			next.Choices[m.to].Flags |= uint8(directorChoiceFlagsCHOICE_LOOKUP)
 		}
 	}
 	shed := p.shed(next)
-	if err := p.enforce(next); err != nil {
+	if err := p.enforce(next, lists); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	p.maps.unload(shed)
+	if lists != nil {
+		p.rules = rules
+	}
 	p.carryOut(moved)
 	return errors.Join(errs...)
 }
@@ -226,14 +238,16 @@ func (p *Plane) Applied() (model.Applied, error) {
 			a.Ifaces[i.Name] = model.Attached{Mode: l.mode, Why: l.why}
 		}
 	}
-	of := choicesOf(p.maps.settings(), *p.names.Load())
+	now, names := p.maps.settings(), *p.names.Load()
+	of := choicesOf(now, names)
 	a.VIPs, a.Directors = of.VIPs, of.Directors
+	a.Flows = readFlows(&now.Flows, &p.maps.lists[p.maps.state.Current&1], names)
 	return a, nil
 }
 
 // choicesOf are the virtual IPs and the choices that settings hold.
 func choicesOf(now *directorSettings, names map[key]string) model.Applied {
-	a := model.Applied{VIPs: readVIPs(&now.Rules), Directors: map[string]model.Adopted{}}
+	a := model.Applied{VIPs: readVIPs(&now.Flows), Directors: map[string]model.Adopted{}}
 	for k, name := range names {
 		if k.kind == kindDirector && now.Records[k.index].Epoch != 0 {
 			a.Directors[name] = adopted(now, uint8(k.index), names)

@@ -64,7 +64,7 @@ func TestCapture(t *testing.T) {
 }
 
 func TestParseCaptured(t *testing.T) {
-	sample := func(length uint32, verdict uint32, data int) []byte {
+	sample := func(length uint32, verdict directorVerdict, data int) []byte {
 		b := make([]byte, 16+data)
 		b[4], b[5], b[8] = byte(length), byte(length>>8), byte(verdict)
 		return b
@@ -76,9 +76,9 @@ func TestParseCaptured(t *testing.T) {
 		data    int
 		verdict string
 	}{
-		{"padding is cut off", sample(42, 4, 48), 100, 42, "arp-reply"},
-		{"snaplen", sample(300, 1, 300), 64, 64, "forward"},
-		{"a frame larger than what is copied out", sample(3000, 1, 2048+4), 65535, 2048, "forward"},
+		{"padding is cut off", sample(42, directorVerdictVERDICT_ARP_REPLY, 48), 100, 42, "arp-reply"},
+		{"snaplen", sample(300, directorVerdictVERDICT_FORWARD, 300), 64, 64, "forward"},
+		{"a frame larger than what is copied out", sample(3000, directorVerdictVERDICT_FORWARD, 2048+4), 65535, 2048, "forward"},
 		{"a verdict of another version", sample(42, 200, 42), 100, 42, ""},
 	} {
 		c, ok := parseCaptured(tt.sample, tt.snaplen)

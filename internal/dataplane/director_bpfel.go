@@ -68,18 +68,30 @@ const (
 	directorConditionON_SOURCE_PORT directorCondition = 8
 	directorConditionON_PORT        directorCondition = 16
 	directorConditionON_ICMP_TYPE   directorCondition = 32
+	directorConditionON_DESTINATION directorCondition = 64
 )
 
-type directorCounter struct {
-	_       structs.HostLayout
-	Packets uint64
-	Bytes   uint64
+type directorExtent struct {
+	_      structs.HostLayout
+	First  uint16
+	Number uint16
+}
+
+type directorFlowSet struct {
+	_                 structs.HostLayout
+	VipMultiplier     uint64
+	ServiceMultiplier uint64
+	General           directorExtent
+	Pad               uint32
+	Vips              [32768]directorVip
+	Services          [32768]directorService
+	Ifaces            [10240]uint32
 }
 
 type directorLoad struct {
 	_     structs.HostLayout
-	Turn  [64]uint32
-	Conns [1024]int32
+	Turn  [128]uint32
+	Conns [2048]int32
 }
 
 type directorLocality struct {
@@ -107,32 +119,53 @@ type directorNameKey struct {
 	Index    uint16
 }
 
+type directorPolicy uint32
+
+const (
+	directorPolicyPOLICY_PERMIT   directorPolicy = 1
+	directorPolicyPOLICY_DENY     directorPolicy = 2
+	directorPolicyPOLICY_DIRECTOR directorPolicy = 3
+)
+
+type directorRow struct {
+	_       structs.HostLayout
+	Columns [32]struct {
+		_       structs.HostLayout
+		Packets uint64
+		Bytes   uint64
+	}
+}
+
 type directorRule struct {
 	_               structs.HostLayout
+	Order           uint32
 	Iface           uint32
 	Source          uint32
 	SourceMask      uint32
+	Destination     uint32
+	DestinationMask uint32
 	SourcePortFirst uint16
 	SourcePortLast  uint16
 	PortFirst       uint16
 	PortLast        uint16
+	Flow            uint16
+	Next            uint16
+	IgnoresFirst    uint16
+	Ignores         uint16
 	Protocol        uint8
 	IcmpType        uint8
 	Conditions      uint8
 	Negated         uint8
 	Ignore          uint8
+	Service         uint8
+	Policy          uint8
 	Director        uint8
-	Flow            uint8
-	Pad             uint8
 }
 
-type directorRuleSet struct {
-	_          structs.HostLayout
-	Multiplier uint32
-	Pad        uint32
-	Vips       [16384]directorVip
-	First      [16384]uint16
-	Rules      [1024]directorRule
+type directorRuleLists struct {
+	_     structs.HostLayout
+	OfVip [32768]directorExtent
+	Rules [16384]directorRule
 }
 
 type directorScheduler uint32
@@ -159,13 +192,26 @@ type directorServer struct {
 	Epoch      uint64
 }
 
+type directorService struct {
+	_        structs.HostLayout
+	Addr     uint32
+	Port     uint16
+	Protocol uint8
+	Director uint8
+	Flow     uint16
+	First    uint16
+	Number   uint16
+	Flags    uint8
+	Pad      uint8
+}
+
 type directorSettings struct {
 	_       structs.HostLayout
-	Choices [64]directorChoice
-	Rules   directorRuleSet
-	Servers [1024]directorServer
-	Shares  [64]directorShares
-	Records [64]directorChoiceRecord
+	Choices [128]directorChoice
+	Flows   directorFlowSet
+	Servers [2048]directorServer
+	Shares  [128]directorShares
+	Records [128]directorChoiceRecord
 }
 
 type directorShares struct {
@@ -221,7 +267,7 @@ type directorState struct {
 	Pad1     [6]uint64
 	Settings [2]struct {
 		_       structs.HostLayout
-		Choices [64]struct {
+		Choices [128]struct {
 			_          structs.HostLayout
 			Mac0       uint64
 			Mac1       uint32
@@ -229,39 +275,38 @@ type directorState struct {
 			Server     uint8
 			Flags      uint8
 		}
-		Rules struct {
-			_          structs.HostLayout
-			Multiplier uint32
-			Pad        uint32
-			Vips       [16384]struct {
+		Flows struct {
+			_                 structs.HostLayout
+			VipMultiplier     uint64
+			ServiceMultiplier uint64
+			General           struct {
+				_      structs.HostLayout
+				First  uint16
+				Number uint16
+			}
+			Pad  uint32
+			Vips [32768]struct {
 				_        structs.HostLayout
 				Addr     uint32
+				Flow     uint16
 				Director uint8
-				Flow     uint8
-				Rules    uint8
-				Announce uint8
+				Flags    uint8
 			}
-			First [16384]uint16
-			Rules [1024]struct {
-				_               structs.HostLayout
-				Iface           uint32
-				Source          uint32
-				SourceMask      uint32
-				SourcePortFirst uint16
-				SourcePortLast  uint16
-				PortFirst       uint16
-				PortLast        uint16
-				Protocol        uint8
-				IcmpType        uint8
-				Conditions      uint8
-				Negated         uint8
-				Ignore          uint8
-				Director        uint8
-				Flow            uint8
-				Pad             uint8
+			Services [32768]struct {
+				_        structs.HostLayout
+				Addr     uint32
+				Port     uint16
+				Protocol uint8
+				Director uint8
+				Flow     uint16
+				First    uint16
+				Number   uint16
+				Flags    uint8
+				Pad      uint8
 			}
+			Ifaces [10240]uint32
 		}
-		Servers [1024]struct {
+		Servers [2048]struct {
 			_          structs.HostLayout
 			Mac0       uint64
 			Mac1       uint32
@@ -269,7 +314,7 @@ type directorState struct {
 			Weight     uint16
 			Epoch      uint64
 		}
-		Shares [64]struct {
+		Shares [128]struct {
 			_          structs.HostLayout
 			Length     uint16
 			Scheduler  uint8
@@ -281,7 +326,7 @@ type directorState struct {
 			Turns      [4099]uint8
 			Places     [4099]uint8
 		}
-		Records [64]struct {
+		Records [128]struct {
 			_       structs.HostLayout
 			Epoch   uint64
 			SinceNs int64
@@ -301,8 +346,8 @@ type directorState struct {
 		_         structs.HostLayout
 		AliveNs   uint64
 		Lost      uint64
-		TrustedNs [64]uint64
-		ToldNs    [64]uint64
+		TrustedNs [128]uint64
+		ToldNs    [128]uint64
 		Clients   [4096]struct {
 			_           structs.HostLayout
 			Source      uint32
@@ -313,8 +358,8 @@ type directorState struct {
 	}
 	Load struct {
 		_     structs.HostLayout
-		Turn  [64]uint32
-		Conns [1024]int32
+		Turn  [128]uint32
+		Conns [2048]int32
 	}
 }
 
@@ -349,27 +394,39 @@ type directorVerdict uint32
 
 const (
 	directorVerdictVERDICT_PASS           directorVerdict = 0
-	directorVerdictVERDICT_FORWARD        directorVerdict = 1
-	directorVerdictVERDICT_FORWARD_OLD    directorVerdict = 2
-	directorVerdictVERDICT_RESET          directorVerdict = 3
-	directorVerdictVERDICT_ARP_REPLY      directorVerdict = 4
-	directorVerdictVERDICT_REJECT         directorVerdict = 5
-	directorVerdictVERDICT_DROP_NO_SERVER directorVerdict = 6
-	directorVerdictVERDICT_DROP_OLD       directorVerdict = 7
-	directorVerdictVERDICT_DROP_MALFORMED directorVerdict = 8
-	directorVerdictVERDICT_HELD           directorVerdict = 9
-	directorVerdictVERDICT_DROP_HOLD      directorVerdict = 10
-	directorVerdictVERDICTS               directorVerdict = 11
+	directorVerdictVERDICT_PERMIT         directorVerdict = 1
+	directorVerdictVERDICT_FORWARD        directorVerdict = 2
+	directorVerdictVERDICT_FORWARD_OLD    directorVerdict = 3
+	directorVerdictVERDICT_RESET          directorVerdict = 4
+	directorVerdictVERDICT_ARP_REPLY      directorVerdict = 5
+	directorVerdictVERDICT_REJECT         directorVerdict = 6
+	directorVerdictVERDICT_DENY           directorVerdict = 7
+	directorVerdictVERDICT_DROP_NO_SERVER directorVerdict = 8
+	directorVerdictVERDICT_DROP_OLD       directorVerdict = 9
+	directorVerdictVERDICT_DROP_MALFORMED directorVerdict = 10
+	directorVerdictVERDICT_HELD           directorVerdict = 11
+	directorVerdictVERDICT_DROP_HOLD      directorVerdict = 12
+	directorVerdictVERDICTS               directorVerdict = 13
 )
 
 type directorVip struct {
 	_        structs.HostLayout
 	Addr     uint32
+	Flow     uint16
 	Director uint8
-	Flow     uint8
-	Rules    uint8
-	Announce uint8
+	Flags    uint8
 }
+
+type directorVipFlags uint32
+
+const (
+	directorVipFlagsVIP_OWN      directorVipFlags = 1
+	directorVipFlagsVIP_CLAIMED  directorVipFlags = 2
+	directorVipFlagsVIP_ANNOUNCE directorVipFlags = 4
+	directorVipFlagsVIP_SERVICES directorVipFlags = 8
+	directorVipFlagsVIP_DIRECT   directorVipFlags = 16
+	directorVipFlagsVIP_ON_IFACE directorVipFlags = 32
+)
 
 // Names of all BPF objects in the ELF.
 //
@@ -378,6 +435,7 @@ const (
 	directorMapBuckets       = "buckets"
 	directorMapCaptures      = "captures"
 	directorMapCounters      = "counters"
+	directorMapLists         = "lists"
 	directorMapLocalities    = "localities"
 	directorMapNames         = "names"
 	directorMapSightings     = "sightings"
@@ -446,6 +504,7 @@ type directorMapSpecs struct {
 	Buckets    *ebpf.MapSpec `ebpf:"buckets"`
 	Captures   *ebpf.MapSpec `ebpf:"captures"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Lists      *ebpf.MapSpec `ebpf:"lists"`
 	Localities *ebpf.MapSpec `ebpf:"localities"`
 	Names      *ebpf.MapSpec `ebpf:"names"`
 	Sightings  *ebpf.MapSpec `ebpf:"sightings"`
@@ -486,6 +545,7 @@ type directorMaps struct {
 	Buckets    *ebpf.Map `ebpf:"buckets"`
 	Captures   *ebpf.Map `ebpf:"captures"`
 	Counters   *ebpf.Map `ebpf:"counters"`
+	Lists      *ebpf.Map `ebpf:"lists"`
 	Localities *ebpf.Map `ebpf:"localities"`
 	Names      *ebpf.Map `ebpf:"names"`
 	Sightings  *ebpf.Map `ebpf:"sightings"`
@@ -498,6 +558,7 @@ func (m *directorMaps) Close() error {
 		m.Buckets,
 		m.Captures,
 		m.Counters,
+		m.Lists,
 		m.Localities,
 		m.Names,
 		m.Sightings,

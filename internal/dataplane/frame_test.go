@@ -189,9 +189,9 @@ var hooks = []hook{
 // returns is what the programme returns with a verdict.
 func (h hook) returns(verdict string) uint32 {
 	switch verdict {
-	case "pass":
+	case "pass", "permit":
 		return h.pass
-	case "drop-no-server", "drop-old", "drop-malformed", "held", "drop-hold":
+	case "deny", "drop-no-server", "drop-old", "drop-malformed", "held", "drop-hold":
 		return h.drop
 	}
 	return h.send
@@ -219,11 +219,22 @@ func (h hook) runLookedAt(t testing.TB, p *Plane, frame []byte) (result uint32, 
 // is is a condition that must hold.
 func is[T comparable](v T) model.Cond[T] { return model.Cond[T]{Set: true, Value: v} }
 
+// to is a rule for every packet to an address.
+func to(addr netip.Addr) model.Rule { return model.Rule{Dst: is(netip.PrefixFrom(addr, 32))} }
+
+// leads are rules of a flow that leads to a director.
+func leads(flow, director string, rules ...model.Rule) []model.FlowRule {
+	var all []model.FlowRule
+	for _, r := range rules {
+		all = append(all, model.FlowRule{Flow: flow, Policy: model.PolicyDirector, Director: director, Rule: r})
+	}
+	return all
+}
+
 // note is the desired value of the note's configuration in its first epoch.
 func note() model.Desired {
 	return model.Desired{
-		Rules: model.RuleSet{VIPs: []model.VIP{{Addr: vipAddr, Announce: true, Rules: []model.VIPRule{
-			{Flow: "nfs", Director: "nfs", Rule: model.Rule{Dst: is(netip.PrefixFrom(vipAddr, 32))}}}}}},
+		Rules: model.RuleSet{VIPs: []model.VIP{{Addr: vipAddr, Announce: true}}, Rules: leads("nfs", "nfs", to(vipAddr))},
 		Directors: []model.DesiredDirector{{Name: "nfs", Active: "nfs-01", MAC: serverMAC1, Source: directorMAC, Epoch: 1, Reason: model.ReasonFirst,
 			Servers: []model.DesiredServer{{Name: "nfs-01", MAC: serverMAC1}, {Name: "nfs-02", MAC: serverMAC2}}}},
 	}

@@ -7,47 +7,62 @@ import (
 	"fairlead/internal/model"
 )
 
+// group is what indices are unique in: the flows, the directors, the servers of one director.
+type group struct{ kind, director uint8 }
+
+// allocation gives names their indices. It changes a copy: others may be
+// reading the names.
+type allocation struct {
+	names  map[key]string
+	byName map[group]map[string]uint16
+	kept   map[key]bool     // the desired value has them: not to be reused
+	free   map[group]uint16 // all below are taken
+	stale  map[group]uint16 // all below are kept
+	taken  []key            // that had no name
+	reused []key            // that had another name
+	gone   []key            // servers of directors that are gone
+}
+
 // allocate gives every flow, director and server of the desired value an index,
 // the one it had if it had one: connections and counters go by index, and must
 // find their names again after a reload or a restart.
 func (p *Plane) allocate(want model.Desired) (indices, error) {
-	at := indices{flows: map[string]uint8{}, directors: map[string]uint8{}, servers: map[model.ServerRef]uint8{}}
-	kept := p.keys(want)
-	for _, v := range want.Rules.VIPs {
-		for _, r := range v.Rules {
-			name := flowName(r.Flow, r.Director)
-			i, err := p.index(key{kind: kindFlow}, name, 1, maxFlows, kept)
-			if err != nil {
-				return at, err
-			}
-			at.flows[name] = uint8(i)
+	at := indices{flows: map[string]uint16{}, directors: map[string]uint8{}, servers: map[model.ServerRef]uint8{}}
+	a := newAllocation(*p.names.Load(), want)
+	for _, r := range want.Rules.Rules {
+		name := flowName(r.Flow, r.Director)
+		if _, known := at.flows[name]; known {
+			continue
 		}
+		i, err := a.index(group{kind: kindFlow}, name, 1, maxFlows)
+		if err != nil {
+			return at, err
+		}
+		at.flows[name] = i
 	}
 	for _, d := range want.Directors {
-		i, err := p.index(key{kind: kindDirector}, d.Name, 0, maxDirectors, kept)
+		i, err := a.index(group{kind: kindDirector}, d.Name, 0, maxDirectors)
 		if err != nil {
 			return at, err
 		}
 		at.directors[d.Name] = uint8(i)
 		for _, s := range d.Servers {
-			j, err := p.index(key{kind: kindServer, director: uint8(i)}, s.Name, 0, maxServers, kept)
+			j, err := a.index(group{kindServer, uint8(i)}, s.Name, 0, maxServers)
 			if err != nil {
 				return at, err
 			}
 			at.servers[model.ServerRef{Director: d.Name, Server: s.Name}] = uint8(j)
 		}
 	}
-	return at, nil
+	return at, p.take(a)
 }
 
-// keys are the indices that the desired value already has: not to be reused.
-func (p *Plane) keys(want model.Desired) map[key]bool {
-	flows, servers := map[string]bool{}, map[model.ServerRef]bool{}
-	directors := map[string]bool{}
-	for _, v := range want.Rules.VIPs {
-		for _, r := range v.Rules {
-			flows[flowName(r.Flow, r.Director)] = true
-		}
+func newAllocation(names map[key]string, want model.Desired) *allocation {
+	a := &allocation{names: maps.Clone(names), byName: map[group]map[string]uint16{}, kept: map[key]bool{},
+		free: map[group]uint16{}, stale: map[group]uint16{}}
+	flows, directors, servers := map[string]bool{}, map[string]bool{}, map[model.ServerRef]bool{}
+	for _, r := range want.Rules.Rules {
+		flows[flowName(r.Flow, r.Director)] = true
 	}
 	for _, d := range want.Directors {
 		directors[d.Name] = true
@@ -55,96 +70,134 @@ func (p *Plane) keys(want model.Desired) map[key]bool {
 			servers[model.ServerRef{Director: d.Name, Server: s.Name}] = true
 		}
 	}
-	kept := map[key]bool{}
-	names := *p.names.Load()
 	for k, name := range names {
-		of := names[key{kind: kindDirector, index: uint16(k.director)}]
+		a.note(k, name)
 		switch k.kind {
 		case kindFlow:
-			kept[k] = flows[name]
+			a.kept[k] = flows[name]
 		case kindDirector:
-			kept[k] = directors[name]
+			a.kept[k] = directors[name]
 		case kindServer:
-			kept[k] = servers[model.ServerRef{Director: of, Server: name}]
+			of := names[key{kind: kindDirector, index: uint16(k.director)}]
+			a.kept[k] = servers[model.ServerRef{Director: of, Server: name}]
 		}
 	}
-	return kept
+	return a
+}
+
+func (k key) group() group { return group{k.kind, k.director} }
+
+func (a *allocation) note(k key, name string) {
+	g := k.group()
+	if a.byName[g] == nil {
+		a.byName[g] = map[string]uint16{}
+	}
+	a.names[k], a.byName[g][name] = name, k.index
 }
 
 // index finds the name's index, or takes a free one, or reuses one whose name
 // is no longer wanted.
-func (p *Plane) index(k key, name string, first, limit int, kept map[key]bool) (int, error) {
-	free, stale := -1, -1
-	names := *p.names.Load()
-	for i := first; i < limit; i++ {
-		k.index = uint16(i)
-		switch has, used := names[k]; {
-		case used && has == name:
-			return i, nil
-		case !used && free < 0:
-			free = i
-		case used && !kept[k] && stale < 0:
-			stale = i
+func (a *allocation) index(g group, name string, first, limit int) (uint16, error) {
+	if i, has := a.byName[g][name]; has {
+		return i, nil
+	}
+	k := key{kind: g.kind, director: g.director}
+	for k.index = max(a.free[g], uint16(first)); int(k.index) < limit; k.index++ {
+		if _, used := a.names[k]; !used {
+			a.free[g] = k.index
+			a.taken = append(a.taken, k)
+			return a.give(k, name), nil
 		}
 	}
-	if free < 0 {
-		free = stale
+	a.free[g] = uint16(limit)
+	for k.index = max(a.stale[g], uint16(first)); int(k.index) < limit; k.index++ {
+		if !a.kept[k] {
+			a.stale[g] = k.index
+			a.reused = append(a.reused, k)
+			delete(a.byName[g], a.names[k])
+			a.dropServers(k)
+			return a.give(k, name), nil
+		}
 	}
-	if free < 0 {
-		return 0, fmt.Errorf("apply %q: the data plane holds no more than %d of its kind", name, limit-first)
-	}
-	k.index = uint16(free)
-	if err := p.forget(k); err != nil {
-		return 0, err
-	}
-	if err := p.maps.writeName(k, name); err != nil {
-		return 0, err
-	}
-	p.exchangeNames(func(names map[key]string) { names[k] = name })
-	kept[k] = true
-	return free, nil
+	return 0, fmt.Errorf("apply %q: the data plane holds no more than %d of its kind", name, limit-first)
 }
 
-// exchangeNames changes a copy: others may be reading the names.
-func (p *Plane) exchangeNames(change func(map[key]string)) {
-	names := maps.Clone(*p.names.Load())
-	change(names)
-	p.names.Store(&names)
+func (a *allocation) give(k key, name string) uint16 {
+	a.note(k, name)
+	a.kept[k] = true
+	return k.index
 }
 
-// forget clears what an index meant before: a flow's counters, a director's
-// connections and choice.
-func (p *Plane) forget(k key) error {
-	switch k.kind {
-	case kindFlow:
-		return p.maps.clearCounters(int(k.index))
-	case kindServer:
-		p.maps.dropConnections(func(s slot) bool {
-			return s.director() == k.director && s.server() == uint8(k.index)
-		})
-		_, err := p.maps.dropTemplates(func(t template) bool {
-			return t.key.Director == uint32(k.director) && t.value.Server == uint8(k.index)
-		})
+// dropServers forgets the servers of a director that is gone.
+func (a *allocation) dropServers(k key) {
+	if k.kind != kindDirector {
+		return
+	}
+	of := group{kindServer, uint8(k.index)}
+	for _, i := range a.byName[of] {
+		gone := key{kindServer, of.director, i}
+		a.gone = append(a.gone, gone)
+		delete(a.names, gone)
+		delete(a.kept, gone)
+	}
+	delete(a.byName, of)
+	delete(a.free, of)
+}
+
+// take makes an allocation that of the data plane. What a reused index meant
+// before is cleared: a flow's counters, a director's connections and choice.
+func (p *Plane) take(a *allocation) error {
+	if len(a.taken)+len(a.reused) == 0 {
+		return nil
+	}
+	if err := p.clear(a); err != nil {
 		return err
 	}
-	index := uint8(k.index)
-	p.maps.dropConnections(func(s slot) bool { return s.director() == index })
-	if _, err := p.maps.dropTemplates(func(t template) bool { return t.key.Director == uint32(index) }); err != nil {
-		return err
-	}
-	next := p.edit()
-	next.Choices[index], next.Records[index], next.Shares[index] = directorChoice{}, directorChoiceRecord{}, directorShares{}
-	if err := p.enforce(next); err != nil {
-		return err
-	}
-	for old := range *p.names.Load() {
-		if old.kind != kindServer || old.director != index {
+	for _, k := range a.gone {
+		if _, again := a.names[k]; again {
 			continue
 		}
-		if err := p.maps.byName[directorMapNames].Delete(directorNameKey{Kind: old.kind, Director: old.director, Index: old.index}); err != nil {
+		if err := p.maps.byName[directorMapNames].Delete(directorNameKey{Kind: k.kind, Director: k.director, Index: k.index}); err != nil {
 			return fmt.Errorf("forget the servers of a director that is gone: %w", err)
 		}
-		p.exchangeNames(func(names map[key]string) { delete(names, old) })
 	}
+	for _, keys := range [][]key{a.taken, a.reused} {
+		for _, k := range keys {
+			if err := p.maps.writeName(k, a.names[k]); err != nil {
+				return err
+			}
+		}
+	}
+	p.names.Store(&a.names)
 	return nil
+}
+
+// clear clears what the reused indices meant before.
+func (p *Plane) clear(a *allocation) error {
+	next := p.edit()
+	directors, servers := map[uint8]bool{}, map[[2]uint8]bool{}
+	for _, k := range a.reused {
+		switch k.kind {
+		case kindFlow:
+			if err := p.maps.clearCounters(int(k.index)); err != nil {
+				return err
+			}
+		case kindServer:
+			servers[[2]uint8{k.director, uint8(k.index)}] = true
+		case kindDirector:
+			directors[uint8(k.index)] = true
+			next.Choices[k.index], next.Records[k.index], next.Shares[k.index] = directorChoice{}, directorChoiceRecord{}, directorShares{}
+		}
+	}
+	if len(directors)+len(servers) == 0 {
+		return nil
+	}
+	goes := func(director, server uint8) bool {
+		return directors[director] || servers[[2]uint8{director, server}]
+	}
+	p.maps.dropConnections(func(s slot) bool { return goes(s.director(), s.server()) })
+	if _, err := p.maps.dropTemplates(func(t template) bool { return goes(uint8(t.key.Director), uint8(t.value.Server)) }); err != nil {
+		return err
+	}
+	return p.enforce(next, nil)
 }

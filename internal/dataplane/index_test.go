@@ -18,8 +18,8 @@ func pair() model.Desired {
 	second.Servers = []model.DesiredServer{{Name: "web-01", MAC: serverMAC1}, {Name: "web-02", MAC: serverMAC2}}
 	second.Active, second.MAC = "web-02", serverMAC2
 	d.Directors = append(d.Directors, second)
-	d.Rules.VIPs = append(d.Rules.VIPs, model.VIP{Addr: otherAddr, Rules: []model.VIPRule{
-		{Flow: "web", Director: "web", Rule: model.Rule{Dst: is(netip.PrefixFrom(otherAddr, 32))}}}})
+	d.Rules.VIPs = append(d.Rules.VIPs, model.VIP{Addr: otherAddr})
+	d.Rules.Rules = append(d.Rules.Rules, leads("web", "web", to(otherAddr))...)
 	return d
 }
 
@@ -38,6 +38,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		slices.Reverse(turned.Directors[i].Servers)
 	}
 	slices.Reverse(turned.Rules.VIPs)
+	slices.Reverse(turned.Rules.Rules)
 	apply(t, p, turned)
 	if after := *p.names.Load(); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("the indices are %v, want %v", after, before)
@@ -75,8 +76,9 @@ func crowded(generation string, servers int) model.Desired {
 		d.Directors = append(d.Directors, one)
 	}
 	for i := range 4 {
-		d.Rules.VIPs = append(d.Rules.VIPs, model.VIP{Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), Rules: []model.VIPRule{
-			{Flow: fmt.Sprintf("f%d%s", i, generation), Director: d.Directors[i].Name}}})
+		vip := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+		d.Rules.VIPs = append(d.Rules.VIPs, model.VIP{Addr: vip})
+		d.Rules.Rules = append(d.Rules.Rules, leads(fmt.Sprintf("f%d%s", i, generation), d.Directors[i].Name, to(vip))...)
 	}
 	return d
 }
@@ -120,18 +122,17 @@ func TestReusedIndices(t *testing.T) {
 // A reused flow index begins to count at zero.
 func TestReusedFlowCountsFromZero(t *testing.T) {
 	p := newPlane(t, 1000)
-	// rename takes every index of the flows, sixteen at a time
+	// rename takes indices of the flows, many at a time
+	const many = 4000
 	rename := func(i int) model.Desired {
 		d := note()
-		rule := d.Rules.VIPs[0].Rules[0]
-		d.Rules.VIPs[0].Rules = nil
-		for k := range rulesPerVIP {
-			rule.Flow = fmt.Sprintf("flow-%d-%d", i, k)
-			d.Rules.VIPs[0].Rules = append(d.Rules.VIPs[0].Rules, rule)
+		d.Rules.Rules = nil
+		for k := range many {
+			d.Rules.Rules = append(d.Rules.Rules, leads(fmt.Sprintf("flow-%d-%d", i, k), "nfs", to(vipAddr))...)
 		}
 		return d
 	}
-	for i := range 3 * maxFlows / rulesPerVIP {
+	for i := range 3*maxFlows/many + 1 {
 		settledNow(p)
 		apply(t, p, rename(i))
 		hooks[0].run(t, p, frameSpec{proto: 17}.bytes(t))
@@ -159,8 +160,8 @@ func TestTooMany(t *testing.T) {
 	for i := range maxDirectors {
 		d.Directors = append(d.Directors, model.DesiredDirector{Name: fmt.Sprintf("more-%d", i), Source: directorMAC})
 	}
-	if err := p.Apply(d); err == nil || err.Error() != `apply "more-63": the data plane holds no more than 64 of its kind` {
-		t.Errorf("65 directors: %v", err)
+	if err := p.Apply(d); err == nil || err.Error() != `apply "more-127": the data plane holds no more than 128 of its kind` {
+		t.Errorf("129 directors: %v", err)
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 // loadOf are the numbers of connections by which the servers are chosen.
 func loadOf(p *Plane, director string, n int) []int32 {
 	p.settling.Wait()
-	index := int(directorIndex(*p.names.Load(), director))
+	i, _ := directorIndex(*p.names.Load(), director)
+	index := int(i)
 	now := p.maps.loads()
 	return now[index*maxServers:][:n]
 }

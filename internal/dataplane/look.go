@@ -24,7 +24,7 @@ var ErrOtherLayout = errors.New("another version of fairlead has pinned it")
 // Seen is what a pinned data plane does, as somebody finds it who does not open it.
 type Seen struct {
 	Applied model.Applied
-	Targets map[netip.Addr][]string // the directors of each virtual IP, in the order of its rules
+	Targets map[netip.Addr][]string // the directors of each virtual IP
 	Beaten  bool                    // a daemon said once that it lives
 	Silence time.Duration           // since it last did
 }
@@ -69,46 +69,79 @@ func lookAtNames(pins string) (map[key]string, error) {
 	return tables{byName: map[string]*ebpf.Map{directorMapNames: m}}.readNames()
 }
 
+// lookAt copies an entry of a pinned array. A map that is open for reading only
+// cannot be mapped into memory.
+func lookAt[T any](pins, file string, index uint32) (*T, error) {
+	m, err := lookAtMap(pins, file)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	raw, err := m.LookupBytes(index)
+	if err != nil {
+		return nil, fmt.Errorf("read the pinned map %s: %w", file, err)
+	}
+	v := new(T)
+	if n := int(unsafe.Sizeof(*v)); len(raw) < n {
+		return nil, fmt.Errorf("read the pinned map %s: it has %d bytes instead of %d", file, len(raw), n)
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v)), raw)
+	return v, nil
+}
+
+// lookAtLists reads the lists of the rules in force.
+func lookAtLists(pins string, current uint32) (*directorRuleLists, error) {
+	return lookAt[directorRuleLists](pins, "lists", current)
+}
+
 // lookAtState reads the choices, the virtual IPs and the daemon's last sign.
 func lookAtState(pins string, names map[key]string) (Seen, error) {
-	m, err := lookAtMap(pins, "state")
+	state, err := lookAt[directorState](pins, "state", 0)
 	if err != nil {
 		return Seen{}, err
 	}
-	defer m.Close()
-	// A map that is open for reading only cannot be mapped into memory.
-	raw, err := m.LookupBytes(uint32(0))
-	if err != nil {
-		return Seen{}, fmt.Errorf("read the pinned state: %w", err)
-	}
-	state := new(directorState)
-	if n := int(unsafe.Sizeof(*state)); len(raw) < n {
-		return Seen{}, fmt.Errorf("read the pinned state: it has %d bytes instead of %d", len(raw), n)
-	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(state)), unsafe.Sizeof(*state)), raw)
 	now := tables{state: state}.settings()
-	s := Seen{Applied: choicesOf(now, names), Targets: targetsOf(&now.Rules, names)}
+	lists, err := lookAtLists(pins, state.Current&1)
+	if err != nil {
+		return Seen{}, err
+	}
+	s := Seen{Applied: choicesOf(now, names), Targets: targetsOf(&now.Flows, lists, names)}
+	s.Applied.Flows = readFlows(&now.Flows, lists, names)
 	if beat := state.Watch.AliveNs; beat != 0 {
 		s.Beaten, s.Silence = true, time.Duration(monotonic()-beat)
 	}
 	return s, nil
 }
 
-// targetsOf are the directors that the packets of each virtual IP may go to.
-func targetsOf(set *directorRuleSet, names map[key]string) map[netip.Addr][]string {
+// targetsOf are the directors that the packets of each virtual IP may go to, those
+// that no list leads to first.
+func targetsOf(set *directorFlowSet, lists *directorRuleLists, names map[key]string) map[netip.Addr][]string {
 	all := map[netip.Addr][]string{}
-	for addr := range readVIPs(set) {
-		slot := vipSlot(set.Multiplier, be(addr))
-		v := set.Vips[slot]
-		if v.Rules == 0 {
-			all[addr] = []string{names[key{kind: kindDirector, index: uint16(v.Director)}]}
+	add := func(addr netip.Addr, director uint8) {
+		name := names[key{kind: kindDirector, index: uint16(director)}]
+		if !slices.Contains(all[addr], name) {
+			all[addr] = append(all[addr], name)
+		}
+	}
+	const direct = uint8(directorVipFlagsVIP_DIRECT)
+	for i := range set.Services {
+		if s := &set.Services[i]; s.Flags&direct != 0 {
+			add(unbe(s.Addr), s.Director)
+		}
+	}
+	for slot := range set.Vips {
+		v := &set.Vips[slot]
+		if v.Flags&uint8(directorVipFlagsVIP_CLAIMED) == 0 {
 			continue
 		}
-		first := int(set.First[slot])
-		for _, r := range set.Rules[first:min(first+int(v.Rules), rulesInSet)] {
-			name := names[key{kind: kindDirector, index: uint16(r.Director)}]
-			if r.Ignore == 0 && !slices.Contains(all[addr], name) {
-				all[addr] = append(all[addr], name)
+		if v.Flags&direct != 0 {
+			add(unbe(v.Addr), v.Director)
+		}
+		// The list's order is that of the rules, that of the others is not.
+		slices.Sort(all[unbe(v.Addr)])
+		for _, r := range lists.of(lists.OfVip[slot]) {
+			if r.Policy == uint8(directorPolicyPOLICY_DIRECTOR) {
+				add(unbe(v.Addr), r.Director)
 			}
 		}
 	}

@@ -25,11 +25,12 @@ func TestLook(t *testing.T) {
 		}
 		d := onSite()
 		other := netip.MustParseAddr("192.168.10.51")
-		d.Rules.VIPs = append(d.Rules.VIPs, model.VIP{Addr: other, Rules: []model.VIPRule{
-			{Flow: "a", Director: "nfs", Rule: model.Rule{Ignore: true}},
-			{Flow: "b", Director: "web", Rule: model.Rule{Proto: model.Cond[model.Proto]{Set: true, Value: model.ProtoTCP}}},
-			{Flow: "a", Director: "nfs"}, {Flow: "c", Director: "web"},
-		}})
+		ping, tcp, ssh, all := to(other), to(other), to(other), to(other)
+		ping.Proto, tcp.Proto = is(model.ProtoICMP), is(model.ProtoTCP)
+		ssh.DstPort = is(model.Ports{First: 22, Last: 22})
+		d.Rules.VIPs = append(d.Rules.VIPs, model.VIP{Addr: other})
+		d.Rules.Rules = slices.Concat(d.Rules.Rules, leads("b", "web", tcp), leads("s", "ssh", ssh), leads("a", "nfs", ping, all))
+		d.Directors = append(d.Directors, model.DesiredDirector{Name: "ssh", Source: directorMAC, Epoch: 4})
 		d.Directors = append(d.Directors, model.DesiredDirector{Name: "web", Source: directorMAC, Epoch: 4})
 		apply(t, p, d)
 		p.Beat()
@@ -43,7 +44,7 @@ func TestLook(t *testing.T) {
 			if !reflect.DeepEqual(s.Applied, want) {
 				t.Errorf("got %+v\nwant %+v", s.Applied, want)
 			}
-			if got := s.Targets; !slices.Equal(got[vipAddr], []string{"nfs"}) || !slices.Equal(got[other], []string{"web", "nfs"}) || len(got) != 2 {
+			if got := s.Targets; !slices.Equal(got[vipAddr], []string{"nfs"}) || !slices.Equal(got[other], []string{"ssh", "web", "nfs"}) || len(got) != 2 {
 				t.Errorf("targets: got %v", got)
 			}
 			if !s.Beaten || s.Silence < 0 || s.Silence > time.Minute {

@@ -32,6 +32,7 @@ var pinned = []struct{ object, file string }{
 	{directorMapLocalities, "localities"},
 	{directorMapTemplates, "templates"},
 	{directorMapNames, "names"},
+	{directorMapLists, "lists"},
 }
 
 // tables are the shared maps; those that the programme writes at packet rate are
@@ -39,6 +40,7 @@ var pinned = []struct{ object, file string }{
 type tables struct {
 	byName  map[string]*ebpf.Map // by name in the object
 	state   *directorState
+	lists   []directorRuleLists // of the two copies of the settings
 	buckets []directorBucket
 	tuples  []directorTuples
 	memory  [][]byte
@@ -125,7 +127,7 @@ func newMaps(connections int) (tables, error) {
 	m.state.Table.Seed = binary.NativeEndian.Uint64(seed[:])
 	m.state.Table.Mask = n - 1
 	for i := range m.state.Settings {
-		m.copyOfSettings(uint32(i)).Rules = emptyRuleSet()
+		m.copyOfSettings(uint32(i)).Flows = *emptyFlowSet()
 	}
 	return m, nil
 }
@@ -136,6 +138,11 @@ func (m *tables) mapMemory() error {
 		return err
 	}
 	m.state = (*directorState)(unsafe.Pointer(&state[0]))
+	lists, err := m.mmap(directorMapLists, 2*int(unsafe.Sizeof(directorRuleLists{})))
+	if err != nil {
+		return err
+	}
+	m.lists = unsafe.Slice((*directorRuleLists)(unsafe.Pointer(&lists[0])), 2)
 	n := int(m.byName[directorMapBuckets].MaxEntries())
 	buckets, err := m.mmap(directorMapBuckets, n*int(unsafe.Sizeof(directorBucket{})))
 	if err != nil {

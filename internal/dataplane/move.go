@@ -17,18 +17,18 @@ type move struct {
 // moves finds the connections that new rules hand to another director than the
 // one that they belong to. They must be reset, never moved to its server. Those
 // that no rule claims any more are left alone.
-func (p *Plane) moves(want model.Desired, at indices) []move {
+func (p *Plane) moves(rules *compiled) []move {
 	packet := flow.Packet{Proto: model.ProtoTCP.Number(), HasPorts: true}
-	if len(want.Rules.Ifaces) == 1 {
-		packet.Iface = want.Rules.Ifaces[0]
+	if len(rules.from.Ifaces) == 1 {
+		packet.Iface = rules.from.Ifaces[0]
 	}
 	var found []move
 	for where, s := range p.maps.all() {
 		t := p.maps.tuples[where.bucket].Slots[where.slot]
 		packet.Src, packet.SrcPort = unbe(t.Source), swap16(t.SourcePort)
 		packet.Dst, packet.DstPort = unbe(t.Destination), swap16(t.DestinationPort)
-		rule, ok := flow.Match(want.Rules, packet)
-		if to := at.directors[rule.Director]; ok && to != s.director() {
+		rule, ok := rules.layout.Match(packet)
+		if to := rules.at.directors[rule.Director]; ok && rule.Policy == model.PolicyDirector && to != s.director() {
 			found = append(found, move{where, s, to})
 		}
 	}

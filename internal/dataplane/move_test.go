@@ -17,7 +17,7 @@ func TestMovedVIP(t *testing.T) {
 			other := d.Directors[0]
 			other.Name, other.Active, other.MAC = "other", "nfs-02", serverMAC2
 			d.Directors = append(d.Directors, other)
-			d.Rules.VIPs[0].Rules = []model.VIPRule{{Flow: "nfs", Director: "other", Rule: d.Rules.VIPs[0].Rules[0].Rule}}
+			d.Rules.Rules = leads("nfs", "other", to(vipAddr))
 			apply(t, p, d)
 			if got := table(p); got != "nfs-01 old ack 1000" {
 				t.Errorf("the connection table holds %q, want the connection as an old one", got)

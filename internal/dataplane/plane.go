@@ -43,6 +43,7 @@ type Plane struct {
 	flips    uint64              // how often a spare copy became the current one
 	settled  uint64              // so many flips no packet in flight can still miss
 	counted  time.Time           // when the connections were last counted
+	rules    *compiled           // that were compiled last
 }
 
 // Open adopts what is pinned in the directory, or makes it new, and puts this

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"fairlead/internal/model"
 )
@@ -63,4 +64,13 @@ func newPlane(t testing.TB, connections int) *Plane {
 
 func TestLoad(t *testing.T) {
 	newPlane(t, 1000)
+}
+
+// Kernels before 6.8 allow no more for one value (KMALLOC_MAX_SIZE).
+func TestSizeOfValues(t *testing.T) {
+	for name, size := range map[string]uintptr{"state": unsafe.Sizeof(directorState{}), "lists": unsafe.Sizeof(directorRuleLists{})} {
+		if t.Logf("%s has %d bytes", name, size); size > 4<<20 {
+			t.Errorf("%s has %d bytes, more than 4 MiB", name, size)
+		}
+	}
 }

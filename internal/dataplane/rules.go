@@ -3,18 +3,22 @@ package dataplane
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"math"
 	"net"
 	"net/netip"
+	"reflect"
+	"strings"
 
+	"fairlead/internal/flow"
 	"fairlead/internal/model"
 )
 
 const (
-	vipSlots      = len(directorRuleSet{}.Vips)
-	vipSlotBits   = 14
-	rulesInSet    = len(directorRuleSet{}.Rules)
-	rulesPerVIP   = 16
-	maxFlows      = 256 // index 0 is "no flow"
+	vipSlots      = len(directorFlowSet{}.Vips)
+	serviceSlots  = len(directorFlowSet{}.Services)
+	maxRules      = len(directorRuleLists{}.Rules)
+	maxFlows      = len(directorFlowSet{}.Ifaces) // index 0 is "no flow"
 	maxDirectors  = len(directorSettings{}.Choices)
 	maxServers    = 16 // of a director
 	counterColumn = 16 // of the first server; the verdicts stand before
@@ -33,112 +37,208 @@ func unbe(v uint32) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-func vipSlot(multiplier, addr uint32) int { return int(addr * multiplier >> (32 - vipSlotBits)) }
-
-// emptyRuleSet claims nothing. The address 0.0.0.0 belongs to slot 0 whatever
-// the multiplier, so that slot must hold another one.
-func emptyRuleSet() directorRuleSet {
-	set := directorRuleSet{Multiplier: 1}
-	set.Vips[0].Addr = ^uint32(0)
-	return set
-}
-
 // indices give the programme's index of each name.
 type indices struct {
-	flows     map[string]uint8 // by flow and director
+	flows     map[string]uint16 // by flow and director
 	directors map[string]uint8
 	servers   map[model.ServerRef]uint8 // within the director
 }
 
 func flowName(flow, director string) string { return flow + ">" + director }
 
-// compileRules makes the programme's form of a rule set.
-func compileRules(rs model.RuleSet, at indices) (directorRuleSet, error) {
-	set := emptyRuleSet()
-	set.Multiplier = multiplierFor(rs.VIPs)
-	set.Vips[0].Addr = foreignAddr(set.Multiplier)
-	next := 0
-	for _, v := range rs.VIPs {
-		slot := vipSlot(set.Multiplier, be(v.Addr))
-		entry := directorVip{Addr: be(v.Addr)}
-		if v.Announce {
-			entry.Announce = 1
-		}
-		if v.Plain(rs.Ifaces) {
-			entry.Director = at.directors[v.Rules[0].Director]
-			entry.Flow = at.flows[flowName(v.Rules[0].Flow, v.Rules[0].Director)]
-			set.Vips[slot] = entry
+// compiled is the programme's form of a rule set.
+type compiled struct {
+	from   model.RuleSet
+	ifaces map[string]uint32 // indices of the interfaces that rules name
+	at     indices
+
+	layout flow.Layout
+	flows  *directorFlowSet
+	lists  *directorRuleLists
+}
+
+// nowhere is the index of an interface that does not exist: no packet comes from it.
+const nowhere = math.MaxUint32
+
+// ifaceIndices are the indices of the interfaces that rules name. One may come
+// and go: whoever attaches says that it is missing.
+func ifaceIndices(rs model.RuleSet) map[string]uint32 {
+	all := map[string]uint32{}
+	for _, r := range rs.Rules {
+		name := r.Rule.Iface.Value
+		if _, known := all[name]; known || !r.Rule.Iface.Set {
 			continue
 		}
-		if len(v.Rules) > rulesPerVIP || next+len(v.Rules) > rulesInSet {
-			return set, fmt.Errorf("apply the rules of %s: %d rules are more than the data plane holds", v.Addr, len(v.Rules))
-		}
-		entry.Rules = uint8(len(v.Rules))
-		set.Vips[slot] = entry
-		set.First[slot] = uint16(next)
-		for _, r := range v.Rules {
-			rule, err := compileRule(r, at)
-			if err != nil {
-				return set, err
-			}
-			set.Rules[next] = rule
-			next++
+		all[name] = nowhere
+		if i, err := net.InterfaceByName(name); err == nil {
+			all[name] = uint32(i.Index)
 		}
 	}
-	return set, nil
+	return all
 }
 
-// multiplierFor finds a multiplier that gives every address a slot of its own.
-func multiplierFor(vips []model.VIP) uint32 {
-	for x := uint64(1); ; x++ {
-		// splitmix64: any well-mixed odd number will do
-		z := x * 0x9E3779B97F4A7C15
-		z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
-		multiplier := uint32(z>>32) | 1
-		used := map[int]bool{}
-		for _, v := range vips {
-			used[vipSlot(multiplier, be(v.Addr))] = true
-		}
-		if len(used) == len(vips) {
-			return multiplier
+// compile makes the programme's form of a rule set, unless it is that of before.
+func compile(rs model.RuleSet, at indices, before *compiled) (*compiled, error) {
+	ifaces := ifaceIndices(rs)
+	if before != nil && reflect.DeepEqual(before.from, rs) && maps.Equal(before.ifaces, ifaces) &&
+		maps.Equal(before.at.flows, at.flows) && maps.Equal(before.at.directors, at.directors) {
+		return before, nil
+	}
+	c := &compiled{from: rs, ifaces: ifaces, at: at, layout: flow.Lay(rs), flows: new(directorFlowSet), lists: new(directorRuleLists)}
+	if n := len(c.layout.Rules); n > maxRules {
+		return nil, fmt.Errorf("apply the rules: they take %d places, the data plane has %d", n, maxRules)
+	}
+	for i, r := range c.layout.Rules {
+		c.lists.Rules[i] = c.rule(r)
+	}
+	c.flows.General = extent(c.layout.General)
+	if err := c.placeVIPs(); err != nil {
+		return nil, err
+	}
+	return c, c.placeServices()
+}
+
+func extent(e flow.Extent) directorExtent {
+	if e.N == 0 {
+		return directorExtent{}
+	}
+	return directorExtent{First: uint16(e.First), Number: uint16(e.N)}
+}
+
+// emptyFlowSet claims nothing.
+func emptyFlowSet() *directorFlowSet {
+	c := compiled{flows: new(directorFlowSet), lists: new(directorRuleLists)}
+	if err := c.placeVIPs(); err != nil {
+		panic(err) // nothing has a place
+	}
+	return c.flows
+}
+
+// broadcast reaches the director like an address of its own: a lease may come so.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// placeVIPs puts every destination that rules name into its slot, and the
+// director's own addresses.
+func (c *compiled) placeVIPs() error {
+	own := map[netip.Addr]bool{broadcast: true}
+	for _, a := range c.from.Own {
+		own[a] = true
+	}
+	announced := map[netip.Addr]bool{}
+	for _, v := range c.from.VIPs {
+		announced[v.Addr] = v.Announce
+	}
+	var entries []directorVip
+	var lists []directorExtent
+	for a := range own {
+		if a.Is4() {
+			entries = append(entries, directorVip{Addr: be(a), Flags: uint8(directorVipFlagsVIP_OWN)})
+			lists = append(lists, directorExtent{})
 		}
 	}
-}
-
-// foreignAddr is an address that does not belong to slot 0.
-func foreignAddr(multiplier uint32) uint32 {
-	a := ^uint32(0)
-	for vipSlot(multiplier, a) == 0 {
-		a--
+	for _, a := range c.layout.Addrs {
+		if !own[a.Addr] && a.Addr.Is4() {
+			entries = append(entries, c.vip(a, announced[a.Addr]))
+			lists = append(lists, extent(a.List))
+		}
 	}
-	return a
+	keys := make([]uint64, len(entries))
+	for i, v := range entries {
+		keys[i] = uint64(v.Addr)
+	}
+	multiplier, slots, err := lodge(keys, vipSlots)
+	if err != nil {
+		return fmt.Errorf("apply the destinations of the rules: %w", err)
+	}
+	c.flows.VipMultiplier = multiplier
+	// The address 0.0.0.0 belongs to slot 0 whatever the multiplier, so that slot
+	// must hold another one while it is empty.
+	c.flows.Vips[0].Addr = foreign(multiplier, vipSlots)
+	for i, slot := range slots {
+		c.flows.Vips[slot] = entries[i]
+		c.lists.OfVip[slot] = lists[i]
+	}
+	return nil
 }
 
-func compileRule(v model.VIPRule, at indices) (directorRule, error) {
-	r := v.Rule
+// vip is the entry of a destination. Who answers ARP for it is the director that
+// its first rule leads to.
+func (c *compiled) vip(a flow.Addr, announce bool) directorVip {
+	v := directorVip{Addr: be(a.Addr), Director: c.at.directors[a.Director]}
+	for _, f := range []struct {
+		set  bool
+		flag directorVipFlags
+	}{
+		{a.Director != "", directorVipFlagsVIP_CLAIMED},
+		{announce, directorVipFlagsVIP_ANNOUNCE},
+		{a.Services, directorVipFlagsVIP_SERVICES},
+	} {
+		if f.set {
+			v.Flags |= uint8(f.flag)
+		}
+	}
+	if a.Direct.Is {
+		v.Director, v.Flow = c.direct(a.Direct, &v.Flags)
+	}
+	return v
+}
+
+// direct gives a destination or a service the flags of a direct one.
+func (c *compiled) direct(d flow.Direct, flags *uint8) (director uint8, flowIndex uint16) {
+	flowIndex = c.at.flows[flowName(d.Rule.Flow, d.Rule.Director)]
+	*flags |= uint8(directorVipFlagsVIP_DIRECT)
+	// Where the programme is attached to one interface, every packet is from there.
+	if d.Iface != "" && (len(c.from.Ifaces) != 1 || c.from.Ifaces[0] != d.Iface) {
+		*flags |= uint8(directorVipFlagsVIP_ON_IFACE)
+		c.flows.Ifaces[flowIndex] = c.ifaces[d.Iface]
+	}
+	return c.at.directors[d.Rule.Director], flowIndex
+}
+
+// placeServices puts every service into its slot.
+func (c *compiled) placeServices() error {
+	var entries []directorService
+	var keys []uint64
+	for _, s := range c.layout.Services {
+		if !s.Addr.Is4() {
+			continue
+		}
+		list := extent(s.List)
+		e := directorService{Addr: be(s.Addr), Port: swap16(s.Port), Protocol: s.Proto.Number(), First: list.First, Number: list.Number}
+		if s.Direct.Is {
+			e.Director, e.Flow = c.direct(s.Direct, &e.Flags)
+		}
+		entries, keys = append(entries, e), append(keys, serviceKey(e))
+	}
+	multiplier, slots, err := lodge(keys, serviceSlots)
+	if err != nil {
+		return fmt.Errorf("apply the services of the rules: %w", err)
+	}
+	c.flows.ServiceMultiplier = multiplier
+	for i, slot := range slots {
+		c.flows.Services[slot] = entries[i]
+	}
+	return nil
+}
+
+func (c *compiled) rule(p flow.Placed) directorRule {
+	r := p.Rule
 	out := directorRule{
-		Director: at.directors[v.Director],
-		Flow:     at.flows[flowName(v.Flow, v.Director)],
-		Protocol: r.Proto.Value.Number(),
-		IcmpType: r.ICMPType.Value,
+		Order: uint32(p.Order), Next: uint16(p.Next),
+		IgnoresFirst: uint16(p.Ignores.First), Ignores: uint16(p.Ignores.N),
+		Flow: c.at.flows[flowName(p.Flow, p.Director)], Director: c.at.directors[p.Director], Policy: uint8(policyOf(p.Policy)),
+		Iface: c.ifaces[r.Iface.Value], Protocol: r.Proto.Value.Number(), IcmpType: r.ICMPType.Value,
+		SourcePortFirst: r.SrcPort.Value.First, SourcePortLast: r.SrcPort.Value.Last,
+		PortFirst: r.DstPort.Value.First, PortLast: r.DstPort.Value.Last,
 	}
 	if r.Ignore {
 		out.Ignore = 1
 	}
-	out.SourcePortFirst, out.SourcePortLast = r.SrcPort.Value.First, r.SrcPort.Value.Last
-	out.PortFirst, out.PortLast = r.DstPort.Value.First, r.DstPort.Value.Last
-	if r.Src.Set {
-		prefix := r.Src.Value.Masked()
-		out.Source = be(prefix.Addr())
-		out.SourceMask = binary.NativeEndian.Uint32(net.CIDRMask(prefix.Bits(), 32))
+	if p.Service {
+		out.Service = 1
 	}
-	if r.Iface.Set {
-		i, err := net.InterfaceByName(r.Iface.Value)
-		if err != nil {
-			return out, fmt.Errorf("apply a rule of flow %s: interface %s: %w", v.Flow, r.Iface.Value, err)
-		}
-		out.Iface = uint32(i.Index)
-	}
+	out.Source, out.SourceMask = network(r.Src)
+	out.Destination, out.DestinationMask = network(r.Dst)
 	for _, c := range []struct {
 		set, not bool
 		bit      directorCondition
@@ -146,6 +246,7 @@ func compileRule(v model.VIPRule, at indices) (directorRule, error) {
 		{r.Iface.Set, r.Iface.Not, directorConditionON_IFACE},
 		{r.Proto.Set, r.Proto.Not, directorConditionON_PROTOCOL},
 		{r.Src.Set, r.Src.Not, directorConditionON_SOURCE},
+		{r.Dst.Set, r.Dst.Not, directorConditionON_DESTINATION},
 		{r.SrcPort.Set, r.SrcPort.Not, directorConditionON_SOURCE_PORT},
 		{r.DstPort.Set, r.DstPort.Not, directorConditionON_PORT},
 		{r.ICMPType.Set, r.ICMPType.Not, directorConditionON_ICMP_TYPE},
@@ -157,16 +258,71 @@ func compileRule(v model.VIPRule, at indices) (directorRule, error) {
 			out.Negated |= uint8(c.bit)
 		}
 	}
-	return out, nil
+	return out
+}
+
+func policyOf(p model.Policy) directorPolicy {
+	switch p {
+	case model.PolicyPermit:
+		return directorPolicyPOLICY_PERMIT
+	case model.PolicyDeny:
+		return directorPolicyPOLICY_DENY
+	default:
+		return directorPolicyPOLICY_DIRECTOR
+	}
+}
+
+// network is a condition on an address as the programme compares it.
+func network(c model.Cond[netip.Prefix]) (addr, mask uint32) {
+	if !c.Set {
+		return 0, 0
+	}
+	prefix := c.Value.Masked()
+	return be(prefix.Addr()), binary.NativeEndian.Uint32(net.CIDRMask(prefix.Bits(), 32))
 }
 
 // readVIPs lists the virtual IPs of a set.
-func readVIPs(set *directorRuleSet) map[netip.Addr]model.AppliedVIP {
+func readVIPs(set *directorFlowSet) map[netip.Addr]model.AppliedVIP {
 	vips := map[netip.Addr]model.AppliedVIP{}
 	for slot := range set.Vips {
-		if v := &set.Vips[slot]; (v.Addr != 0 || slot == 0) && vipSlot(set.Multiplier, v.Addr) == slot {
-			vips[unbe(v.Addr)] = model.AppliedVIP{Announce: v.Announce != 0}
+		if v := &set.Vips[slot]; v.Flags&uint8(directorVipFlagsVIP_CLAIMED) != 0 {
+			vips[unbe(v.Addr)] = model.AppliedVIP{Announce: v.Flags&uint8(directorVipFlagsVIP_ANNOUNCE) != 0}
 		}
 	}
 	return vips
+}
+
+// readFlows lists the flows that have a rule in a set or its lists.
+func readFlows(set *directorFlowSet, lists *directorRuleLists, names map[key]string) map[string]bool {
+	const direct = uint8(directorVipFlagsVIP_DIRECT)
+	var held [maxFlows]bool
+	for i := range set.Vips {
+		v := &set.Vips[i]
+		held[v.Flow] = held[v.Flow] || v.Flags&direct != 0
+		for _, r := range lists.of(lists.OfVip[i]) {
+			held[r.Flow] = true
+		}
+	}
+	for i := range set.Services {
+		s := &set.Services[i]
+		held[s.Flow] = held[s.Flow] || s.Flags&direct != 0
+		for _, r := range lists.of(directorExtent{First: s.First, Number: s.Number}) {
+			held[r.Flow] = true
+		}
+	}
+	for _, r := range lists.of(set.General) {
+		held[r.Flow] = true
+	}
+	flows := map[string]bool{}
+	for k, name := range names {
+		if flow, _, _ := strings.Cut(name, ">"); k.kind == kindFlow && held[k.index] {
+			flows[flow] = true
+		}
+	}
+	return flows
+}
+
+// of are the rules of a list.
+func (l *directorRuleLists) of(e directorExtent) []directorRule {
+	return l.Rules[min(int(e.First), maxRules):min(int(e.First)+int(e.Number), maxRules)]
 }

@@ -19,6 +19,9 @@ type ruleGame struct{ *rand.Rand }
 
 var gameVIPs = []netip.Addr{vipAddr, netip.MustParseAddr("192.168.10.60"), netip.MustParseAddr("10.0.0.1")}
 
+// ownAddr is the director's own address in the game.
+var ownAddr = netip.MustParseAddr("192.168.10.2")
+
 func pick[T any](r ruleGame, from ...T) T { return from[r.IntN(len(from))] }
 
 // maybe is no condition, or one that must or must not hold.
@@ -29,18 +32,22 @@ func maybe[T comparable](r ruleGame, one ...T) model.Cond[T] {
 	return model.Cond[T]{Set: true, Not: r.IntN(3) == 0, Value: pick(r, one...)}
 }
 
+func ports(first, last uint16) model.Ports { return model.Ports{First: first, Last: last} }
+
 func (r ruleGame) rule() model.Rule {
-	rule := model.Rule{
-		Ignore:   r.IntN(3) == 0,
-		Iface:    maybe(r, "lo", "eth1"),
-		Proto:    maybe(r, model.ProtoTCP, model.ProtoUDP, model.ProtoICMP),
-		Src:      maybe(r, netip.MustParsePrefix("192.168.10.0/24"), netip.MustParsePrefix("192.168.10.10/32"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("192.168.10.99/31")),
-		SrcPort:  maybe(r, model.Ports{First: 700, Last: 700}, model.Ports{First: 0, Last: 699}, model.Ports{First: 1, Last: 65535}),
-		DstPort:  maybe(r, model.Ports{First: 2049, Last: 2049}, model.Ports{First: 22, Last: 111}, model.Ports{First: 2050, Last: 65535}),
-		ICMPType: maybe[uint8](r, 0, 8),
+	var rule model.Rule
+	if rule.Ignore = r.IntN(4) == 0; r.IntN(3) > 0 { // else a destination and a port alone
+		rule.Iface = maybe(r, "lo", "eth1")
+		rule.Proto = maybe(r, model.ProtoTCP, model.ProtoUDP, model.ProtoICMP)
+		rule.Src = maybe(r, netip.MustParsePrefix("192.168.10.0/24"), netip.MustParsePrefix("192.168.10.10/32"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("192.168.10.99/31"))
+		rule.SrcPort = maybe(r, ports(700, 700), ports(0, 699), ports(1, 65535))
+		rule.ICMPType = maybe[uint8](r, 0, 8)
 	}
-	if !rule.Ignore || r.IntN(3) == 0 {
+	rule.DstPort = maybe(r, ports(2049, 2049), ports(111, 111), ports(22, 111), ports(2050, 65535))
+	if r.IntN(4) > 0 {
 		rule.Dst = is(netip.PrefixFrom(pick(r, gameVIPs...), 32))
+	} else {
+		rule.Dst = maybe(r, netip.MustParsePrefix("192.168.10.32/27"), netip.PrefixFrom(vipAddr, 32), netip.MustParsePrefix("0.0.0.0/0"))
 	}
 	return rule
 }
@@ -49,7 +56,10 @@ func (r ruleGame) rule() model.Rule {
 func (r ruleGame) config() model.Config {
 	var cfg model.Config
 	for i := range 1 + r.IntN(4) {
-		f := model.Flow{Name: fmt.Sprintf("f%d", i), Director: fmt.Sprintf("d%d", i), Policy: model.PolicyDirector}
+		f := model.Flow{Name: fmt.Sprintf("f%d", i), Policy: pick(r, model.PolicyDirector, model.PolicyDirector, model.PolicyPermit, model.PolicyDeny)}
+		if f.Policy == model.PolicyDirector {
+			f.Director = fmt.Sprintf("d%d", i)
+		}
 		for range 1 + r.IntN(4) {
 			f.Rules = append(f.Rules, r.rule())
 		}
@@ -61,14 +71,14 @@ func (r ruleGame) config() model.Config {
 func (r ruleGame) packet(t testing.TB) (frameSpec, flow.Packet) {
 	s := frameSpec{
 		src:      pick(r, clientAddr, netip.MustParseAddr("192.168.10.99"), netip.MustParseAddr("192.168.10.98"), netip.MustParseAddr("172.16.0.1")),
-		dst:      pick(r, append(gameVIPs, otherAddr)...),
+		dst:      pick(r, append(gameVIPs, otherAddr, ownAddr, netip.MustParseAddr("192.0.2.1"))...),
 		proto:    pick[uint8](r, 1, 6, 6, 17, 17, 47),
 		sport:    pick[uint16](r, 1, 699, 700, 701, 65535),
 		dport:    pick[uint16](r, 21, 22, 111, 112, 2049, 2050, 65535),
-		flags:    synFlag, // whatever is known of the connection, it is a new one
+		flags:    synFlag, // whatever is known of the connection, it is a new one. UDP takes the short way
 		icmpType: pick[uint8](r, 0, 3, 8),
 		fragment: pick[uint16](r, 0, 0, 0, 0x4000, 0x2000, 0x2010, 16, 0x1fff),
-		payload:  8 * r.IntN(3),
+		payload:  8 * r.IntN(6),
 		options:  4 * max(0, r.IntN(5)-3),
 	}
 	later := s.fragment&0x1fff != 0
@@ -111,48 +121,63 @@ func TestRulesAgreeWithReference(t *testing.T) {
 	site := newSite(t)
 	site.within(t, func() error {
 		p := newPlane(t, 1000)
-		compared, claimed := 0, 0
+		verdicts := map[string]int{}
 		for range ruleSets {
-			cfg := r.config()
-			set := flow.Compile(cfg)
+			set := flow.Compile(r.config())
 			set.Ifaces = nil // test runs need no attachment
-			if slices.ContainsFunc(set.VIPs, func(v model.VIP) bool { return len(v.Rules) > rulesPerVIP }) {
-				continue
-			}
+			set.Own = []netip.Addr{ownAddr}
 			settledNow(p)
 			apply(t, p, model.Desired{Rules: set, Directors: gameDirectors()})
 			for range packets {
 				spec, packet := r.packet(t)
 				rule, ok := flow.Match(set, packet)
 				for _, h := range hooks {
-					checkMatch(t, h, p, spec.bytes(t), rule, ok)
-					compared++
-				}
-				if ok {
-					claimed++
+					verdicts[checkMatch(t, h, p, spec.bytes(t), rule, ok)]++
 				}
 				if t.Failed() {
 					t.Fatalf("packet %+v\nrules %+v", packet, set)
 				}
 			}
 		}
-		if compared < 20000 || claimed < compared/20 || claimed > compared/2-compared/20 {
-			t.Errorf("compared %d times, %d packets were claimed: too few or too one-sided", compared, claimed)
+		for _, v := range []string{"pass", "permit", "deny", "forward"} {
+			if n := verdicts[v]; n < 2*ruleSets*packets/50 {
+				t.Errorf("of %d packets %d got the verdict %s: too one-sided", 2*ruleSets*packets, n, v)
+			}
 		}
 		return nil
 	})
 }
 
-func checkMatch(t *testing.T, h hook, p *Plane, frame []byte, rule model.VIPRule, ok bool) {
+// checkMatch runs a packet that a rule claims, or none, and returns the verdict
+// that it must get.
+func checkMatch(t *testing.T, h hook, p *Plane, frame []byte, rule model.FlowRule, ok bool) string {
 	t.Helper()
+	verdict, want := "pass", frame
+	switch {
+	case !ok:
+	case rule.Policy == model.PolicyDirector:
+		verdict, want = "forward", sent(gameMAC(int(rule.Director[1]-'0')), frame)
+	default:
+		verdict = rule.Policy.String()
+	}
+	before := verdictCount(t, p, verdict)
 	result, out := h.run(t, p, frame)
-	wantResult, want := h.pass, frame
-	if ok {
-		wantResult, want = h.send, sent(gameMAC(int(rule.Director[1]-'0')), frame)
+	if result != h.returns(verdict) || !bytes.Equal(out, want) {
+		t.Errorf("%s returned %d and\n%x, want %d and\n%x (flow %q)", h.name, int32(result), out, int32(h.returns(verdict)), want, rule.Flow)
 	}
-	if result != wantResult || !bytes.Equal(out, want) {
-		t.Errorf("%s returned %d and\n%x, want %d and\n%x (flow %q)", h.name, int32(result), out, int32(wantResult), want, rule.Flow)
+	if got := verdictCount(t, p, verdict); got != before+1 {
+		t.Errorf("%s: %d packets got the verdict %s, want %d", h.name, got, verdict, before+1)
 	}
+	return verdict
+}
+
+func verdictCount(t *testing.T, p *Plane, verdict string) uint64 {
+	t.Helper()
+	traffic, err := p.Traffic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return traffic.Verdicts[verdict].Packets
 }
 
 // claims tells whether a frame may be dealt with at all: IPv4 or ARP that names
@@ -183,9 +208,10 @@ func FuzzProgram(f *testing.F) {
 	f.Add(make([]byte, 60))
 	p := newPlane(f, 1000)
 	want := note()
-	want.Rules.VIPs = append(want.Rules.VIPs, model.VIP{Addr: gameVIPs[1], Rules: []model.VIPRule{
-		{Flow: "nfs", Director: "nfs", Rule: model.Rule{Ignore: true, SrcPort: is(model.Ports{First: 5, Last: 9})}},
-		{Flow: "nfs", Director: "nfs", Rule: model.Rule{DstPort: is(model.Ports{First: 1, Last: 0x8000})}}}})
+	want.Rules.VIPs = append(want.Rules.VIPs, model.VIP{Addr: gameVIPs[1]})
+	ranged := to(gameVIPs[1])
+	ranged.DstPort = is(ports(1, 0x8000))
+	want.Rules.Rules = append(want.Rules.Rules, leads("ranged", "nfs", model.Rule{Ignore: true, SrcPort: is(ports(5, 9))}, ranged)...)
 	apply(f, p, want)
 	want.Directors = switched().Directors
 	apply(f, p, want)
@@ -223,82 +249,134 @@ func checkFuzzed(t *testing.T, h hook, frame []byte, result uint32, out []byte) 
 	}
 }
 
-// Every number of virtual IPs finds a multiplier, and none shares a slot.
-func TestMultiplier(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 16, 256} {
-		var vips []model.VIP
+// Every number of keys finds slots, and none shares one; a few get their first.
+func TestLodge(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 16, 256, 10000} {
+		var keys []uint64
 		for i := range n {
-			// one network's worth of neighbours
-			vips = append(vips, model.VIP{Addr: netip.AddrFrom4([4]byte{10, 1, byte(i % 3), byte(i)})})
+			// networks of neighbours
+			keys = append(keys, uint64(be(netip.AddrFrom4([4]byte{10, 1, byte(i / 200), byte(i % 200)}))))
 		}
-		m := multiplierFor(vips)
-		used := map[int]netip.Addr{}
-		for _, v := range vips {
-			slot := vipSlot(m, be(v.Addr))
-			if slot < 0 || slot >= vipSlots || used[slot].IsValid() {
-				t.Errorf("%d addresses: %v has slot %d, like %v", n, v.Addr, slot, used[slot])
+		m, slots, err := lodge(keys, vipSlots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used, away := map[int]bool{}, 0
+		for i, key := range keys {
+			first, second := slotsOf(key, m, vipSlots)
+			if slot := slots[i]; slot != first && slot != second || used[slot] {
+				t.Errorf("%d keys: %x has slot %d of %d and %d, or another one has it too", n, key, slot, first, second)
+			} else if slot != first {
+				away++
 			}
-			used[slot] = v.Addr
+			used[slots[i]] = true
 		}
-		if vipSlot(m, foreignAddr(m)) == 0 {
-			t.Errorf("%d addresses: the foreign address belongs to slot 0", n)
+		if n <= fewKeys && away > 0 || away > n/4 {
+			t.Errorf("%d of %d keys are not in their first slots", away, n)
 		}
+		if first, second := slotsOf(uint64(foreign(m, vipSlots)), m, vipSlots); first == 0 || second == 0 {
+			t.Errorf("%d keys: the foreign one belongs to slot 0", n)
+		}
+	}
+	if _, _, err := lodge(make([]uint64, 3), 64); err == nil {
+		t.Error("three keys of the same two slots found places")
 	}
 }
 
-// 256 virtual IPs are each claimed and read back, and no other address is.
+// 10,000 virtual IPs are each claimed and read back, and no other address is;
+// every second one by a port only.
 func TestManyVirtualIPs(t *testing.T) {
+	const many = 10000
 	p := newPlane(t, 1000)
 	want := note()
-	template := want.Rules.VIPs[0]
-	want.Rules.VIPs = nil
-	for i := range 256 {
-		v := template
-		v.Addr, v.Announce = netip.AddrFrom4([4]byte{10, 1, 0, byte(i)}), i%2 == 0
-		want.Rules.VIPs = append(want.Rules.VIPs, v)
+	want.Rules.VIPs, want.Rules.Rules = nil, nil
+	addrOf := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}) }
+	for i := range many {
+		rule := to(addrOf(i))
+		if i%2 == 0 {
+			rule.Proto, rule.DstPort = is(model.ProtoUDP), is(ports(2049, 2049))
+		}
+		want.Rules.VIPs = append(want.Rules.VIPs, model.VIP{Addr: addrOf(i), Announce: i%2 == 0})
+		want.Rules.Rules = append(want.Rules.Rules, leads(fmt.Sprintf("f%d", i), "nfs", rule)...)
 	}
 	apply(t, p, want)
 	a, err := p.Applied()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(a.VIPs) != 256 {
-		t.Errorf("%d virtual IPs are applied, want 256", len(a.VIPs))
+	if len(a.VIPs) != many {
+		t.Errorf("%d virtual IPs are applied, want %d", len(a.VIPs), many)
 	}
-	for i := range 512 {
-		s := frameSpec{dst: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), proto: 17}
-		want := hooks[0].pass
-		if i < 256 {
+	for i := range many + 500 {
+		s := frameSpec{dst: addrOf(i), proto: 17}
+		want, whole := hooks[0].pass, hooks[0].pass
+		if i < many {
 			want = hooks[0].send
+		}
+		if i < many && i%2 == 1 {
+			whole = hooks[0].send
 		}
 		if got, _ := hooks[0].run(t, p, s.bytes(t)); got != want {
 			t.Errorf("a packet to %v returned %d, want %d", s.dst, got, want)
 		}
-		if got, ok := a.VIPs[s.dst]; ok != (i < 256) || got.Announce != (i < 256 && i%2 == 0) {
+		s.dport = 111
+		if got, _ := hooks[0].run(t, p, s.bytes(t)); got != whole {
+			t.Errorf("a packet to another port of %v returned %d, want %d", s.dst, got, whole)
+		}
+		if got, ok := a.VIPs[s.dst]; ok != (i < many) || got.Announce != (i < many && i%2 == 0) {
 			t.Errorf("%v is applied: %v, announced: %v", s.dst, ok, got.Announce)
 		}
 	}
 }
 
-// What the data plane cannot hold is refused, and the rules that stand go on.
-func TestTooManyRules(t *testing.T) {
+// A list may be as long as the places reach: the last rule is found, and so is
+// the last ignore rule. What the data plane cannot hold is refused, and the rules
+// that stand go on.
+func TestManyRules(t *testing.T) {
 	p := newPlane(t, 1000)
-	apply(t, p, note())
-	want := note()
-	rule := want.Rules.VIPs[0].Rules[0]
-	rule.Rule.Proto = is(model.ProtoUDP)
-	want.Rules.VIPs[0].Rules = slices.Repeat([]model.VIPRule{rule}, rulesPerVIP)
-	if err := p.Apply(want); err != nil {
-		t.Errorf("%d rules: %v", rulesPerVIP, err)
+	udp := frameSpec{proto: 17, sport: 5}
+	other := model.Rule{Src: is(netip.MustParsePrefix("203.0.113.0/24"))}
+	ignore := other
+	ignore.Ignore = true
+	for _, tt := range []struct {
+		name    string
+		rules   []model.FlowRule
+		verdict string
+	}{
+		{"match rules", leads("f", "nfs", append(slices.Repeat([]model.Rule{other}, maxRules-1), model.Rule{})...), "forward"},
+		{"ignore rules that do not hold", leads("f", "nfs", append(slices.Repeat([]model.Rule{ignore}, maxRules-1), model.Rule{})...), "forward"},
+		{"ignore rules, the last holds", leads("f", "nfs", append(slices.Repeat([]model.Rule{ignore}, maxRules-2),
+			model.Rule{Ignore: true, SrcPort: is(ports(5, 5))}, model.Rule{})...), "pass"},
+		{"flows that all ignore it", ignoring(4000), "forward"},
+	} {
+		d := note()
+		d.Rules.VIPs, d.Rules.Rules = nil, tt.rules
+		apply(t, p, d)
+		for _, h := range hooks {
+			if got, _ := h.run(t, p, udp.bytes(t)); got != h.returns(tt.verdict) {
+				t.Errorf("%s: %s returned %d, want %s", tt.name, h.name, int32(got), tt.verdict)
+			}
+		}
 	}
 	apply(t, p, note())
-	want.Rules.VIPs[0].Rules = slices.Repeat([]model.VIPRule{rule}, rulesPerVIP+1)
-	if err := p.Apply(want); err == nil || err.Error() != "apply the rules of 192.168.10.50: 17 rules are more than the data plane holds" {
-		t.Errorf("%d rules: %v", rulesPerVIP+1, err)
+	want := note()
+	want.Rules.Rules = leads("f", "nfs", slices.Repeat([]model.Rule{other}, maxRules+1)...)
+	if err := p.Apply(want); err == nil || err.Error() != "apply the rules: they take 16385 places, the data plane has 16384" {
+		t.Errorf("%d rules: %v", maxRules+1, err)
 	}
 	if got, _ := hooks[0].run(t, p, frameSpec{flags: ackFlag}.bytes(t)); got != hooks[0].send {
 		t.Errorf("after a refused change a packet returned %d", got)
 	}
+}
+
+// ignoring are flows that each exempt what comes from port 5, and take the rest;
+// the last one takes everything.
+func ignoring(flows int) []model.FlowRule {
+	var all []model.FlowRule
+	for i := range flows {
+		all = append(all, leads(fmt.Sprintf("f%d", i), "nfs", model.Rule{Ignore: true, SrcPort: is(ports(5, 5))}, model.Rule{}, model.Rule{})...)
+	}
+	return append(all, leads("last", "nfs", model.Rule{})...)
 }
 
 func TestMACWords(t *testing.T) {

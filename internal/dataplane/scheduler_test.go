@@ -19,7 +19,8 @@ func pooled(s model.Scheduler, weights []int, vips int) model.Desired {
 	want := model.Desired{Directors: []model.DesiredDirector{d}}
 	for i := range vips {
 		a := netip.AddrFrom4([4]byte{192, 168, 20, byte(i + 1)})
-		want.Rules.VIPs = append(want.Rules.VIPs, model.VIP{Addr: a, Rules: []model.VIPRule{{Flow: "shop", Director: "shop", Rule: model.Rule{Dst: is(netip.PrefixFrom(a, 32))}}}})
+		want.Rules.VIPs = append(want.Rules.VIPs, model.VIP{Addr: a})
+		want.Rules.Rules = append(want.Rules.Rules, leads("shop", "shop", to(a))...)
 	}
 	return want
 }
@@ -48,7 +49,7 @@ func (w *twin) choose(client, destination netip.AddrPort) (uint8, bool) {
 
 // plant makes programme and twin begin with the same numbers.
 func (w *twin) plant(t *testing.T, p *Plane, dice *rand.Rand, vips []model.VIP) {
-	index := directorIndex(*p.names.Load(), "shop")
+	index, _ := directorIndex(*p.names.Load(), "shop")
 	w.turn, w.now = dice.Uint32N(1000), uint32(monotonic()/1e9)
 	p.maps.state.Load.Turn[index] = w.turn
 	for i := range uint8(maxServers) {

@@ -100,8 +100,8 @@ func swap16(v uint16) uint16 {
 func (p *Plane) Sweep(director string) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	index := directorIndex(*p.names.Load(), director)
-	if int(index) >= maxDirectors {
+	index, known := directorIndex(*p.names.Load(), director)
+	if !known {
 		return 0, fmt.Errorf("sweep %s: the data plane does not know this director", director)
 	}
 	left := 0
@@ -115,7 +115,7 @@ func (p *Plane) Sweep(director string) (int, error) {
 	}
 	next := p.edit()
 	next.Choices[index].Flags &^= uint8(directorChoiceFlagsCHOICE_LOOKUP)
-	return 0, p.enforce(next)
+	return 0, p.enforce(next, nil)
 }
 
 // tableStatus is how full the table is.

@@ -106,8 +106,8 @@ func (p *Plane) countTemplates(t *model.Traffic, names map[key]string) error {
 // ForgetTemplates removes the templates of a director; with a valid network only
 // those that overlap it. It returns how many there were.
 func (p *Plane) ForgetTemplates(director string, client netip.Prefix) (int, error) {
-	index := directorIndex(*p.names.Load(), director)
-	if int(index) >= maxDirectors {
+	index, known := directorIndex(*p.names.Load(), director)
+	if !known {
 		return 0, fmt.Errorf("forget the templates of %s: the data plane does not know this director", director)
 	}
 	bits := p.maps.settings().Shares[index].bits()

@@ -5,17 +5,21 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/cilium/ebpf"
+
 	"fairlead/internal/model"
 )
 
 // verdictNames are the names of enum verdict of bpf/verdict.h, by value.
 var verdictNames = [...]string{
 	directorVerdictVERDICT_PASS:           "pass",
+	directorVerdictVERDICT_PERMIT:         "permit",
 	directorVerdictVERDICT_FORWARD:        "forward",
 	directorVerdictVERDICT_FORWARD_OLD:    "forward-old",
 	directorVerdictVERDICT_RESET:          "reset",
 	directorVerdictVERDICT_ARP_REPLY:      "arp-reply",
 	directorVerdictVERDICT_REJECT:         "reject",
+	directorVerdictVERDICT_DENY:           "deny",
 	directorVerdictVERDICT_DROP_NO_SERVER: "drop-no-server",
 	directorVerdictVERDICT_DROP_OLD:       "drop-old",
 	directorVerdictVERDICT_DROP_MALFORMED: "drop-malformed",
@@ -34,15 +38,16 @@ func (p *Plane) Traffic() (model.Traffic, error) {
 		Table:    p.maps.tableStatus(),
 		Lost:     atomic.LoadUint64(&p.maps.state.Watch.Lost),
 	}
-	if err := p.addFlow(&t, names, 0, "", ""); err != nil {
+	if err := p.addFlow(&t, 0, "", "", nil); err != nil {
 		return t, err
 	}
+	servers := serversOf(names)
 	for k, name := range names {
 		if k.kind != kindFlow {
 			continue
 		}
 		flow, director, _ := strings.Cut(name, ">")
-		if err := p.addFlow(&t, names, int(k.index), flow, director); err != nil {
+		if err := p.addFlow(&t, int(k.index), flow, director, servers[director]); err != nil {
 			return t, err
 		}
 	}
@@ -52,17 +57,16 @@ func (p *Plane) Traffic() (model.Traffic, error) {
 }
 
 // addFlow adds a flow's row of counters; the row without a flow has index 0.
-func (p *Plane) addFlow(t *model.Traffic, names map[key]string, index int, flow, director string) error {
+func (p *Plane) addFlow(t *model.Traffic, index int, flow, director string, servers map[int]string) error {
 	row, err := p.maps.readCounters(index)
 	if err != nil {
 		return err
 	}
-	owner := directorIndex(names, director)
 	for column, n := range row {
 		verdict := int(directorVerdictVERDICT_FORWARD)
 		if column < counterColumn {
 			verdict = column
-		} else if server, ok := names[key{kindServer, owner, uint16(column - counterColumn)}]; ok {
+		} else if server, ok := servers[column-counterColumn]; ok {
 			ref := model.ServerRef{Director: director, Server: server}
 			t.Servers[ref] = t.Servers[ref].Add(n)
 		}
@@ -82,23 +86,39 @@ func (p *Plane) addFlow(t *model.Traffic, names map[key]string, index int, flow,
 	return nil
 }
 
-func directorIndex(names map[key]string, director string) uint8 {
+// serversOf are the servers of each director, by index.
+func serversOf(names map[key]string) map[string]map[int]string {
+	all := map[string]map[int]string{}
+	for k, name := range names {
+		if k.kind != kindServer {
+			continue
+		}
+		director := names[key{kind: kindDirector, index: uint16(k.director)}]
+		if all[director] == nil {
+			all[director] = map[int]string{}
+		}
+		all[director][int(k.index)] = name
+	}
+	return all
+}
+
+func directorIndex(names map[key]string, director string) (index uint8, known bool) {
 	for k, name := range names {
 		if k.kind == kindDirector && name == director {
-			return uint8(k.index)
+			return uint8(k.index), true
 		}
 	}
-	return ^uint8(0)
+	return 0, false
 }
 
 func (m tables) readCounters(flow int) ([columns]model.Counter, error) {
 	var row [columns]model.Counter
-	for column := range row {
-		var perCPU []directorCounter
-		if err := m.byName[directorMapCounters].Lookup(uint32(flow*columns+column), &perCPU); err != nil {
-			return row, fmt.Errorf("read the counters of flow %d: %w", flow, err)
-		}
-		for _, c := range perCPU {
+	var perCPU []directorRow
+	if err := m.byName[directorMapCounters].Lookup(uint32(flow), &perCPU); err != nil {
+		return row, fmt.Errorf("read the counters of flow %d: %w", flow, err)
+	}
+	for _, cpu := range perCPU {
+		for column, c := range cpu.Columns {
 			row[column] = row[column].Add(model.Counter{Packets: c.Packets, Bytes: c.Bytes})
 		}
 	}
@@ -106,15 +126,12 @@ func (m tables) readCounters(flow int) ([columns]model.Counter, error) {
 }
 
 func (m tables) clearCounters(flow int) error {
-	var zero []directorCounter
-	if err := m.byName[directorMapCounters].Lookup(uint32(0), &zero); err != nil {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
 		return fmt.Errorf("clear the counters of flow %d: %w", flow, err)
 	}
-	clear(zero)
-	for column := range columns {
-		if err := m.byName[directorMapCounters].Put(uint32(flow*columns+column), zero); err != nil {
-			return fmt.Errorf("clear the counters of flow %d: %w", flow, err)
-		}
+	if err := m.byName[directorMapCounters].Put(uint32(flow), make([]directorRow, cpus)); err != nil {
+		return fmt.Errorf("clear the counters of flow %d: %w", flow, err)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ var (
 
 	ruled = situation{"rules by port", func(t testing.TB, p *Plane, h hook) {
 		d := note()
-		d.Rules.VIPs[0].Rules[0].Rule.DstPort = is(model.Ports{First: 2049, Last: 2049})
+		d.Rules.Rules[0].Rule.DstPort = is(model.Ports{First: 2049, Last: 2049})
 		apply(t, p, d)
 	}}
 
@@ -86,6 +86,18 @@ var (
 		known.build(t, p, h)
 		d := note()
 		d.Directors[0].Hold = true
+		apply(t, p, d)
+	}}
+
+	permitted = situation{"permitted", func(t testing.TB, p *Plane, h hook) {
+		d := note()
+		d.Rules.Rules = []model.FlowRule{{Flow: "nfs", Policy: model.PolicyPermit, Rule: to(vipAddr)}}
+		apply(t, p, d)
+	}}
+
+	denied = situation{"denied", func(t testing.TB, p *Plane, h hook) {
+		d := note()
+		d.Rules.Rules = []model.FlowRule{{Flow: "nfs", Policy: model.PolicyDeny, Rule: to(vipAddr)}}
 		apply(t, p, d)
 	}}
 
@@ -288,10 +300,10 @@ func passCases(t testing.TB) []verdictCase {
 		{name: "another MAC address, first byte", in: fresh, frame: change(whole, 0, 4), verdict: "pass"},
 		{name: "another MAC address, no server", in: noServer, frame: elsewhere.bytes(t), verdict: "pass"},
 		{name: "another port", in: ruled, frame: port.bytes(t), verdict: "pass"},
+		{name: "permitted", in: permitted, frame: whole, verdict: "permit", flow: true},
 		{name: "to the address, unclaimed", in: nothing, frame: whole, verdict: "pass"},
 		{name: "IPv6", in: fresh, frame: change(whole, 12, 0x86, 0xdd), verdict: "pass"},
 		{name: "VLAN tag", in: fresh, frame: change(whole, 12, 0x81, 0x00), verdict: "pass"},
-		{name: "malformed, where rules would have to look", in: ruled, frame: change(whole, 14, 0x44), verdict: "pass"},
 	}
 }
 
@@ -481,7 +493,10 @@ func dropCases(t testing.TB) []verdictCase {
 	whole := data.bytes(t)
 	udp := frameSpec{proto: 17, payload: 100}.bytes(t)
 	malformed("IP version 6", change(whole, 14, 0x65))
+	cases = append(cases, verdictCase{name: "malformed, where rules would have to look", in: ruled, frame: change(whole, 14, 0x44),
+		verdict: "drop-malformed", flow: true})
 	malformed("IP header of 16 bytes", change(whole, 14, 0x44))
+	cases = append(cases, verdictCase{name: "denied", in: denied, frame: whole, verdict: "deny", flow: true})
 	malformed("IP header of 0 bytes", change(whole, 14, 0x40))
 	malformed("IP header longer than the frame", change(frameSpec{flags: ackFlag}.bytes(t), 14, 0x4f))
 	malformed("IP length below its header, with options", change(frameSpec{flags: ackFlag, options: 4}.bytes(t), 16, 0, 23))

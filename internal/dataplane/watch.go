@@ -72,8 +72,8 @@ func (p *Plane) sighting(raw []byte) (model.Sighting, bool) {
 // Trust lets the SYNs of a director pass for some time without being kept: its
 // server was just seen to answer.
 func (p *Plane) Trust(director string, d time.Duration) error {
-	index := directorIndex(*p.names.Load(), director)
-	if int(index) >= maxDirectors {
+	index, known := directorIndex(*p.names.Load(), director)
+	if !known {
 		return fmt.Errorf("trust %s: the data plane does not know this director", director)
 	}
 	p.trust(index, d)

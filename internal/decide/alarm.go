@@ -40,7 +40,7 @@ func (s State) Alarms() []model.Alarm {
 func (s State) vipAlarms(v model.VIP) []model.Alarm {
 	if iface, own := s.net.Owner(v.Addr); own {
 		return []model.Alarm{{
-			What: fmt.Sprintf("flow %s is not applied to %s", v.Rules[0].Flow, v.Addr),
+			What: fmt.Sprintf("flow %s is not applied to %s", s.ways.owners[v.Addr].Flow, v.Addr),
 			Why:  fmt.Sprintf("%s is an address of this machine, on %s; forwarding it away could lock you out", v.Addr, iface),
 			Do:   fmt.Sprintf("remove %s from %s, or use another virtual IP", v.Addr, iface),
 		}}

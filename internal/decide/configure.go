@@ -16,6 +16,7 @@ func (s *State) configure(e Configured) []Action {
 	old := *s
 	at := e.When()
 	s.config, s.rules = e.Config, flow.Compile(e.Config)
+	s.ways = waysOf(s.rules)
 	s.directors = make([]director, 0, len(e.Config.Directors))
 	s.absent = maps.Clone(old.absent)
 	if s.absent == nil {
@@ -32,7 +33,7 @@ func (s *State) configure(e Configured) []Action {
 		}
 	}
 	for _, cfg := range e.Config.Directors {
-		d, told := newDirector(cfg, s.rules, old.director(cfg.Name), at)
+		d, told := newDirector(cfg, s.ways, old.director(cfg.Name), at)
 		actions = append(actions, told...)
 		was, known := s.absent[cfg.Name]
 		d.resume(was)
@@ -60,7 +61,7 @@ func serves(cfg model.Config, a netip.Addr) bool {
 
 // newDirector is a director of the configuration, with the state that it had.
 // A switch under way goes on while its target is the same server.
-func newDirector(cfg model.Director, rules model.RuleSet, old *director, at time.Time) (director, []Action) {
+func newDirector(cfg model.Director, w ways, old *director, at time.Time) (director, []Action) {
 	d := director{Director: cfg}
 	if old != nil {
 		d = *old
@@ -68,7 +69,7 @@ func newDirector(cfg model.Director, rules model.RuleSet, old *director, at time
 	}
 	for _, c := range cfg.Servers {
 		n := server{Server: c, tests: cfg.Check.For(c)}
-		n.via = viaTests(rules, cfg, n.tests)
+		n.via = viaTests(w, cfg, n.tests)
 		n.health = health.New(n.asks(), at)
 		if old != nil {
 			if was := old.server(c.Name); was != nil && sameQuestion(old, *was, cfg, n) {

@@ -8,11 +8,16 @@ import (
 	"fairlead/internal/model"
 )
 
-// Desired is everything that the kernel should hold. A virtual IP that is the
-// director's own address is left out: claiming it could lock its owner out.
+// Desired is everything that the kernel should hold. No rule acts on the
+// director's own addresses, and a virtual IP that is one of them is left out: claiming
+// it could lock its owner out.
 func (s State) Desired() model.Desired {
 	var want model.Desired
+	want.Rules = s.rules
 	want.Rules.Ifaces = slices.Clone(s.rules.Ifaces)
+	if s.rules.Everywhere {
+		want.Rules.Ifaces = append(want.Rules.Ifaces, s.net.Ethernet()...)
+	}
 	for i := range s.directors {
 		d := &s.directors[i]
 		iface, ok := s.iface(d)
@@ -23,6 +28,8 @@ func (s State) Desired() model.Desired {
 	}
 	slices.Sort(want.Rules.Ifaces)
 	want.Rules.Ifaces = slices.Compact(want.Rules.Ifaces)
+	want.Rules.Own = s.net.Own()
+	want.Rules.VIPs = nil
 	for _, v := range s.rules.VIPs {
 		if _, own := s.net.Owner(v.Addr); own {
 			continue
@@ -120,7 +127,7 @@ func (s State) Announcements() []Announcement {
 		if _, own := s.net.Owner(v.Addr); own {
 			continue
 		}
-		d := s.director(v.Rules[0].Director)
+		d := s.director(s.ways.owners[v.Addr].Director)
 		if d == nil {
 			continue
 		}

@@ -16,36 +16,76 @@ func (s State) visible(vip netip.Addr) bool {
 
 // claims tells whether the configuration has that virtual IP.
 func (s State) claims(vip netip.Addr) bool {
-	return slices.ContainsFunc(s.rules.VIPs, func(v model.VIP) bool { return v.Addr == vip })
+	_, claimed := s.ways.owners[vip]
+	return claimed
 }
 
 // used tells whether a rule leads to the director.
-func (s State) used(d *director) bool { return len(s.vipsOf(d)) > 0 }
+func (s State) used(d *director) bool {
+	_, used := s.ways.directors[d.Name]
+	return used
+}
 
-// iface is the interface of a director: the one that its flows name, else the
-// one in whose network its virtual IP is, else that of its server. A director
-// that no flow uses has none.
-func (s State) iface(d *director) (name string, ok bool) {
-	var vips []netip.Addr
-	for _, f := range s.config.Flows {
-		if f.Out || f.Policy != model.PolicyDirector || f.Director != d.Name {
+// vipsOf are the virtual IPs that rules give to the director, sorted.
+func (s State) vipsOf(d *director) []netip.Addr {
+	return s.ways.vipsOf(d.Name)
+}
+
+// ways is how packets come to the directors, as the rules say. It is made once
+// for a configuration: there may be many rules.
+type ways struct {
+	owners    map[netip.Addr]model.FlowRule // the first rule that gives a virtual IP to a director
+	directors map[string]way
+	byAddr    flow.ByAddr
+}
+
+// way is how packets come to one director.
+type way struct {
+	iface string       // that the first rule which names one names
+	vips  []netip.Addr // in the order of the rules
+}
+
+func (w ways) vipsOf(director string) []netip.Addr {
+	vips := slices.Clone(w.directors[director].vips)
+	slices.SortFunc(vips, netip.Addr.Compare)
+	return slices.Compact(vips)
+}
+
+func waysOf(set model.RuleSet) ways {
+	w := ways{owners: make(map[netip.Addr]model.FlowRule), directors: make(map[string]way), byAddr: flow.Index(set)}
+	for _, r := range set.Rules {
+		if r.Policy != model.PolicyDirector || r.Rule.Ignore {
 			continue
 		}
-		for _, r := range f.Rules {
-			if name, ok := flow.Iface(r); ok && !r.Ignore {
-				return name, true
-			}
-			if vip, ok := flow.VIP(r); ok {
-				vips = append(vips, vip)
+		d := w.directors[r.Director]
+		if name, ok := flow.Iface(r.Rule); ok && d.iface == "" {
+			d.iface = name
+		}
+		if vip, ok := flow.VIP(r.Rule); ok {
+			d.vips = append(d.vips, vip)
+			if _, owned := w.owners[vip]; !owned {
+				w.owners[vip] = r
 			}
 		}
+		w.directors[r.Director] = d
 	}
-	for _, vip := range vips {
+	return w
+}
+
+// iface is the interface of a director: the one that its flows name, else the
+// one in whose network a virtual IP of it is, else that of its server. A director
+// that no flow uses has none.
+func (s State) iface(d *director) (name string, ok bool) {
+	w, used := s.ways.directors[d.Name]
+	if w.iface != "" {
+		return w.iface, true
+	}
+	for _, vip := range w.vips {
 		if name, ok := s.net.Towards(vip); ok {
 			return name, true
 		}
 	}
-	if len(vips) == 0 {
+	if !used {
 		return "", false
 	}
 	return s.towardsServer(d)

@@ -51,8 +51,9 @@ func TestDesired(t *testing.T) {
 	s.pass("nfs-01")
 	cfg := note()
 	want := model.Desired{
-		Rules: model.RuleSet{Ifaces: []string{"eth0"}, VIPs: []model.VIP{{Addr: addr("192.168.10.50"), Announce: true,
-			Rules: []model.VIPRule{{Flow: "nfs", Director: "nfs", Rule: cfg.Flows[0].Rules[0]}}}}},
+		Rules: model.RuleSet{Ifaces: []string{"eth0"}, Own: []netip.Addr{addr("192.168.10.2")},
+			VIPs:  []model.VIP{{Addr: addr("192.168.10.50"), Announce: true}},
+			Rules: []model.FlowRule{{Flow: "nfs", Policy: model.PolicyDirector, Director: "nfs", Rule: cfg.Flows[0].Rules[0]}}},
 		Directors: []model.DesiredDirector{{Name: "nfs", Active: "nfs-01", Addr: addr("192.168.10.100"), MAC: mac1, Source: macEth0, Epoch: 1,
 			Reason: model.ReasonFirst, Since: s.now.UnixNano(), Watch: true, Keep: true,
 			Servers: []model.DesiredServer{{Name: "nfs-01", MAC: mac1}, {Name: "nfs-02", MAC: mac2}}}},

@@ -59,23 +59,24 @@ func (s State) Path(ref model.ServerRef, v model.VIPTest) (model.Path, bool) {
 
 // viaTests are the tests of a server that are also made at the director's virtual
 // IPs: those by ports that clients reach there.
-func viaTests(rules model.RuleSet, d model.Director, tests []model.Test) []model.VIPTest {
+func viaTests(w ways, d model.Director, tests []model.Test) []model.VIPTest {
 	if d.Check.Own || d.Mode != model.ModeGateway {
 		return nil
 	}
 	var all []model.VIPTest
-	for _, v := range rules.VIPs {
+	for _, v := range w.vipsOf(d.Name) {
+		rules := w.byAddr.Of(v)
 		for _, t := range tests {
-			if reaches(v, d.Name, t) {
-				all = append(all, model.VIPTest{VIP: v.Addr, Test: t})
+			if reaches(rules, d.Name, t) {
+				all = append(all, model.VIPTest{VIP: v, Test: t})
 			}
 		}
 	}
 	return all
 }
 
-// reaches tells whether clients reach at the virtual IP what the test asks for.
-func reaches(v model.VIP, director string, t model.Test) bool {
+// reaches tells whether clients reach by the rules what the test asks for.
+func reaches(rules []model.FlowRule, director string, t model.Test) bool {
 	proto := model.ProtoTCP
 	switch t.Kind {
 	case model.CheckTCP, model.CheckHTTP, model.CheckTLS:
@@ -86,11 +87,11 @@ func reaches(v model.VIP, director string, t model.Test) bool {
 			proto = model.ProtoUDP
 		}
 	case model.CheckNFS:
-		if t.Mounts() && !flow.Reaches(v, director, proto, 0) {
+		if t.Mounts() && !flow.Reaches(rules, director, proto, 0) {
 			return false // rpcbind says where MOUNT is
 		}
 	case model.CheckNone, model.CheckARP, model.CheckExec:
 		return false
 	}
-	return flow.Reaches(v, director, proto, t.Port)
+	return flow.Reaches(rules, director, proto, t.Port)
 }

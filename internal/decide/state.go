@@ -17,6 +17,7 @@ type State struct {
 	configured bool
 	config     model.Config
 	rules      model.RuleSet               // compiled from config
+	ways       ways                        // of rules
 	directors  []director                  // in the order of the configuration
 	absent     map[string]model.Remembered // directors that the configuration no longer has
 	net        network.Network

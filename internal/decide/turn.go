@@ -2,7 +2,6 @@ package decide
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -128,16 +127,6 @@ func (t turn) hook() (event model.EventKind, server string) {
 		return model.EventFence, t.old.Name
 	}
 	return model.EventPromote, t.to.Name
-}
-
-func (s *State) vipsOf(d *director) []netip.Addr {
-	var all []netip.Addr
-	for _, v := range s.rules.VIPs {
-		if slices.ContainsFunc(v.Rules, func(r model.VIPRule) bool { return r.Director == d.Name }) {
-			all = append(all, v.Addr)
-		}
-	}
-	return all
 }
 
 // hookEnded takes the outcome of the hook that is awaited. The answer of any

@@ -51,10 +51,8 @@ func directors(cfg model.Config) []Director {
 	var all []Director
 	for _, c := range cfg.Directors {
 		d := Director{Name: c.Name, NFS: c.ServesNFS()}
-		for _, v := range set.VIPs {
-			if slices.ContainsFunc(v.Rules, func(r model.VIPRule) bool { return r.Director == c.Name }) {
-				d.VIPs = append(d.VIPs, VIP{Addr: v.Addr})
-			}
+		for _, a := range flow.VIPsOf(set, c.Name) {
+			d.VIPs = append(d.VIPs, VIP{Addr: a})
 		}
 		for _, s := range c.Servers {
 			port := cmp.Or(s.Port, c.Check.Port)

@@ -1,8 +1,8 @@
-// Package flow is the flow manager: it compiles the flows of a configuration
-// to the rules of each virtual IP, and holds the readable reference of how a
-// packet is matched against them. It parses no text and no packets, knows
-// nothing of servers, and touches no kernel: the data plane does the same in C
-// and is compared with Match.
+// Package flow is the flow manager: it compiles the flows of a configuration to
+// one list of rules, holds the readable reference of how a packet is matched
+// against them, and lays the rules out so that few of them need to be tried. It
+// parses no text and no packets, knows nothing of servers, and touches no kernel: the
+// data plane does the same in C and is compared with Match.
 package flow
 
 import (
@@ -12,8 +12,9 @@ import (
 	"fairlead/internal/model"
 )
 
-// Compile returns the rules of each virtual IP: of every host address that a
-// match rule of a director's flow names. Other policies contribute nothing.
+// Compile returns the rules of all flows, in order, and the virtual IPs: every
+// host address that a match rule of a director's flow names. A flow that skips
+// contributes nothing, nor does an ignore rule behind the last match rule.
 //
 // Ifaces are the interfaces that match rules name. It is empty when none does:
 // the interface then follows from the networks of the machine, which a
@@ -21,12 +22,24 @@ import (
 func Compile(cfg model.Config) model.RuleSet {
 	var set model.RuleSet
 	for _, f := range cfg.Flows {
-		for _, r := range matches(f) {
-			if name, ok := Iface(r); ok {
+		if f.Out || f.Policy == model.PolicySkip {
+			continue
+		}
+		for _, r := range Effective(f) {
+			set.Rules = append(set.Rules, model.FlowRule{Flow: f.Name, Policy: f.Policy, Director: f.Director, Rule: r})
+			if r.Ignore {
+				continue
+			}
+			name, named := Iface(r)
+			if named {
 				set.Ifaces = append(set.Ifaces, name)
 			}
-			if addr, ok := VIP(r); ok {
-				set.VIPs = append(set.VIPs, model.VIP{Addr: addr})
+			vip, ok := VIP(r)
+			switch {
+			case f.Policy != model.PolicyDirector:
+				set.Everywhere = set.Everywhere || !named
+			case ok:
+				set.VIPs = append(set.VIPs, model.VIP{Addr: vip})
 			}
 		}
 	}
@@ -34,13 +47,20 @@ func Compile(cfg model.Config) model.RuleSet {
 	set.Ifaces = slices.Compact(set.Ifaces)
 	slices.SortFunc(set.VIPs, func(a, b model.VIP) int { return a.Addr.Compare(b.Addr) })
 	set.VIPs = slices.CompactFunc(set.VIPs, func(a, b model.VIP) bool { return a.Addr == b.Addr })
-	for i := range set.VIPs {
-		set.VIPs[i].Rules = rulesOf(cfg, set.VIPs[i].Addr)
-	}
 	return set
 }
 
-// VIP is the virtual IP that a match rule claims.
+// Effective are the rules of a flow that count: an ignore rule behind the last
+// match rule exempts nothing.
+func Effective(f model.Flow) []model.Rule {
+	n := len(f.Rules)
+	for n > 0 && f.Rules[n-1].Ignore {
+		n--
+	}
+	return f.Rules[:n]
+}
+
+// VIP is the one address that a match rule claims.
 func VIP(r model.Rule) (netip.Addr, bool) {
 	if r.Ignore || !r.Dst.Set || r.Dst.Not || !r.Dst.Value.IsSingleIP() {
 		return netip.Addr{}, false
@@ -56,41 +76,14 @@ func Iface(r model.Rule) (string, bool) {
 	return r.Iface.Value, true
 }
 
-// matches are the match rules of a flow that leads to a director.
-func matches(f model.Flow) []model.Rule {
-	if f.Out || f.Policy != model.PolicyDirector {
-		return nil
-	}
-	var rules []model.Rule
-	for _, r := range f.Rules {
-		if !r.Ignore {
-			rules = append(rules, r)
+// VIPsOf are the virtual IPs that rules give to a director, sorted.
+func VIPsOf(set model.RuleSet, director string) []netip.Addr {
+	var all []netip.Addr
+	for _, r := range set.Rules {
+		if vip, ok := VIP(r.Rule); ok && r.Policy == model.PolicyDirector && r.Director == director {
+			all = append(all, vip)
 		}
 	}
-	return rules
-}
-
-// rulesOf are the rules that packets to a virtual IP are tried against, in
-// order. A rule that could never change the outcome is left out: one for
-// another destination, or an ignore rule after the last match rule of its flow.
-func rulesOf(cfg model.Config, vip netip.Addr) []model.VIPRule {
-	var all []model.VIPRule
-	for _, f := range cfg.Flows {
-		if f.Out || f.Policy != model.PolicyDirector {
-			continue
-		}
-		var rules []model.VIPRule
-		end := 0 // behind the last match rule
-		for _, r := range f.Rules {
-			if !holdsAddr(r.Dst, vip) {
-				continue
-			}
-			rules = append(rules, model.VIPRule{Flow: f.Name, Director: f.Director, Rule: r})
-			if !r.Ignore {
-				end = len(rules)
-			}
-		}
-		all = append(all, rules[:end]...)
-	}
-	return all
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
 }

@@ -33,41 +33,49 @@ func TestCompile(t *testing.T) {
 	ssh := model.Rule{Ignore: true, Proto: is(model.ProtoTCP), DstPort: is(port(22))}
 	ssh60 := model.Rule{Ignore: true, Dst: vip60, DstPort: is(port(22))}
 
+	block := model.Rule{Src: is(net("10.0.0.0/8"))}
+	rules := func(f model.Flow, all ...model.Rule) (out []model.FlowRule) {
+		for _, r := range all {
+			out = append(out, model.FlowRule{Flow: f.Name, Policy: f.Policy, Director: f.Director, Rule: r})
+		}
+		return out
+	}
+	a, b := director("a", "d", other), director("b", "e", note, other)
+	ignoring := director("a", "d", ssh, ssh60, anywhere, other)
+	useless := director("a", "d", other, ssh)
+	deny := model.Flow{Name: "no", Policy: model.PolicyDeny, Rules: []model.Rule{block}}
+	eth1 := model.Rule{Iface: is("eth1")}
+	permit := model.Flow{Name: "yes", Policy: model.PolicyPermit, Rules: []model.Rule{eth1}}
+
 	tests := []struct {
 		name  string
 		flows []model.Flow
 		want  model.RuleSet
 	}{
 		{"the note", []model.Flow{director("nfs", "nfs", note)},
-			model.RuleSet{Ifaces: []string{"eth0"}, VIPs: []model.VIP{
-				{Addr: addr("192.168.10.50"), Rules: []model.VIPRule{{Flow: "nfs", Director: "nfs", Rule: note}}}}}},
+			model.RuleSet{Ifaces: []string{"eth0"}, VIPs: []model.VIP{{Addr: addr("192.168.10.50")}},
+				Rules: rules(director("nfs", "nfs"), note)}},
 		{"an interface is named by no rule, nor by a negated one", []model.Flow{director("a", "d", anywhere, other)},
-			model.RuleSet{VIPs: []model.VIP{
-				{Addr: addr("192.168.10.50"), Rules: []model.VIPRule{{Flow: "a", Director: "d", Rule: anywhere}}},
-				{Addr: addr("192.168.10.60"), Rules: []model.VIPRule{{Flow: "a", Director: "d", Rule: other}}}}}},
-		{"virtual IPs are sorted, each has the rules of all flows in order",
-			[]model.Flow{director("a", "d", other), director("b", "e", note, other)},
-			model.RuleSet{Ifaces: []string{"eth0"}, VIPs: []model.VIP{
-				{Addr: addr("192.168.10.50"), Rules: []model.VIPRule{{Flow: "b", Director: "e", Rule: note}}},
-				{Addr: addr("192.168.10.60"), Rules: []model.VIPRule{
-					{Flow: "a", Director: "d", Rule: other}, {Flow: "b", Director: "e", Rule: other}}}}}},
-		{"an ignore rule without dst belongs to every virtual IP of its flow, one with dst to that one",
-			[]model.Flow{director("a", "d", ssh, ssh60, anywhere, other)},
-			model.RuleSet{VIPs: []model.VIP{
-				{Addr: addr("192.168.10.50"), Rules: []model.VIPRule{
-					{Flow: "a", Director: "d", Rule: ssh}, {Flow: "a", Director: "d", Rule: anywhere}}},
-				{Addr: addr("192.168.10.60"), Rules: []model.VIPRule{
-					{Flow: "a", Director: "d", Rule: ssh}, {Flow: "a", Director: "d", Rule: ssh60},
-					{Flow: "a", Director: "d", Rule: other}}}}}},
-		{"ignore rules that can change nothing are left out",
-			[]model.Flow{director("a", "d", other, ssh), director("b", "d", ssh60, anywhere)},
-			model.RuleSet{VIPs: []model.VIP{
-				{Addr: addr("192.168.10.50"), Rules: []model.VIPRule{{Flow: "b", Director: "d", Rule: anywhere}}},
-				{Addr: addr("192.168.10.60"), Rules: []model.VIPRule{{Flow: "a", Director: "d", Rule: other}}}}}},
-		{"only flows that lead to a director contribute",
+			model.RuleSet{VIPs: []model.VIP{{Addr: addr("192.168.10.50")}, {Addr: addr("192.168.10.60")}},
+				Rules: rules(director("a", "d"), anywhere, other)}},
+		{"virtual IPs are sorted, rules are in order", []model.Flow{a, b},
+			model.RuleSet{Ifaces: []string{"eth0"}, VIPs: []model.VIP{{Addr: addr("192.168.10.50")}, {Addr: addr("192.168.10.60")}},
+				Rules: append(rules(a, other), rules(b, note, other)...)}},
+		{"ignore rules claim nothing", []model.Flow{ignoring},
+			model.RuleSet{VIPs: []model.VIP{{Addr: addr("192.168.10.50")}, {Addr: addr("192.168.10.60")}},
+				Rules: rules(ignoring, ssh, ssh60, anywhere, other)}},
+		{"ignore rules that can change nothing are left out", []model.Flow{useless},
+			model.RuleSet{VIPs: []model.VIP{{Addr: addr("192.168.10.60")}}, Rules: rules(useless, other)}},
+		{"a flow that skips and an outflow contribute nothing",
 			[]model.Flow{{Name: "a", Policy: model.PolicySkip, Rules: []model.Rule{note}},
-				{Name: "o", Out: true, Policy: model.PolicyDirector, Rules: []model.Rule{note}}},
+				{Name: "o", Out: true, Policy: model.PolicyDeny, Rules: []model.Rule{note}}},
 			model.RuleSet{}},
+		{"deny claims no virtual IP, and is everywhere", []model.Flow{deny},
+			model.RuleSet{Everywhere: true, Rules: rules(deny, block)}},
+		{"permit on an interface is there only", []model.Flow{permit},
+			model.RuleSet{Ifaces: []string{"eth1"}, Rules: rules(permit, eth1)}},
+		{"a director for a network has no virtual IP", []model.Flow{director("n", "d", block)},
+			model.RuleSet{Rules: rules(director("n", "d"), block)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,16 +158,62 @@ func TestMatch(t *testing.T) {
 		{"a later fragment of ICMP, by its type", []model.Flow{echo}, rest(ping), "echo"},
 		{"a later fragment of any protocol", []model.Flow{director("f", "d", model.Rule{Dst: vip50, DstPort: is(port(1))})},
 			with(gre, func(p *Packet) { p.Later = true }), "f"},
+		{"no destination: every one", []model.Flow{director("f", "d", model.Rule{DstPort: is(port(2049))})}, nfs, "f"},
+		{"a network", []model.Flow{director("f", "d", model.Rule{Dst: is(net("192.168.10.0/24"))})}, nfs, "f"},
+		{"not a network", []model.Flow{director("f", "d", model.Rule{Dst: not(net("192.168.10.0/24"))})}, nfs, ""},
+		{"a deny flow before", []model.Flow{{Name: "no", Policy: model.PolicyDeny, Rules: []model.Rule{{SrcPort: is(port(700))}}}, whole}, nfs, "no"},
+		{"a permit flow behind", []model.Flow{whole, {Name: "yes", Policy: model.PolicyPermit, Rules: []model.Rule{{}}}}, nfs, "whole"},
+		{"a flow that skips", []model.Flow{{Name: "off", Rules: []model.Rule{{}}}, whole}, nfs, "whole"},
 		{"an ignore rule without ports takes fragments too",
 			[]model.Flow{director("f", "d", model.Rule{Ignore: true, Src: is(net("192.168.10.10/32"))}, model.Rule{Dst: vip50})},
 			rest(nfs), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := Match(Compile(model.Config{Flows: tt.flows}), tt.p)
+			set := Compile(model.Config{Flows: tt.flows})
+			got, ok := Match(set, tt.p)
 			if got.Flow != tt.want || ok != (tt.want != "") {
 				t.Errorf("Match = flow %q, %v; want %q", got.Flow, ok, tt.want)
 			}
+			if found, same := Lay(set).Match(tt.p); found != got || same != ok {
+				t.Errorf("the layout finds flow %q, %v", found.Flow, same)
+			}
+			set.Own = []netip.Addr{tt.p.Dst}
+			if got, ok := Match(set, tt.p); ok {
+				t.Errorf("of the director's own address: flow %q claims it", got.Flow)
+			}
 		})
+	}
+}
+
+func TestReaches(t *testing.T) {
+	http := model.Rule{Dst: vip50, Proto: is(model.ProtoTCP), DstPort: is(port(80))}
+	all := model.Rule{Dst: vip50}
+	block := model.Flow{Name: "no", Policy: model.PolicyDeny, Rules: []model.Rule{{Proto: is(model.ProtoUDP)}}}
+	some := model.Flow{Name: "some", Policy: model.PolicyDeny, Rules: []model.Rule{{Src: is(net("10.0.0.0/8"))}}}
+	elsewhere := director("else", "e", all)
+	for _, tt := range []struct {
+		name  string
+		flows []model.Flow
+		proto model.Proto
+		port  uint16
+		want  bool
+	}{
+		{"by a port", []model.Flow{director("f", "d", http)}, model.ProtoTCP, 80, true},
+		{"not by another", []model.Flow{director("f", "d", http)}, model.ProtoTCP, 81, false},
+		{"not by whatever port", []model.Flow{director("f", "d", http)}, model.ProtoTCP, 0, false},
+		{"by whatever port", []model.Flow{director("f", "d", all)}, model.ProtoUDP, 0, true},
+		{"denied before", []model.Flow{block, director("f", "d", all)}, model.ProtoUDP, 53, false},
+		{"another protocol is denied", []model.Flow{block, director("f", "d", all)}, model.ProtoTCP, 53, true},
+		{"some clients are denied", []model.Flow{some, director("f", "d", all)}, model.ProtoTCP, 53, true},
+		{"another director takes all", []model.Flow{elsewhere, director("f", "d", all)}, model.ProtoTCP, 80, false},
+		{"another address", []model.Flow{director("f", "d", model.Rule{Dst: vip60})}, model.ProtoTCP, 80, false},
+		{"a network", []model.Flow{director("f", "d", model.Rule{Dst: is(net("192.168.10.0/24"))})}, model.ProtoTCP, 80, true},
+		{"ignored for every client", []model.Flow{director("f", "d", model.Rule{Ignore: true, DstPort: is(port(80))}, all)}, model.ProtoTCP, 80, false},
+	} {
+		rules := Index(Compile(model.Config{Flows: tt.flows})).Of(addr("192.168.10.50"))
+		if got := Reaches(rules, "d", tt.proto, tt.port); got != tt.want {
+			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
+		}
 	}
 }

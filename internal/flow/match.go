@@ -2,6 +2,7 @@ package flow
 
 import (
 	"net/netip"
+	"slices"
 
 	"fairlead/internal/model"
 )
@@ -15,10 +16,12 @@ type Packet struct {
 	HasPorts         bool // false in a TCP or UDP fragment that is not the first
 	ICMPType         uint8
 	HasICMPType      bool // false in an ICMP fragment that is not the first
-	Later            bool // a fragment that is not the first; implied where TCP, UDP and ICMP lack their fields
+	// Later: ports and ICMP type are not to be seen, since the packet is a fragment
+	// that is not the first, or malformed. Implied where TCP, UDP and ICMP lack theirs.
+	Later bool
 }
 
-// later tells whether the packet is a fragment that is not the first.
+// later tells whether the packet hides its ports and its ICMP type.
 func (p Packet) later() bool {
 	switch p.Proto {
 	case model.ProtoTCP.Number(), model.ProtoUDP.Number():
@@ -29,26 +32,25 @@ func (p Packet) later() bool {
 	return p.Later
 }
 
-// Match returns the rule that claims the packet. Within a flow the first rule
-// that holds decides, and an ignore rule ends that flow only: the rules of
-// later flows are still tried.
-func Match(set model.RuleSet, p Packet) (model.VIPRule, bool) {
-	for _, vip := range set.VIPs {
-		if vip.Addr != p.Dst {
+// Match returns the rule that claims the packet: it is the specification of the
+// flow manager. Within a flow the first rule that holds decides, and an ignore rule
+// ends that flow only: the rules of later flows are still tried. Packets to the
+// director's own addresses are nobody's, so that no rule locks its owner out.
+func Match(set model.RuleSet, p Packet) (model.FlowRule, bool) {
+	if slices.Contains(set.Own, p.Dst) {
+		return model.FlowRule{}, false
+	}
+	exempt := "" // the flow that an ignore rule ended
+	for _, r := range set.Rules {
+		if r.Flow == exempt || !holds(r.Rule, p) {
 			continue
 		}
-		exempt := "" // the flow that an ignore rule ended
-		for _, r := range vip.Rules {
-			if r.Flow == exempt || !holds(r.Rule, p) {
-				continue
-			}
-			if !r.Rule.Ignore {
-				return r, true
-			}
-			exempt = r.Flow
+		if !r.Rule.Ignore {
+			return r, true
 		}
+		exempt = r.Flow
 	}
-	return model.VIPRule{}, false
+	return model.FlowRule{}, false
 }
 
 // holds tells whether all conditions of a rule hold.
@@ -72,7 +74,9 @@ func holdsAddr(c model.Cond[netip.Prefix], a netip.Addr) bool {
 // fragments of a claimed datagram must reach the same server, so a match rule
 // takes it as if these conditions held, and an ignore rule lets it go as if they
 // did not. The price: later fragments of a datagram that was ignored by its port
-// can be claimed too; without the first one nobody can use them.
+// can be claimed too; without the first one nobody can use them. The same holds of a
+// malformed packet, so that nobody gets past a deny rule with a header that is cut
+// short (RFC 1858).
 func holdsTransport(r model.Rule, p Packet) bool {
 	if p.later() && (r.SrcPort.Set || r.DstPort.Set || r.ICMPType.Set) {
 		return !r.Ignore

@@ -1,21 +1,66 @@
 package flow
 
-import "fairlead/internal/model"
+import (
+	"net/netip"
+	"slices"
 
-// Reaches tells whether the rules of a virtual IP lead clients' packets of a
-// protocol to a director, by this port; port 0: by whatever port. Where they come
-// from does not matter: some client's do.
-func Reaches(v model.VIP, director string, proto model.Proto, port uint16) bool {
+	"fairlead/internal/model"
+)
+
+// ByAddr finds the rules that can hold for an address, without looking at all.
+type ByAddr struct {
+	rules  []model.FlowRule
+	single map[netip.Addr][]int // indices of the rules for one address
+	others []int
+}
+
+// Index sorts the rules of a set by the addresses that they are for.
+func Index(set model.RuleSet) ByAddr {
+	b := ByAddr{rules: set.Rules, single: make(map[netip.Addr][]int)}
+	for i, r := range set.Rules {
+		if dst := r.Rule.Dst; dst.Set && !dst.Not && dst.Value.IsSingleIP() {
+			b.single[dst.Value.Addr()] = append(b.single[dst.Value.Addr()], i)
+		} else {
+			b.others = append(b.others, i)
+		}
+	}
+	return b
+}
+
+// Of are the rules that can hold for an address, in order.
+func (b ByAddr) Of(a netip.Addr) []model.FlowRule {
+	all := slices.Clone(b.single[a])
+	for _, i := range b.others {
+		if holdsAddr(b.rules[i].Rule.Dst, a) {
+			all = append(all, i)
+		}
+	}
+	slices.Sort(all)
+	rules := make([]model.FlowRule, len(all))
+	for n, i := range all {
+		rules[n] = b.rules[i]
+	}
+	return rules
+}
+
+// Reaches tells whether the rules that can hold for a virtual IP lead clients'
+// packets of a protocol to a director, by this port; port 0: by whatever port. Where
+// they come from does not matter: some client's do.
+func Reaches(rules []model.FlowRule, director string, proto model.Proto, port uint16) bool {
 	exempt := "" // the flow that an ignore rule ended for every client
-	for _, r := range v.Rules {
+	for _, r := range rules {
 		if r.Flow == exempt || !wants(r.Rule, proto, port) {
 			continue
 		}
+		everyone := !r.Rule.Src.Set && !r.Rule.SrcPort.Set && !r.Rule.Iface.Set && !r.Rule.ICMPType.Set
 		switch {
-		case r.Rule.Ignore && !r.Rule.Src.Set && !r.Rule.SrcPort.Set && !r.Rule.Iface.Set:
+		case r.Rule.Ignore && everyone:
 			exempt = r.Flow
-		case !r.Rule.Ignore && r.Director == director:
+		case r.Rule.Ignore:
+		case r.Policy == model.PolicyDirector && r.Director == director:
 			return true
+		case everyone:
+			return false // whatever comes as far as here goes elsewhere
 		}
 	}
 	return false

@@ -79,7 +79,7 @@ func (s *shape) addPlane() {
 	s.flowBytes = s.add("flow_bytes_total",
 		"Bytes of these packets, Ethernet headers included.", "flow", "verdict")
 	s.flowSet = s.add("flow_applied",
-		"1 if the kernel holds all virtual IPs of this flow.", "flow")
+		"1 if the kernel holds this flow and all its virtual IPs.", "flow")
 	s.vips = s.add("vips",
 		"Number of virtual IPs of flows by state. \"announced\" means that ARP for it is answered, not that a client can reach it.", "state")
 }

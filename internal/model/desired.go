@@ -9,36 +9,29 @@ type Desired struct {
 	Directors []DesiredDirector // in the order of the configuration
 }
 
-// RuleSet is the flow manager's compiled form: the virtual IPs and, for each,
-// the rules that its packets are tried against, in order.
+// RuleSet is the flow manager's compiled form. Packets are tried against its
+// rules in order; those to the director's own addresses are not.
 type RuleSet struct {
 	Ifaces []string // where the programme must be attached, sorted
-	VIPs   []VIP    // sorted by address
+	// Everywhere: a permit or deny rule names no interface, so that it is tried on every one.
+	Everywhere bool
+	Own        []netip.Addr // the director's own addresses, sorted
+	VIPs       []VIP        // sorted by address
+	Rules      []FlowRule   // those of a flow stand together
 }
 
-// VIP is one virtual IP.
+// VIP is a single address that a flow gives to a director.
 type VIP struct {
 	Addr     netip.Addr
-	Announce bool      // answer ARP for it: no conflict was seen
-	Rules    []VIPRule // first hit wins
+	Announce bool // answer ARP for it: no conflict was seen
 }
 
-// VIPRule hands matching packets of a virtual IP to a director.
-type VIPRule struct {
+// FlowRule is a rule with what its flow does. The policy is never skip.
+type FlowRule struct {
 	Flow     string
-	Director string
-	Rule     Rule // its Dst condition always holds here
-}
-
-// Plain tells whether the first rule takes every packet that arrives on the
-// one attached interface: the data plane then skips the rules.
-func (v VIP) Plain(ifaces []string) bool {
-	if len(v.Rules) == 0 {
-		return false
-	}
-	r := v.Rules[0].Rule
-	iface := !r.Iface.Set || len(ifaces) == 1 && !r.Iface.Not && r.Iface.Value == ifaces[0]
-	return iface && !r.Ignore && !r.Proto.Set && !r.Src.Set && !r.SrcPort.Set && !r.DstPort.Set && !r.ICMPType.Set
+	Policy   Policy
+	Director string // of PolicyDirector
+	Rule     Rule
 }
 
 // DesiredDirector is the choice of a director.

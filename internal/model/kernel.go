@@ -22,6 +22,7 @@ type Applied struct {
 	Ifaces    map[string]Attached
 	VIPs      map[netip.Addr]AppliedVIP
 	Directors map[string]Adopted
+	Flows     map[string]bool // those that have a rule in the kernel
 }
 
 // Attached tells how the programme hangs on an interface.

@@ -57,7 +57,7 @@ func (n Network) Resolved(nb model.Neighbour) Network {
 // Seen returns the network with the report of a virtual IP.
 func (n Network) Seen(v model.VIPStatus) Network {
 	n.vips = slices.Clone(n.vips)
-	i, found := slices.BinarySearchFunc(n.vips, v.Addr, func(a announced, addr netip.Addr) int { return a.Addr.Compare(addr) })
+	i, found := n.find(v.Addr)
 	if !found {
 		n.vips = slices.Insert(n.vips, i, announced{})
 	}
@@ -75,17 +75,43 @@ func (n Network) Only(vip, neighbour func(netip.Addr) bool) Network {
 
 // VIP is the last report of a virtual IP.
 func (n Network) VIP(a netip.Addr) (model.VIPStatus, bool) {
-	for _, v := range n.vips {
-		if v.Addr == a {
-			return v.VIPStatus, true
-		}
+	if i, found := n.find(a); found {
+		return n.vips[i].VIPStatus, true
 	}
 	return model.VIPStatus{}, false
 }
 
 // Taken tells whether a virtual IP is to be answered for.
 func (n Network) Taken(a netip.Addr) bool {
-	return slices.ContainsFunc(n.vips, func(v announced) bool { return v.Addr == a && v.taken })
+	i, found := n.find(a)
+	return found && n.vips[i].taken
+}
+
+func (n Network) find(vip netip.Addr) (int, bool) {
+	return slices.BinarySearchFunc(n.vips, vip, func(a announced, addr netip.Addr) int { return a.Addr.Compare(addr) })
+}
+
+// Own are all addresses of the director, sorted.
+func (n Network) Own() []netip.Addr {
+	var all []netip.Addr
+	for _, l := range n.links {
+		for _, p := range l.Addrs {
+			all = append(all, p.Addr())
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}
+
+// Ethernet are the interfaces that are Ethernet ones, by name: the loopback is none.
+func (n Network) Ethernet() []string {
+	var all []string
+	for _, l := range n.links {
+		if l.MAC.Known() {
+			all = append(all, l.Name)
+		}
+	}
+	return all
 }
 
 // Owner is the interface that holds the address itself.
