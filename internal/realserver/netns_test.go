@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -53,9 +54,24 @@ func segment(t *testing.T) (server, asker *topology.Host) {
 		for _, dev := range []string{"all", "lo", topology.HostIface} {
 			errs = append(errs, running{}.set("net/ipv6/conf/"+dev+"/disable_ipv6", "0"))
 		}
-		return errors.Join(errs...)
+		return errors.Join(append(errs, running{}.addAddress(netip.PrefixFrom(own6, 64), topology.HostIface), sure())...)
 	})
 	return server, asker
+}
+
+// sure waits until the kernel has made all addresses sure, which it does in its
+// own time.
+func sure() error {
+	for end := time.Now().Add(60 * time.Second); ; runtime.Gosched() {
+		links, err := running{}.links()
+		unsure := func(l Link) bool { return slices.ContainsFunc(l.Addresses, func(a Addr) bool { return a.Unsure }) }
+		if err != nil || !slices.ContainsFunc(links, unsure) {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("an address stays unsure: %+v", links)
+		}
+	}
 }
 
 func within(t *testing.T, h *topology.Host, f func() error) {
@@ -91,63 +107,111 @@ func network(t *testing.T, h *topology.Host) map[string]string {
 	return all
 }
 
-// answered asks by ARP for an address, and after it for the server's own, whose
-// answer comes last.
+// own6 is the server's own IPv6 address.
+var own6 = netip.MustParseAddr("2001:db8::100")
+
+// answered asks by ARP or neighbour solicitation for an address, and for the
+// server's own. Where that one was answered several times, the other would have
+// been. A frame may be lost while the cables are new, or overtake another.
 func answered(t *testing.T, server, asker *topology.Host, addr netip.Addr) (yes bool) {
 	t.Helper()
+	protocol, ask, own := unix.ETH_P_ARP, question, server.Addr.Addr()
+	if addr.Is6() {
+		protocol, ask, own = unix.ETH_P_IPV6, solicitation, own6
+	}
 	within(t, asker, func() error {
 		dev, err := net.InterfaceByName(topology.HostIface)
 		if err != nil {
 			return err
 		}
-		c, err := packet.Listen(dev, packet.Raw, unix.ETH_P_ARP, nil)
+		c, err := packet.Listen(dev, packet.Raw, protocol, nil)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-			return err
-		}
-		for _, target := range []netip.Addr{addr, server.Addr.Addr()} {
-			if _, err := c.WriteTo(question(asker, target), &packet.Addr{HardwareAddr: layers.EthernetBroadcast}); err != nil {
+		rounds := 0
+		for end := time.Now().Add(60 * time.Second); rounds < 5 && time.Now().Before(end); {
+			for _, target := range []netip.Addr{addr, own} {
+				if _, err := c.WriteTo(ask(asker, target), &packet.Addr{HardwareAddr: layers.EthernetBroadcast}); err != nil {
+					return err
+				}
+			}
+			heard, err := answers(c, own)
+			if yes = heard[addr]; yes || err != nil {
 				return err
 			}
-		}
-		for buf := make([]byte, 2048); ; {
-			n, _, err := c.ReadFrom(buf)
-			if err != nil {
-				return fmt.Errorf("wait for the server's own answer: %w", err)
-			}
-			reply, ok := gopacket.NewPacket(buf[:n], layers.LayerTypeEthernet, gopacket.Default).Layer(layers.LayerTypeARP).(*layers.ARP)
-			if !ok || reply.Operation != layers.ARPReply {
-				continue
-			}
-			switch netip.AddrFrom4([4]byte(reply.SourceProtAddress)) {
-			case addr:
-				yes = true
-			case server.Addr.Addr():
-				return nil
+			if heard[own] {
+				rounds++
 			}
 		}
+		if rounds == 0 {
+			return errors.New("the server does not even answer for its own address")
+		}
+		return nil
 	})
 	return yes
 }
 
+// answers are the addresses that somebody answers for, until the last one or for
+// a while.
+func answers(c *packet.Conn, last netip.Addr) (map[netip.Addr]bool, error) {
+	heard := map[netip.Addr]bool{}
+	if err := c.SetReadDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+		return nil, err
+	}
+	for buf := make([]byte, 2048); !heard[last]; {
+		n, _, err := c.ReadFrom(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return heard, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		heard[answerFor(buf[:n])] = true
+	}
+	return heard, nil
+}
+
+// answerFor is the address that a frame answers for.
+func answerFor(frame []byte) (a netip.Addr) {
+	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
+	if reply, ok := p.Layer(layers.LayerTypeARP).(*layers.ARP); ok && reply.Operation == layers.ARPReply {
+		a, _ = netip.AddrFromSlice(reply.SourceProtAddress)
+	}
+	if reply, ok := p.Layer(layers.LayerTypeICMPv6NeighborAdvertisement).(*layers.ICMPv6NeighborAdvertisement); ok {
+		a, _ = netip.AddrFromSlice(reply.TargetAddress)
+	}
+	return a
+}
+
 func question(asker *topology.Host, target netip.Addr) []byte {
-	out := gopacket.NewSerializeBuffer()
-	err := gopacket.SerializeLayers(out, gopacket.SerializeOptions{FixLengths: true},
-		&layers.Ethernet{SrcMAC: asker.MAC[:], DstMAC: layers.EthernetBroadcast, EthernetType: layers.EthernetTypeARP},
+	return frame(&layers.Ethernet{SrcMAC: asker.MAC[:], DstMAC: layers.EthernetBroadcast, EthernetType: layers.EthernetTypeARP},
 		&layers.ARP{AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: layers.ARPRequest,
 			SourceHwAddress: asker.MAC[:], SourceProtAddress: asker.Addr.Addr().AsSlice(), DstHwAddress: make([]byte, 6), DstProtAddress: target.AsSlice()})
-	if err != nil {
+}
+
+// solicitation is sent to the target itself, so that no group has to be joined.
+func solicitation(asker *topology.Host, target netip.Addr) []byte {
+	ip := &layers.IPv6{Version: 6, HopLimit: 255, NextHeader: layers.IPProtocolICMPv6, SrcIP: netip.MustParseAddr("2001:db8::7").AsSlice(), DstIP: target.AsSlice()}
+	icmp := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborSolicitation, 0)}
+	if err := icmp.SetNetworkLayerForChecksum(ip); err != nil {
+		panic(err)
+	}
+	return frame(&layers.Ethernet{SrcMAC: asker.MAC[:], DstMAC: layers.EthernetBroadcast, EthernetType: layers.EthernetTypeIPv6}, ip, icmp,
+		&layers.ICMPv6NeighborSolicitation{TargetAddress: target.AsSlice(), Options: layers.ICMPv6Options{{Type: layers.ICMPv6OptSourceAddress, Data: asker.MAC[:]}}})
+}
+
+func frame(parts ...gopacket.SerializableLayer) []byte {
+	out := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(out, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, parts...); err != nil {
 		panic(err)
 	}
 	return out.Bytes()
 }
 
-// accepted sends a datagram for an address to the server's MAC, as a director
-// does, and tells whether it arrives.
-func accepted(t *testing.T, server, asker *topology.Host, addr netip.Addr) bool {
+// accepted sends datagrams for an address to the server's MAC, as a director does,
+// and others for its own address, and tells whether the former arrive.
+func accepted(t *testing.T, server, asker *topology.Host, addr netip.Addr) (yes bool) {
 	t.Helper()
 	var in net.PacketConn
 	within(t, server, func() (err error) {
@@ -161,30 +225,37 @@ func accepted(t *testing.T, server, asker *topology.Host, addr netip.Addr) bool 
 			err = netlink.NeighSet(&netlink.Neigh{LinkIndex: dev.Attrs().Index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
 				IP: addr.AsSlice(), HardwareAddr: server.MAC[:]})
 		}
-		if err != nil {
+		out, e := net.ListenPacket("udp4", ":0")
+		if err = errors.Join(err, e); err != nil {
 			return err
 		}
-		for _, to := range []netip.Addr{addr, server.Addr.Addr()} { // the last one arrives in any case
-			out, err := net.Dial("udp4", netip.AddrPortFrom(to, 7777).String())
-			if err != nil {
-				return err
+		defer out.Close()
+		own, buf := server.Addr.Addr(), make([]byte, 64)
+		for end, rounds := time.Now().Add(60*time.Second), 0; rounds < 5 && time.Now().Before(end); {
+			for _, to := range []netip.Addr{addr, own} {
+				if _, err := out.WriteTo([]byte(to.String()), net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 7777))); err != nil {
+					return err
+				}
 			}
-			if _, err := out.Write([]byte(to.String())); err != nil {
-				return err
+			for text := ""; text != own.String(); text = string(buf) {
+				if err := in.SetDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+					return err
+				}
+				n, _, err := in.ReadFrom(buf[:cap(buf)])
+				if err != nil {
+					rounds--
+					break
+				}
+				buf = buf[:n]
+				yes = yes || string(buf) == addr.String()
 			}
-			out.Close()
+			if rounds++; yes {
+				return nil
+			}
 		}
 		return nil
 	})
-	if err := in.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	buf := make([]byte, 64)
-	n, _, err := in.ReadFrom(buf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(buf[:n]) == addr.String()
+	return yes
 }
 
 // TestRealServer sets a server up and takes it back, with a real kernel.
@@ -215,6 +286,16 @@ func TestRealServer(t *testing.T) {
 		t.Error("before the set-up nobody answers ARP for the virtual IP: this test shows nothing")
 	}
 	within(t, server, func() error { return running{}.removeAddress(byHand, "lo") })
+	byHand = netip.PrefixFrom(vip6, 128)
+	within(t, server, func() error { return running{}.addAddress(byHand, topology.HostIface) })
+	yes := false
+	for end := time.Now().Add(60 * time.Second); !yes && time.Now().Before(end); { // the kernel makes it sure in its own time
+		yes = answered(t, server, asker, vip6)
+	}
+	if !yes {
+		t.Error("nobody answers a neighbour solicitation even on a real interface: this test shows nothing")
+	}
+	within(t, server, func() error { return running{}.removeAddress(byHand, topology.HostIface) })
 	if accepted(t, server, asker, vip) {
 		t.Error("before the set-up packets for the virtual IP are accepted")
 	}
@@ -223,11 +304,11 @@ func TestRealServer(t *testing.T) {
 		change(func(s *Server) (Plan, error) { return s.PlanSetup(everything) })
 		change(func(s *Server) (Plan, error) { return s.PlanSetup(Request{VIPs: []netip.Addr{vip2}, Dev: "lo"}) })
 	}
-	for _, one := range []netip.Addr{vip, vip2} {
+	for _, one := range []netip.Addr{vip, vip2, vip6} {
 		if answered(t, server, asker, one) {
-			t.Errorf("after the set-up the server answers ARP for %s", one)
+			t.Errorf("after the set-up the server answers for %s", one)
 		}
-		if !accepted(t, server, asker, one) {
+		if one.Is4() && !accepted(t, server, asker, one) {
 			t.Errorf("after the set-up packets for %s are not accepted", one)
 		}
 	}
