@@ -81,7 +81,7 @@ lab:
 	go run ./cmd/fairlead lab
 
 # All runs are done, also after one that did not pass.
-FAULTS = kill link blackhole hang planned failback double flap crash gone
+FAULTS = kill link blackhole novip hang planned failback double flap crash gone
 
 lab-all: build
 	@failed=; run() { echo "== fairlead lab $$*"; ./fairlead lab "$$@" || failed="$$failed, $$*"; }; \

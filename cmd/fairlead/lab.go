@@ -19,7 +19,7 @@ import (
 )
 
 type labCommand struct {
-	Fault       outcome.Fault   `default:"kill" enum:"kill,link,blackhole,hang,planned,failback,double,flap,crash,gone" help:"What happens to the service: one of kill, link, blackhole, hang, planned, failback, double, flap, crash and gone."`
+	Fault       outcome.Fault   `default:"kill" enum:"kill,link,blackhole,novip,hang,planned,failback,double,flap,crash,gone" help:"What happens to the service: one of kill, link, blackhole, novip, hang, planned, failback, double, flap, crash and gone."`
 	NFS         outcome.Backend `name:"nfs" default:"embedded" enum:"embedded,ganesha" help:"NFS servers: embedded (this program's own) or ganesha (needs the packages nfs-ganesha, nfs-ganesha-vfs and rpcbind)."`
 	Check       outcome.Timing  `default:"note" enum:"note,fast" help:"How often the director checks: note (every 10 seconds, as in the note) or fast (every second)."`
 	XDP         string          `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`

@@ -36,7 +36,7 @@ func TestRefusals(t *testing.T) {
 		{able, "run -f " + filepath.Join(dir, "no"), exitFailed, "no: no such file or directory"},
 		{able, "run -f " + bad, exitFailed, "bad.cfg:5:8: error: mode nat is not supported yet"},
 		{able, "run -f " + fine + " --socket " + busy, exitFailed, "another daemon answers there; stop it first"},
-		{able, "lab --fault flood", exitUnable, `unknown fault "flood": it is one of kill, link, blackhole, hang`},
+		{able, "lab --fault flood", exitUnable, `unknown fault "flood": it is one of kill, link, blackhole, novip, hang`},
 		{able, "lab-server", exitUnable, "missing flags"},
 	} {
 		got := tt.shell.run(t.Context(), strings.Fields(tt.args)...)

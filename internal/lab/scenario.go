@@ -25,6 +25,7 @@ var scripts = map[outcome.Fault]func(*run, context.Context) error{
 	outcome.Kill:      (*run).kill,
 	outcome.Link:      (*run).link,
 	outcome.BlackHole: (*run).blackHole,
+	outcome.NoVIP:     (*run).noVIP,
 	outcome.Hang:      (*run).hang,
 	outcome.Planned:   (*run).planned,
 	outcome.Failback:  (*run).failback,
@@ -44,6 +45,13 @@ func (r *run) link(ctx context.Context) error {
 
 func (r *run) blackHole(ctx context.Context) error {
 	return r.fails(ctx, "nfs-01: the switch swallows its frames", r.limits.silent, r.site.Servers[0].Isolate)
+}
+
+// noVIP is what only a check at the virtual IP can see.
+func (r *run) noVIP(ctx context.Context) error {
+	return r.fails(ctx, "nfs-01: the virtual IP is taken off its loopback", r.limits.silent, func() error {
+		return r.site.Servers[0].Disown(site.VIP)
+	})
 }
 
 func (r *run) planned(ctx context.Context) error { return r.order(ctx, 1) }

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -26,6 +27,20 @@ func (h *Host) Do(f func() error) error { return h.do(f) }
 // Address gives the host's interface one more address.
 func (h *Host) Address(p netip.Prefix) error {
 	return h.Do(func() error { return address(HostIface, p) })
+}
+
+// Disown takes the virtual IP off the host's loopback interface.
+func (h *Host) Disown(vip netip.Addr) error {
+	return h.Do(func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err == nil {
+			err = netlink.AddrDel(lo, &netlink.Addr{IPNet: &net.IPNet{IP: vip.AsSlice(), Mask: net.CIDRMask(32, 32)}})
+		}
+		if err != nil {
+			return fmt.Errorf("take %s off the loopback of %s: %w", vip, h.Name, err)
+		}
+		return nil
+	})
 }
 
 // Cut breaks the cable: the host loses its carrier.

@@ -263,7 +263,7 @@ func TestEnumsReadTheirNames(t *testing.T) {
 		}
 	}
 	var f Fault
-	if err := f.UnmarshalText([]byte("killl")); err == nil || !strings.Contains(err.Error(), "kill, link, blackhole, hang") {
+	if err := f.UnmarshalText([]byte("killl")); err == nil || !strings.Contains(err.Error(), "kill, link, blackhole, novip, hang") {
 		t.Errorf("got %v, want the known names", err)
 	}
 }

@@ -13,6 +13,7 @@ const (
 	Kill Fault = iota
 	Link
 	BlackHole
+	NoVIP
 	Hang
 	Planned
 	Failback
@@ -49,6 +50,9 @@ var scenarios = [...]Scenario{
 		Expect: "the service moves to nfs-02", To: []string{Second}},
 	BlackHole: {
 		Name: "blackhole", Does: "the switch swallows every frame from and to nfs-01, which keeps its carrier",
+		Expect: "the service moves to nfs-02", To: []string{Second}},
+	NoVIP: {
+		Name: "novip", Does: "nfs-01 loses the virtual IP, and goes on answering at its own address",
 		Expect: "the service moves to nfs-02", To: []string{Second}},
 	Hang: {
 		Name: "hang", Does: "the NFS server's process on nfs-01 stops, and goes on later",
