@@ -96,6 +96,17 @@ func (d *director) enter(connections int) error {
 	return nil
 }
 
+// live counts the connections that acknowledged something.
+func (d *director) live() int {
+	n := 0
+	for c := range d.plane.Connections() {
+		if c.HasAck && !c.Ended {
+			n++
+		}
+	}
+	return n
+}
+
 // expect runs f and fails when a packet got another verdict than the wanted one.
 // Only packets of unknown connections may be met with a reset.
 func (d *director) expect(verdict string, l load, f func() error) error {

@@ -42,6 +42,14 @@ type report struct {
 	costs  []cost
 	path   []pathCost
 	memory []memory
+	flood  flood
+}
+
+// flood is what forged SYNs did to live connections.
+type flood struct {
+	live, lost int
+	syns       int
+	ns         float64 // a SYN
 }
 
 // sizes are the numbers of connections that packets are drawn from.
@@ -103,7 +111,46 @@ func (b *bench) all() error {
 	}); err != nil {
 		return err
 	}
+	if err := b.with(floodConnections, b.flood); err != nil {
+		return err
+	}
 	return b.with(pathConnections, b.wholePath)
+}
+
+// floodConnections are live when the flood comes, in a table made for as many.
+const floodConnections = 100_000
+
+// flood begins and acknowledges connections, and then sends forged SYNs from
+// everywhere, each another one: far more than the table has room for.
+func (b *bench) flood(d *director) error {
+	// From the second choice on every packet is looked up, so that the table notes each ACK.
+	if err := d.doSwitch(); err != nil {
+		return err
+	}
+	if err := d.enter(floodConnections); err != nil {
+		return err
+	}
+	acks := load{packet: ack, draw: rigDrawDRAW_IN_ORDER}
+	if err := d.expect("forward", acks, func() error {
+		_, _, _, err := d.harness.run(acks, floodConnections)
+		return err
+	}); err != nil {
+		return err
+	}
+	f := &b.report.flood
+	f.live, f.syns = d.live(), 100*b.effort.packets
+	total := 0.0
+	for done := 0; done < f.syns; done += b.effort.packets {
+		l := load{packet: syn, draw: rigDrawDRAW_FRESH, start: uint64(done) + 1}
+		ns, _, _, err := d.harness.run(l, b.effort.packets)
+		if err != nil {
+			return err
+		}
+		total += ns
+	}
+	f.ns = total / 100
+	f.lost = f.live - d.live()
+	return nil
 }
 
 // with runs f on a director of that size.

@@ -16,6 +16,7 @@ func (r report) text() string {
 	r.writeCosts(&b)
 	r.writePath(&b)
 	r.writeMemory(&b)
+	r.writeFlood(&b)
 	return b.String()
 }
 
@@ -57,6 +58,11 @@ func (r report) writeMemory(b *strings.Builder) {
 		fmt.Fprintf(b, "%-15s %10s %12s %12s %15.1f %10s\n", grouped(uint64(m.connections)), grouped(uint64(m.known)),
 			grouped(m.slots), grouped(m.bytes), float64(m.bytes)/float64(m.connections), fmt.Sprintf("≤ %d", goalBytes))
 	}
+}
+
+func (r report) writeFlood(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%-30s %13s %15s %15s\n", "flood of forged SYNs", "ns a SYN", "live before", "lost")
+	fmt.Fprintf(b, "%-30s %13.1f %15s %15s\n", grouped(uint64(r.flood.syns))+" SYNs", r.flood.ns, grouped(uint64(r.flood.live)), grouped(uint64(r.flood.lost)))
 }
 
 // grouped writes a number with commas between its thousands.

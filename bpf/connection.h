@@ -31,10 +31,12 @@
 #define HASH_TAG(h) ((h) >> 44)
 #define HASH_BYTE(h) ((h) >> 32 & 0xff)
 
-/* time since a connection was seen, in steps of about 17 minutes at 250 Hz */
-#define SEEN_SHIFT 18
-/* a live connection is not evicted before this many steps of silence */
-#define SEEN_KEEP 2
+/*
+ * When a connection was seen is kept in ticks of 16 to 32 seconds, whatever the
+ * frequency of the kernel's clock. A live one is not evicted before this many ticks
+ * of silence, 34 minutes or more, unless user space said that it is idle.
+ */
+#define TICKS_KEEP 128
 
 INLINE __u32 first_bucket(__u64 h)
 {
@@ -88,7 +90,7 @@ GLOBAL __u32 find_in(__u32 index, __u64 h, struct visit *v)
 
 /*
  * How ready a slot is to be taken: free, else ended, else never acknowledged,
- * else silent for long; 0: it must be kept.
+ * else idle, else silent for long; 0: it must be kept.
  */
 INLINE __u32 readiness(__u64 slot, __u8 now)
 {
@@ -101,7 +103,9 @@ INLINE __u32 readiness(__u64 slot, __u8 now)
 		return 700;
 	if (!(state & SLOT_ACKED))
 		return 400 + silent;
-	return silent >= SEEN_KEEP ? silent : 0;
+	if (state & SLOT_IDLE)
+		return 300;
+	return silent >= TICKS_KEEP ? silent : 0;
 }
 
 /* the readiest slot of a bucket: (readiness + free slots) << 8 | slot */
@@ -139,7 +143,7 @@ INLINE __s32 weighs(__u32 settings, __u64 slot)
 {
 	__u32 director = SLOT_DIRECTOR(slot) & (DIRECTORS - 1);
 
-	return (SLOT_STATE(slot) & (SLOT_USED | SLOT_ENDED)) == SLOT_USED &&
+	return (SLOT_STATE(slot) & (SLOT_USED | SLOT_ENDED | SLOT_IDLE)) == SLOT_USED &&
 	       shared.settings[settings & 1].choices[director].flags & CHOICE_BALANCED &&
 	       server_of(settings, director, SLOT_SERVER(slot))->generation ==
 		       SLOT_GENERATION(slot);
@@ -264,7 +268,7 @@ INLINE __u32 begin(struct visit *v, __u64 h, __u32 at, __u64 slot, int current, 
 INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32 states, __u8 now)
 {
 	__u32 answer = ANSWER(VERDICT_FORWARD, v->server);
-	__u64 noted = (slot & ~0xffULL) | SLOT_STATES(states) | now;
+	__u64 noted = (slot & ~(0xffULL | SLOT_STATES(SLOT_IDLE))) | SLOT_STATES(states) | now;
 
 	if (v->payload && !(states & SLOT_ENDED))
 		/* it lives: the RST or FIN before was forged, or of its predecessor */
@@ -272,7 +276,7 @@ INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32
 	if (SLOT_PACKETS(slot) < MOST_PACKETS)
 		noted += ONE_PACKET;
 	if (noted != slot && __sync_val_compare_and_swap(at, slot, noted) == slot &&
-	    (noted ^ slot) & SLOT_STATES(SLOT_ENDED)) {
+	    (noted ^ slot) & SLOT_STATES(SLOT_ENDED | SLOT_IDLE)) {
 		reckon(v->settings, slot, noted);
 		if (v->choice_flags & CHOICE_BALANCED)
 			templated(v->settings, v->director, v->source); /* its time begins anew */
@@ -320,7 +324,7 @@ INLINE int share(struct visit *v, __u64 slot)
  */
 GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 {
-	__u8 now = jiffies >> SEEN_SHIFT;
+	__u8 now = jiffies >> tick_shift;
 	__u32 at, index, states = 0;
 	struct bucket *b = 0;
 	struct tuples *t;

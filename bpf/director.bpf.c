@@ -456,6 +456,13 @@ int fairlead_tc(struct __sk_buff *skb)
 	return bpf_redirect(iface, 0);
 }
 
+/* Tells user space the connection table's time. */
+SEC("xdp")
+int fairlead_tick(struct xdp_md *ctx)
+{
+	return bpf_jiffies64() >> tick_shift & 0xff;
+}
+
 /* For the far end of a veth, which must have a programme for XDP_TX to arrive. */
 SEC("xdp")
 int fairlead_pass(struct xdp_md *ctx)

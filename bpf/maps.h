@@ -236,6 +236,7 @@ enum slot_state {
 	SLOT_USED = 1,
 	SLOT_ACKED = 2, /* a packet with an ACK was seen: last_ack is valid */
 	SLOT_ENDED = 4, /* its FIN or RST was seen */
+	SLOT_IDLE = 8,	/* silent for its timeout: not counted; set by user space */
 };
 
 struct {
@@ -442,6 +443,7 @@ struct {
 
 /* Options: constants at load, so that the verifier prunes what is off. */
 const volatile __u8 capture = 0;      /* hand every frame of ours to user space */
+const volatile __u8 tick_shift = 12;  /* a tick of the connection table is 1 << this jiffies */
 const volatile __u8 multi_buffer = 0; /* XDP frames may have fragments (jumbo) */
 
 /* Types that no map names, but Go needs. */

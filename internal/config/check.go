@@ -24,6 +24,10 @@ const (
 	// Unlike IPVS, where it is 0: an old connection is reset, not met with
 	// silence, unless somebody asks for silence.
 	defaultExpireNoDestConn = true
+
+	// Those of IPVS.
+	defaultEstablished = 15 * time.Minute
+	defaultSynRecv     = time.Minute
 )
 
 // Limits of the data plane.
@@ -61,6 +65,7 @@ func check(f File, first bool) (model.Config, []Diagnostic) {
 	c := checker{directorNames: make(map[string]Word), seen: make(map[string]Word), sysctls: make(map[string]Word),
 		web: webDraft{lines: make(map[string]Word)}}
 	c.config.LVS.ExpireNoDestConn = defaultExpireNoDestConn
+	c.config.LVS.Timeouts = model.Timeouts{Established: defaultEstablished, SynRecv: defaultSynRecv}
 	c.empty(f, first)
 	c.each(f, c.register)
 	c.each(f, c.section)

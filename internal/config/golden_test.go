@@ -180,6 +180,9 @@ func dump(cfg model.Config) string {
 			fmt.Fprintf(&b, "  %s\n", dumpRule(r))
 		}
 	}
+	if t := cfg.LVS.Timeouts; t != (model.Timeouts{Established: defaultEstablished, SynRecv: defaultSynRecv}) {
+		fmt.Fprintf(&b, "timeouts established=%s synrecv=%s\n", t.Established, t.SynRecv)
+	}
 	for _, d := range cfg.Directors {
 		c := d.Check
 		fmt.Fprintf(&b, "director %s %s %s\n", d.Name, d.Scheduler, d.Mode)

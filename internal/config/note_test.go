@@ -48,7 +48,7 @@ var noteConfig = model.Config{
 		},
 		Failback: model.FailbackManual, LastActive: time.Minute,
 	}},
-	LVS: model.LVS{ExpireNoDestConn: true, ExpireQuiescentTemplate: true},
+	LVS: model.LVS{ExpireNoDestConn: true, ExpireQuiescentTemplate: true, Timeouts: model.Timeouts{Established: 15 * time.Minute, SynRecv: time.Minute}},
 	Web: model.DefaultWeb(),
 }
 

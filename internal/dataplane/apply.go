@@ -31,7 +31,7 @@ func (p *Plane) Apply(want model.Desired) error {
 	if p.flips != flips {
 		p.settling.Go(p.settleSoon)
 	}
-	p.recountSoon(p.flips != flips)
+	p.tendSoon(p.flips != flips, want.Timeouts)
 	return err
 }
 

@@ -257,6 +257,7 @@ const (
 	directorSlotStateSLOT_USED  directorSlotState = 1
 	directorSlotStateSLOT_ACKED directorSlotState = 2
 	directorSlotStateSLOT_ENDED directorSlotState = 4
+	directorSlotStateSLOT_IDLE  directorSlotState = 8
 )
 
 type directorState struct {
@@ -443,11 +444,13 @@ const (
 	directorMapTuples        = "tuples"
 	directorProgFairleadPass = "fairlead_pass"
 	directorProgFairleadTc   = "fairlead_tc"
+	directorProgFairleadTick = "fairlead_tick"
 	directorProgFairleadXdp  = "fairlead_xdp"
 	directorVarCapture       = "capture"
 	directorVarExported      = "exported"
 	directorVarMultiBuffer   = "multi_buffer"
 	directorVarShared        = "shared"
+	directorVarTickShift     = "tick_shift"
 )
 
 // loadDirector returns the embedded CollectionSpec for director.
@@ -494,6 +497,7 @@ type directorSpecs struct {
 type directorProgramSpecs struct {
 	FairleadPass *ebpf.ProgramSpec `ebpf:"fairlead_pass"`
 	FairleadTc   *ebpf.ProgramSpec `ebpf:"fairlead_tc"`
+	FairleadTick *ebpf.ProgramSpec `ebpf:"fairlead_tick"`
 	FairleadXdp  *ebpf.ProgramSpec `ebpf:"fairlead_xdp"`
 }
 
@@ -520,6 +524,7 @@ type directorVariableSpecs struct {
 	Exported    *ebpf.VariableSpec `ebpf:"exported"`
 	MultiBuffer *ebpf.VariableSpec `ebpf:"multi_buffer"`
 	Shared      *ebpf.VariableSpec `ebpf:"shared"`
+	TickShift   *ebpf.VariableSpec `ebpf:"tick_shift"`
 }
 
 // directorObjects contains all objects after they have been loaded into the kernel.
@@ -575,6 +580,7 @@ type directorVariables struct {
 	Exported    *ebpf.Variable `ebpf:"exported"`
 	MultiBuffer *ebpf.Variable `ebpf:"multi_buffer"`
 	Shared      *ebpf.Variable `ebpf:"shared"`
+	TickShift   *ebpf.Variable `ebpf:"tick_shift"`
 }
 
 // directorPrograms contains all programs after they have been loaded into the kernel.
@@ -583,6 +589,7 @@ type directorVariables struct {
 type directorPrograms struct {
 	FairleadPass *ebpf.Program `ebpf:"fairlead_pass"`
 	FairleadTc   *ebpf.Program `ebpf:"fairlead_tc"`
+	FairleadTick *ebpf.Program `ebpf:"fairlead_tick"`
 	FairleadXdp  *ebpf.Program `ebpf:"fairlead_xdp"`
 }
 
@@ -590,6 +597,7 @@ func (p *directorPrograms) Close() error {
 	return _DirectorClose(
 		p.FairleadPass,
 		p.FairleadTc,
+		p.FairleadTick,
 		p.FairleadXdp,
 	)
 }

@@ -34,8 +34,9 @@ type Plane struct {
 	maps    tables
 	names   atomic.Pointer[map[key]string] // never changed, only exchanged
 
-	settling   sync.WaitGroup // waits for packets in flight, or walks the table
-	recounting atomic.Bool    // somebody counts the connections
+	settling sync.WaitGroup // waits for packets in flight, or walks the table
+	tending  atomic.Bool    // somebody walks the table
+	clock    clock
 
 	mu       sync.Mutex // guards the following, and every write to the maps
 	programs programs
@@ -88,6 +89,9 @@ func (p *Plane) start() error {
 	if p.programs, err = loadPrograms(p.maps, false); err != nil {
 		return err
 	}
+	if p.clock, err = newClock(); err != nil {
+		return err
+	}
 	return p.adoptLinks()
 }
 
@@ -100,7 +104,7 @@ func (p *Plane) Close() error {
 }
 
 func (p *Plane) close() error {
-	errs := []error{p.programs.Close(), p.maps.Close()}
+	errs := []error{p.programs.Close(), p.maps.Close(), p.clock.Close()}
 	for _, a := range p.links {
 		errs = append(errs, a.link.Close())
 	}
@@ -123,6 +127,10 @@ func loadPrograms(m tables, capture bool) (programs, error) {
 		return programs{}, fmt.Errorf("read the embedded programme: %w", err)
 	}
 	delete(spec.Programs, directorProgFairleadPass)
+	delete(spec.Programs, directorProgFairleadTick)
+	if _, err := setTicks(spec); err != nil {
+		return programs{}, err
+	}
 	if capture {
 		if err := spec.Variables[directorVarCapture].Set(uint8(1)); err != nil {
 			return programs{}, fmt.Errorf("set the capture option: %w", err)

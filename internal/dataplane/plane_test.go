@@ -54,6 +54,9 @@ func newPlane(t testing.TB, connections int) *Plane {
 	if p.programs, err = loadPrograms(m, false); err != nil {
 		t.Fatal(err)
 	}
+	if p.clock, err = newClock(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)

@@ -128,18 +128,17 @@ func (m tables) unload(which []int) {
 // recountEvery is how often the connections are counted, because races lose some.
 const recountEvery = 9 * time.Second
 
-// recountSoon has the connections counted, and the templates tended, aside.
-func (p *Plane) recountSoon(changed bool) {
+// tendSoon has the connections aged and counted, and the templates tended, aside.
+func (p *Plane) tendSoon(changed bool, limits model.Timeouts) {
 	now := time.Now()
-	if !changed && now.Sub(p.counted) < recountEvery || !p.weighing() || !p.recounting.CompareAndSwap(false, true) {
+	if !changed && now.Sub(p.counted) < recountEvery || !p.weighing() || !p.tending.CompareAndSwap(false, true) {
 		return
 	}
 	p.counted = now
 	p.settling.Go(func() {
-		defer p.recounting.Store(false)
-		p.maps.recount()
-		if err := p.maps.tendTemplates(); err != nil {
-			p.options.Log.Error("the templates of clients cannot be tended", "error", err)
+		defer p.tending.Store(false)
+		if err := p.tend(limits); err != nil {
+			p.options.Log.Error("the connection table cannot be tended", "error", err)
 		}
 	})
 }
@@ -168,5 +167,5 @@ func (m tables) recount() {
 // weighs tells whether a connection counts among those of its server.
 func (m tables) weighs(s slot) bool {
 	flags := m.settings().Choices[int(s.director())%maxDirectors].Flags
-	return flags&uint8(directorChoiceFlagsCHOICE_BALANCED) != 0 && !s.ended() && !m.old(s)
+	return flags&uint8(directorChoiceFlagsCHOICE_BALANCED) != 0 && !s.ended() && !s.idle() && !m.old(s)
 }

@@ -23,6 +23,8 @@ func (s slot) is(state directorSlotState) bool {
 }
 func (s slot) packets() int { return int(s>>40) & model.MostPackets }
 func (s slot) used() bool   { return s.is(directorSlotStateSLOT_USED) }
+func (s slot) idle() bool   { return s.is(directorSlotStateSLOT_IDLE) }
+func (s slot) seen() uint8  { return uint8(s) }
 func (s slot) ended() bool  { return s.is(directorSlotStateSLOT_ENDED) }
 
 // place is where a slot lies.

@@ -114,7 +114,7 @@ func setSlot(p *Plane, k int, states directorSlotState, silent uint8) {
 
 // Which of a full bucket gives way to a new connection.
 func TestEviction(t *testing.T) {
-	const acked, ended = directorSlotStateSLOT_ACKED, directorSlotStateSLOT_ENDED
+	const acked, ended, idle = directorSlotStateSLOT_ACKED, directorSlotStateSLOT_ENDED, directorSlotStateSLOT_IDLE
 	type entry struct {
 		states directorSlotState
 		silent uint8
@@ -126,9 +126,11 @@ func TestEviction(t *testing.T) {
 		want int           // the slot that gives way, -1: none
 	}{
 		{"all live", nil, -1},
-		{"one step of silence", map[int]entry{3: {acked, 1}}, -1},
-		{"two steps of silence", map[int]entry{3: {acked, 2}}, 3},
-		{"the longest silence", map[int]entry{1: {acked, 9}, 2: {acked, 200}, 5: {acked, 100}}, 2},
+		{"34 minutes of silence", map[int]entry{3: {acked, 127}}, -1},
+		{"more silence", map[int]entry{3: {acked, 128}}, 3},
+		{"the longest silence", map[int]entry{1: {acked, 129}, 2: {acked, 200}, 5: {acked, 150}}, 2},
+		{"idle before the silent", map[int]entry{1: {acked, 255}, 5: {acked | idle, 60}}, 5},
+		{"never acknowledged before the idle", map[int]entry{1: {0, 0}, 5: {acked | idle, 60}}, 1},
 		{"never acknowledged before the silent", map[int]entry{1: {acked, 255}, 6: {0, 0}}, 6},
 		{"never acknowledged, the older", map[int]entry{2: {0, 3}, 6: {0, 1}}, 2},
 		{"ended before never acknowledged", map[int]entry{0: {0, 255}, 4: {ended, 0}}, 4},

@@ -24,6 +24,9 @@ func OpenUnpinned(o Options) (*Plane, error) {
 	if p.programs, err = loadPrograms(m, false); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
+	if p.clock, err = newClock(); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
 	return p, nil
 }
 

@@ -12,8 +12,7 @@ import (
 // director's own addresses, and a virtual IP that is one of them is left out: claiming
 // it could lock its owner out.
 func (s State) Desired() model.Desired {
-	var want model.Desired
-	want.Rules = s.rules
+	want := model.Desired{Rules: s.rules, Timeouts: s.config.LVS.Timeouts}
 	want.Rules.Ifaces = slices.Clone(s.rules.Ifaces)
 	if s.rules.Everywhere {
 		want.Rules.Ifaces = append(want.Rules.Ifaces, s.net.Ethernet()...)

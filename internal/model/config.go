@@ -19,8 +19,10 @@ type LVS struct {
 	// ExpireNoDestConn: the connections of a server that is gone are reset, at
 	// once and at each later packet. False: they are met with silence.
 	ExpireNoDestConn bool
-	// ExpireQuiescentTemplate acts once persistence exists.
+	// ExpireQuiescentTemplate: templates of a quiescent server lead no new connection
+	// to it.
 	ExpireQuiescentTemplate bool
+	Timeouts                Timeouts
 }
 
 // Flow is a named set of rules of the flow manager.

@@ -1,12 +1,23 @@
 package model
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Desired is everything that the kernel should hold. It is derived anew from
 // the state after every event and reconciled as a whole.
 type Desired struct {
 	Rules     RuleSet
 	Directors []DesiredDirector // in the order of the configuration
+	Timeouts  Timeouts
+}
+
+// Timeouts say how long connections of balanced directors may be silent and still
+// count; 0: for ever.
+type Timeouts struct {
+	Established time.Duration // of a connection that acknowledged something
+	SynRecv     time.Duration // of one that did not
 }
 
 // RuleSet is the flow manager's compiled form. Packets are tried against its
