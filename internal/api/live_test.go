@@ -470,6 +470,7 @@ func TestHubEndsWhoIsBehind(t *testing.T) {
 			time.Sleep(liveEvery + gather)
 			<-quick.frames
 		}
+		synctest.Wait() // the quick one may have its frame before the slow one's turn
 		for range queue {
 			<-slow.frames
 		}
