@@ -226,7 +226,11 @@ func container(t *testing.T, f func(dir string)) {
 func TestRealserverInAContainer(t *testing.T) {
 	root := debianTree(t)
 	before := treeOf(t, root)
-	segment, err := topology.Build("fairlead-command-test")
+	const prefix = "fairlead-command-test"
+	if _, err := topology.Sweep(prefix); err != nil { // of an earlier run that was killed
+		t.Fatal(err)
+	}
+	segment, err := topology.Build(prefix)
 	if err != nil {
 		t.Fatal(err)
 	}

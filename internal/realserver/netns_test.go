@@ -32,7 +32,11 @@ func segment(t *testing.T) (server, asker *topology.Host) {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces and must run as root")
 	}
-	s, err := topology.Build("fairlead-realserver-test")
+	const prefix = "fairlead-realserver-test"
+	if _, err := topology.Sweep(prefix); err != nil { // of an earlier run that was killed
+		t.Fatal(err)
+	}
+	s, err := topology.Build(prefix)
 	if err != nil {
 		t.Fatal(err)
 	}
