@@ -27,11 +27,14 @@ import (
 
 // roleVar makes the test programme the doctor itself: a process of its own on the
 // director's host, since a process is in one network namespace with all its threads.
-const roleVar = "FAIRLEAD_DOCTOR_TEST_ROLE"
+const (
+	roleVar   = "FAIRLEAD_DOCTOR_TEST_ROLE"
+	exportVar = "FAIRLEAD_DOCTOR_TEST_EXPORT"
+)
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleVar) == "doctor" {
-		if err := examine(); err != nil {
+	if role := os.Getenv(roleVar); role != "" {
+		if err := play(role); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -40,8 +43,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// examine reads a configuration and prints what the doctor says.
-func examine() error {
+// play reads a configuration and prints what the doctor says, or what checks say.
+func play(role string) error {
 	var text bytes.Buffer
 	if _, err := text.ReadFrom(os.Stdin); err != nil {
 		return err
@@ -50,6 +53,9 @@ func examine() error {
 	cfg, more := config.Check(file)
 	if found = append(found, more...); config.Failed(found) {
 		return fmt.Errorf("%v", found)
+	}
+	if role == "checks" {
+		return check(cfg)
 	}
 	return json.NewEncoder(os.Stdout).Encode(Examine(context.Background(), cfg, nil))
 }
@@ -85,7 +91,11 @@ type scene struct {
 }
 
 func newScene(t *testing.T, number int) *scene {
-	s := &scene{t: t, prefix: fmt.Sprintf("fairlead-doctor-test-%d", number), root: t.TempDir(), text: sound, vips: [2]netip.Addr{vip, vip}, serve: [2]bool{true, true}}
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "canary"), []byte("I sing"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := &scene{t: t, prefix: fmt.Sprintf("fairlead-doctor-test-%d", number), root: root, text: sound, vips: [2]netip.Addr{vip, vip}, serve: [2]bool{true, true}}
 	for i := range s.options {
 		s.options[i] = ganesha.Options{Dir: t.TempDir(), Root: s.root, Versions: "3, 4", Scope: "pair"}
 	}
@@ -171,12 +181,27 @@ func (s *scene) await(i int) {
 }
 
 // doctor runs the doctor on the director.
-func (s *scene) doctor() model.Diagnosis {
+func (s *scene) doctor() (d model.Diagnosis) {
+	s.t.Helper()
+	s.play("doctor", &d)
+	return d
+}
+
+// checks runs checks on the director.
+func (s *scene) checks() []string {
+	s.t.Helper()
+	var said []checked
+	s.play("checks", &said)
+	return s.words(said)
+}
+
+// play runs this programme in another role on the director, and reads what it prints.
+func (s *scene) play(role string, answer any) {
 	s.t.Helper()
 	self, err := os.Executable()
 	s.must(err)
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), roleVar+"=doctor")
+	cmd.Env = append(os.Environ(), roleVar+"="+role, exportVar+"="+s.root)
 	var out, trouble bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(s.text), &out, &trouble
 	p, err := s.director.Start(cmd)
@@ -184,15 +209,13 @@ func (s *scene) doctor() model.Diagnosis {
 	select {
 	case <-p.Done():
 	case <-time.After(3 * Limit):
-		s.t.Error("the doctor takes too long")
+		s.t.Errorf("the %s take too long", role)
 		s.must(p.Stop(0))
 	}
 	if p.Err() != nil {
-		s.t.Fatalf("the doctor: %v: %s", p.Err(), trouble.Bytes())
+		s.t.Fatalf("the %s: %v: %s", role, p.Err(), trouble.Bytes())
 	}
-	var d model.Diagnosis
-	s.must(json.Unmarshal(out.Bytes(), &d))
-	return d
+	s.must(json.Unmarshal(out.Bytes(), answer))
 }
 
 // set writes a setting of the kernel on a host.
