@@ -43,6 +43,7 @@ func (c *checkCommand) Run(env *surroundings) error {
 		}
 		found = append(found, config.CheckHost(cfg, file, links)...)
 		found = append(found, config.CheckHooks(file, hookTrouble(config.Hooks(cfg)))...)
+		found = append(found, config.CheckAuthorities(file, authoritiesTrouble(config.Authorities(cfg)))...)
 	}
 	result := judge(api.Diagnostics(sources, found))
 	if result.OK {

@@ -52,7 +52,7 @@ func (c *runCommand) Run(ctx context.Context, env *surroundings) error {
 	if err != nil {
 		return err
 	}
-	workplace := desk.New(files, desk.Machine{Links: hostLinks, Hooks: hookTrouble})
+	workplace := desk.New(files, desk.Machine{Links: hostLinks, Hooks: hookTrouble, Authorities: authoritiesTrouble})
 	first, err := workplace.Load()
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ type section struct{ name, text string }
 // Its sections are sources, except these:
 //
 //	links   the machine's interfaces: NAME ADDRESS/BITS…; CheckHost is asked too
+//	authorities  files that cannot be used: PATH WHY; CheckAuthorities is asked too
 //	hooks   programmes that cannot be run: PATH WHY; CheckHooks is asked too
 //	want    all diagnostics, one on each line; always present
 //	config  the meaning, as dump writes it
@@ -36,7 +37,7 @@ func (g golden) sources() []Source {
 	var sources []Source
 	for _, s := range g.sections {
 		switch s.name {
-		case "links", "hooks", "want", "config", "notes", "print", "render":
+		case "links", "hooks", "authorities", "want", "config", "notes", "print", "render":
 		default:
 			sources = append(sources, Source{s.name, []byte(s.text)})
 		}
@@ -62,11 +63,11 @@ func (g golden) links() (links []model.Link, given bool) {
 	return nil, false
 }
 
-// hooks are why programmes cannot be run, by path.
-func (g golden) hooks() map[string]string {
+// trouble is why files cannot be used, by path.
+func (g golden) trouble(of string) map[string]string {
 	trouble := make(map[string]string)
 	for _, s := range g.sections {
-		if s.name != "hooks" {
+		if s.name != of {
 			continue
 		}
 		for line := range strings.Lines(s.text) {
@@ -115,7 +116,8 @@ func (g golden) run() golden {
 	if links, given := g.links(); given {
 		diags = append(diags, CheckHost(cfg, f, links)...)
 	}
-	diags = append(diags, CheckHooks(f, g.hooks())...)
+	diags = append(diags, CheckHooks(f, g.trouble("hooks"))...)
+	diags = append(diags, CheckAuthorities(f, g.trouble("authorities"))...)
 	got := golden{comment: g.comment}
 	for _, s := range g.sections {
 		switch s.name {

@@ -30,6 +30,38 @@ func Hooks(cfg model.Config) []string {
 	return all
 }
 
+// Authorities lists the files of authorities that the checks of a configuration name,
+// each once, in order.
+func Authorities(cfg model.Config) []string {
+	var all []string
+	for _, d := range cfg.Directors {
+		for _, t := range d.Check.Tests {
+			if t.CA != "" && !slices.Contains(all, t.CA) {
+				all = append(all, t.CA)
+			}
+		}
+	}
+	return all
+}
+
+// CheckAuthorities reports the files of authorities that cannot be used, at their
+// places: with one, every server of its director would fail its check. Trouble says
+// why, by file.
+func CheckAuthorities(f File, trouble map[string]string) []Diagnostic {
+	var r report
+	eachLine(f, func(s Section, l Line) {
+		if s.Kind != KindDirector || l.keyword().Text != "option" {
+			return
+		}
+		for i := 2; i+1 < len(l.Words); i++ {
+			if why := trouble[l.Words[i+1].Text]; l.Words[i].Text == "ca" && why != "" {
+				r.fail(l.Words[i+1], "", "the servers cannot be checked with these authorities: the file %s", why)
+			}
+		}
+	})
+	return arrange(f, r.diags)
+}
+
 // CheckHooks reports the programmes of a checked configuration that the machine
 // cannot run, at their places. Trouble says why, by programme; what is not in it can
 // be run. A hook that cannot be run is an error, as every switch waits for it, and so is a check. A

@@ -27,6 +27,8 @@ type Machine struct {
 	// Hooks says which programmes this machine cannot run as hooks, and why;
 	// nil: they are not looked at.
 	Hooks func(paths []string) map[string]string
+	// Authorities says the same of files of certificates.
+	Authorities func(paths []string) map[string]string
 }
 
 // Loaded is a configuration that may be used.
@@ -116,6 +118,9 @@ func (d *Desk) examine(docs []model.Document, links []model.Link) examined {
 	}
 	if d.machine.Hooks != nil && !config.Failed(found) {
 		found = append(found, config.CheckHooks(file, d.machine.Hooks(config.Hooks(checked)))...)
+	}
+	if d.machine.Authorities != nil && !config.Failed(found) {
+		found = append(found, config.CheckAuthorities(file, d.machine.Authorities(config.Authorities(checked)))...)
 	}
 	return examined{ok: !config.Failed(found), config: checked, file: file, diagnostics: api.Diagnostics(sources, found)}
 }

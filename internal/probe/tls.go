@@ -47,6 +47,12 @@ func tlsConfig(q question) (*tls.Config, error) {
 	return config, nil
 }
 
+// Authorities says why tlscheck cannot use a file of authorities.
+func Authorities(path string) error {
+	_, err := authorities(path)
+	return err
+}
+
 // authorities reads a file of certificates. It is read for each test, so that a
 // new one needs no reload.
 func authorities(path string) (*x509.CertPool, error) {
