@@ -259,6 +259,23 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// TestChecksOneByOne: the panel of a server tells what each of its checks found.
+func TestChecksOneByOne(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, noteDaemon(time.Now()))
+	p := open(t, s, model.RoleViewer, "/servers?director=nfs&server=nfs-01", desk)
+	p.await("the checks", `document.querySelectorAll('.tests > li').length === 2`)
+	text := eval[string](p, `document.querySelector('.tests').innerText`)
+	for _, want := range []string{"tcpcheck at 192.168.10.100:2049", "116 of 120 passed", "tcpcheck at 192.168.10.50:2049 on 192.168.10.100", "116 of 116 passed"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the panel says %q, which lacks %q", text, want)
+		}
+	}
+	if c := p.complaints(); len(c) > 0 {
+		t.Errorf("the page complained: %q", c)
+	}
+}
+
 // TestDoctor: what was found is shown, and a new look replaces it.
 func TestDoctor(t *testing.T) {
 	t.Parallel()

@@ -94,8 +94,13 @@ func probes(now time.Time, n int, every time.Duration, failed int) []api.Probed 
 	for i := range all {
 		wave := 380 + 90*math.Sin(float64(i)/7) + 60*math.Sin(float64(i)*2.3)
 		all[i] = api.Probed{At: now.Add(-time.Duration(n-1-i) * every), OK: true, Latency: time.Duration(wave) * time.Microsecond}
+		all[i].Tests = []model.TestResult{
+			{Check: "tcpcheck", At: "192.168.10.100:2049", OK: true, Latency: all[i].Latency / 2},
+			{Check: "tcpcheck", At: "192.168.10.50:2049 on 192.168.10.100", OK: true, Latency: all[i].Latency / 2},
+		}
 		if i >= failed && i < failed+4 {
-			all[i] = api.Probed{At: all[i].At, Latency: 2 * time.Second, Error: "connect to 192.168.10.100:2049: no answer within 2 s"}
+			all[i] = api.Probed{At: all[i].At, Latency: 2 * time.Second, Error: "connect to 192.168.10.100:2049: no answer within 2 s",
+				Tests: []model.TestResult{{Check: "tcpcheck", At: "192.168.10.100:2049", Latency: 2 * time.Second, Error: "no answer from 192.168.10.100:2049 within 2s"}}}
 		}
 	}
 	return all
