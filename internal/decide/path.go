@@ -18,7 +18,7 @@ func (s State) Paths() []model.Path {
 		iface := s.way(d)
 		for _, srv := range d.servers {
 			for _, v := range srv.via {
-				if iface != "" {
+				if iface != "" && srv.Addr.Is4() {
 					all = append(all, model.Path{Server: srv.Addr, VIP: v.VIP, Iface: iface})
 				}
 			}
@@ -51,7 +51,7 @@ func (s State) Path(ref model.ServerRef, v model.VIPTest) (model.Path, bool) {
 		return model.Path{}, false
 	}
 	srv, iface := d.server(ref.Server), s.way(d)
-	if srv == nil || iface == "" {
+	if srv == nil || iface == "" || !srv.Addr.Is4() {
 		return model.Path{}, false
 	}
 	return model.Path{Server: srv.Addr, VIP: v.VIP, Iface: iface}, true
@@ -67,7 +67,7 @@ func viaTests(w ways, d model.Director, tests []model.Test) []model.VIPTest {
 	for _, v := range w.vipsOf(d.Name) {
 		rules := w.byAddr.Of(v)
 		for _, t := range tests {
-			if reaches(rules, d.Name, t) {
+			if v.Is4() && reaches(rules, d.Name, t) {
 				all = append(all, model.VIPTest{VIP: v, Test: t})
 			}
 		}
