@@ -142,6 +142,10 @@ func (a asker) four(n *NFS) {
 		t.Version = nfswalk.V40
 		roots, r = nfswalk.Tree(ctx, a.dial, t)
 	}
+	if errors.Is(r.Err(), rpc.ErrMalformed) && nfswalk.Careless(ctx, a.dial, t) {
+		n.Four, n.Identity = seen(false), Seen[Identity]{} // it takes every version for its own
+		return
+	}
 	if err := r.Err(); err != nil {
 		n.Trouble = append(n.Trouble, "NFSv4: "+err.Error())
 		because := "NFSv4 does not answer as it should"

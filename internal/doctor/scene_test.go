@@ -2,9 +2,11 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -20,6 +22,7 @@ import (
 	"fairlead/internal/config"
 	"fairlead/internal/ganesha"
 	"fairlead/internal/model"
+	"fairlead/internal/nfsd"
 	"fairlead/internal/nfswalk"
 	"fairlead/internal/rpc"
 	"fairlead/internal/topology"
@@ -33,7 +36,11 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(roleVar); role != "" {
+	if role := os.Getenv(roleVar); role == "go-nfs" {
+		root := os.Getenv(exportVar)
+		fmt.Fprintln(os.Stderr, nfsd.Serve(context.Background(), nfsd.Options{Root: root, Export: 77, Listen: ":2049", Portmap: ":111"}, slog.Default()))
+		os.Exit(1)
+	} else if role != "" {
 		if err := play(role); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -88,6 +95,7 @@ type scene struct {
 	vips     [2]netip.Addr
 	serve    [2]bool
 	wrap     [2]func(*exec.Cmd) // changes how a server is started
+	export   string             // its path in NFSv3; "": root
 }
 
 func newScene(t *testing.T, number int) *scene {
@@ -201,7 +209,7 @@ func (s *scene) play(role string, answer any) {
 	self, err := os.Executable()
 	s.must(err)
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), roleVar+"="+role, exportVar+"="+s.root)
+	cmd.Env = append(os.Environ(), roleVar+"="+role, exportVar+"="+cmp.Or(s.export, s.root))
 	var out, trouble bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(s.text), &out, &trouble
 	p, err := s.director.Start(cmd)
@@ -294,4 +302,18 @@ func (s *scene) listen(h *topology.Host, port int, serve func(net.Conn)) {
 func (s *scene) signal(i int, sig syscall.Signal) {
 	s.t.Helper()
 	s.must(s.serving[i].Signal(sig))
+}
+
+// embedded serves with go-nfs, which knows version 3 only.
+func (s *scene) embedded() {
+	self, err := os.Executable()
+	s.must(err)
+	s.export = nfsd.ExportPath
+	for i := range s.wrap {
+		s.options[i].Versions = "3"
+		s.wrap[i] = func(cmd *exec.Cmd) {
+			cmd.Path, cmd.Args = self, []string{self}
+			cmd.Env = append(os.Environ(), roleVar+"=go-nfs", exportVar+"="+s.root)
+		}
+	}
 }

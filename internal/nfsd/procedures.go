@@ -11,6 +11,7 @@ import (
 
 const (
 	programPortmap = 100000
+	programNFS     = 100003
 	programMount   = 100005
 )
 
@@ -20,6 +21,7 @@ var register = sync.OnceValue(func() error {
 	return errors.Join(
 		nfs.RegisterMessageHandler(programPortmap, 0, null),
 		nfs.RegisterMessageHandler(programPortmap, 3, getPort),
+		nfs.RegisterMessageHandler(programPortmap, 4, dump),
 		nfs.RegisterMessageHandler(programMount, 5, exports),
 	)
 })
@@ -39,6 +41,21 @@ func getPort[W writer](_ context.Context, w W, h nfs.Handler) error {
 		return errors.New("answer GETPORT: not an export of this package")
 	}
 	return w.Write(binary.BigEndian.AppendUint32(nil, uint32(e.port)))
+}
+
+// dump answers the portmapper's DUMP (RFC 1833, section 3): NFS and MOUNT, version 3, over TCP.
+func dump[W writer](_ context.Context, w W, h nfs.Handler) error {
+	e, ok := h.(*export)
+	if !ok {
+		return errors.New("answer DUMP: not an export of this package")
+	}
+	var b []byte
+	for _, program := range []uint32{programNFS, programMount} {
+		for _, v := range []uint32{1 /* an entry follows */, program, 3, 6 /* TCP */, uint32(e.port)} {
+			b = binary.BigEndian.AppendUint32(b, v)
+		}
+	}
+	return w.Write(binary.BigEndian.AppendUint32(b, 0)) // no further entry
 }
 
 // exports answers MOUNT's EXPORT (RFC 1813, section 5.2.5): one export, open to all.

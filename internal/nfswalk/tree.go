@@ -90,6 +90,20 @@ func Exports(ctx context.Context, dial Dial, t Target) ([]nfswire.Export, error)
 	return list, w.report.Err()
 }
 
+// Careless tells whether a server says that it offers a version which does not exist.
+// Then its word on other versions is worth nothing.
+func Careless(ctx context.Context, dial Dial, t Target) bool {
+	t = t.complete()
+	w := &walker{ctx: ctx, dial: dial, t: t}
+	defer w.close()
+	c := w.open("NFS", "tcp", t.Port)
+	ask(w, "NULL", c, rpc.Null(rpc.ProgramNFS, noVersion), explain("NULL", "NFS"))
+	return w.report.Err() == nil
+}
+
+// noVersion is a version of NFS that does not exist.
+const noVersion = 99
+
 // Offers tells whether a server offers a version of NFS: nil, that it does; a
 // *rpc.Refusal, that it does not; else why that is not known.
 func Offers(ctx context.Context, dial Dial, t Target) error {
