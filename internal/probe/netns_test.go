@@ -19,8 +19,14 @@ var (
 	vip          = netip.MustParseAddr("192.168.10.50")
 )
 
-// segment is a director and a real server.
-func segment(t *testing.T, spec topology.Spec) (director, server *topology.Host) {
+// segment is a director, a real server, and more of them.
+func segment(t *testing.T, spec topology.Spec, more ...topology.Spec) (director, server *topology.Host) {
+	t.Helper()
+	director, server, _ = segmentOf(t, spec, more...)
+	return director, server
+}
+
+func segmentOf(t *testing.T, spec topology.Spec, more ...topology.Spec) (director, server *topology.Host, others []*topology.Host) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces and must run as root")
@@ -40,7 +46,14 @@ func segment(t *testing.T, spec topology.Spec) (director, server *topology.Host)
 	if server, err = s.Add(spec); err != nil {
 		t.Fatal(err)
 	}
-	return director, server
+	for _, m := range more {
+		h, err := s.Add(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, h)
+	}
+	return director, server, others
 }
 
 // from puts one question from a host, and returns what is wrong in words.

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"fairlead/internal/model"
 	"fairlead/internal/topology"
 	"fairlead/internal/viproute"
@@ -40,8 +42,18 @@ func accepts(t *testing.T, h *topology.Host, addr string) {
 func TestAtTheVIP(t *testing.T) {
 	const loopback = ": is the VIP on its loopback? fairlead realserver setup --vip 192.168.10.50"
 	with, without := topology.Spec{Name: "server", Addr: serverAddr, VIP: vip}, topology.Spec{Name: "server", Addr: serverAddr}
+	// It forwards, and its way to the virtual IP is by a server that has it.
+	other := topology.Spec{Name: "other", Addr: netip.MustParsePrefix("192.168.10.101/24"), VIP: vip}
 	forward := func(t *testing.T, h *topology.Host) {
-		if err := h.Do(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) }); err != nil {
+		err := h.Do(func() error {
+			link, err := netlink.LinkByName(topology.HostIface)
+			if err != nil {
+				return err
+			}
+			return errors.Join(os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0), netlink.RouteAdd(&netlink.Route{
+				LinkIndex: link.Attrs().Index, Gw: other.Addr.Addr().AsSlice(), Dst: &net.IPNet{IP: vip.AsSlice(), Mask: net.CIDRMask(32, 32)}}))
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,8 +74,8 @@ func TestAtTheVIP(t *testing.T) {
 		"another there":  {with, everywhere, model.Test{Kind: model.CheckHTTP, URI: "/", Port: 2049}, "nfs-01 answers at 192.168.10.100:2049 but not at the VIP 192.168.10.50 (192.168.10.50:2049 accepts connections, but ends them without an answer to an HTTP request): is it the same service that listens there?"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			director, server := segment(t, tt.spec)
-			// Where forwarded packets would be answered: the check must not get there.
+			director, server, others := segmentOf(t, tt.spec, other)
+			everywhere(t, others[0])
 			tt.do(t, server)
 			path := model.Path{Server: serverAddr.Addr(), VIP: vip, Iface: topology.HostIface}
 			err := director.Do(func() error {
