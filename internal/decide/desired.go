@@ -83,11 +83,9 @@ func (s State) keepsTemplates(srv server) bool {
 }
 
 // serverless tells whether no server is up: also the active one, with which the
-// director stays for want of another, is down.
+// director stays for want of another, is down. During a switch that means nothing:
+// the director is on hold.
 func (d *director) serverless() bool {
-	if d.turn.step != model.StepNone {
-		return false
-	}
 	now := d.active()
 	return !slices.ContainsFunc(d.servers, func(s server) bool {
 		return s.usable() || s.candidate() && s.health.Level == model.HealthUnknown || now != nil && s.Name == now.Name && s.health.Level != model.HealthDown

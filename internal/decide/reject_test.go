@@ -7,7 +7,7 @@ import (
 )
 
 // TestReject: clients are refused while no server is up, and only if somebody asked
-// for it; never while it is not known, nor during a switch.
+// for it; never while it is not known.
 func TestReject(t *testing.T) {
 	rejects := func(t *testing.T, s *story, want bool, when string) {
 		t.Helper()
