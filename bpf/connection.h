@@ -167,6 +167,8 @@ INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 exp
 	struct tuples *t = bpf_map_lookup_elem(&tuples, &index);
 	__u64 old;
 
+	if (dry_run)
+		return 1;
 	barrier_var(k);
 	if (!b || !t || k >= SLOTS)
 		return 0;
@@ -214,7 +216,8 @@ GLOBAL int insert(struct visit *v, __u64 h, __u32 states, __u32 now)
 		if (write_slot(index << 3 | (r & 7), v, h, slot_value(v, h, states, now), slot))
 			return 1;
 	}
-	__sync_fetch_and_add(&shared.table.refused, 1);
+	if (!dry_run)
+		__sync_fetch_and_add(&shared.table.refused, 1);
 	return 0;
 }
 
@@ -229,7 +232,8 @@ INLINE __u32 farewell(struct visit *v, __u64 slot, __u64 *at)
 	__u32 first = !(SLOT_STATE(slot) & SLOT_ENDED), ends = v->tcp_flags & (TCP_RST | TCP_FIN);
 
 	if (slot && at && ends) {
-		__sync_val_compare_and_swap(at, slot, slot | SLOT_STATES(SLOT_ENDED));
+		if (!dry_run)
+			__sync_val_compare_and_swap(at, slot, slot | SLOT_STATES(SLOT_ENDED));
 		if (!v->payload && (first || v->tcp_flags & TCP_RST) &&
 		    server_of(v->settings, SLOT_DIRECTOR(slot), SLOT_SERVER(slot))->mac0)
 			return ANSWER(VERDICT_FORWARD_OLD, server);
@@ -260,7 +264,8 @@ INLINE __u32 begin(struct visit *v, __u64 h, __u32 at, __u64 slot, int current, 
 	else if (slot && !living)
 		write_slot(at, v, h, slot_value(v, h, 0, now), slot);
 	/* look at the next packet too: mostly the client's first ACK, which a reset needs */
-	shared.sampled = 0;
+	if (!dry_run)
+		shared.sampled = 0;
 	return answer;
 }
 
@@ -270,6 +275,8 @@ INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32
 	__u32 answer = ANSWER(VERDICT_FORWARD, v->server);
 	__u64 noted = (slot & ~(0xffULL | SLOT_STATES(SLOT_IDLE))) | SLOT_STATES(states) | now;
 
+	if (dry_run)
+		return answer;
 	if (v->payload && !(states & SLOT_ENDED))
 		/* it lives: the RST or FIN before was forged, or of its predecessor */
 		noted &= ~SLOT_STATES(SLOT_ENDED);
@@ -306,6 +313,8 @@ INLINE int share(struct visit *v, __u64 slot)
 			server = NO_SERVER;
 		else if (is_opening(v) && SLOT_STATE(slot) & SLOT_ENDED)
 			server = NO_SERVER;
+		else if (dry_run)
+			explanation.chooser = CHOSEN_BY_CONNECTION;
 	}
 	if (server == NO_SERVER)
 		server = is_opening(v) ? new_share(v) : unknown_share(v);
@@ -345,8 +354,12 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 	if (v->choice_flags & CHOICE_BALANCED && !share(v, slot))
 		return VERDICT_DROP_NO_SERVER;
 
+	if (dry_run)
+		explanation.slot = slot;
 	current = slot && SLOT_GENERATION(slot) == v->generation &&
 		  SLOT_DIRECTOR(slot) == v->director;
+	if (dry_run)
+		explanation.old = slot && !current;
 	if (is_opening(v))
 		return begin(v, h, at, slot, current, now);
 	if (v->tcp_flags & TCP_ACK)

@@ -282,7 +282,7 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 
 INLINE void count(__u32 flow, __u32 column, __u32 length)
 {
-	struct row *row = bpf_map_lookup_elem(&counters, &flow);
+	struct row *row = dry_run ? 0 : bpf_map_lookup_elem(&counters, &flow);
 
 	if (row) {
 		struct counter *n = &row->columns[column & (COLUMNS - 1)];
@@ -296,6 +296,18 @@ INLINE void count(__u32 flow, __u32 column, __u32 length)
 INLINE __u32 server_column(__u32 server)
 {
 	return COLUMN_SERVERS + (server & (SERVERS_PER_DIRECTOR - 1));
+}
+
+/* Leaves what was decided. */
+INLINE void explain(struct outcome *o)
+{
+	explanation.verdict = o->verdict;
+	explanation.sighting = o->sighting;
+	explanation.server = o->server;
+	explanation.flow = o->flow;
+	explanation.director = o->director;
+	if (explanation.chooser == CHOSEN_BY_NOBODY && o->verdict == VERDICT_FORWARD)
+		explanation.chooser = CHOSEN_BY_DIRECTOR;
 }
 
 /*
@@ -336,6 +348,8 @@ INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void
 	else if (s && s->mac0)
 		set_macs(data, s->mac0, s->mac1);
 	count(o->flow, column, length);
+	if (dry_run)
+		explain(o);
 	return o->verdict;
 }
 
@@ -395,7 +409,7 @@ int fairlead_xdp(struct xdp_md *ctx)
 	struct choice *choice;
 	__u32 length, flow;
 
-	choice = common(data, end, ctx, 1, &flow);
+	choice = dry_run ? 0 : common(data, end, ctx, 1, &flow);
 	if (unlikely(!choice))
 		return careful_xdp(ctx);
 	set_macs(data, choice->mac0, choice->mac1);
@@ -446,7 +460,7 @@ int fairlead_tc(struct __sk_buff *skb)
 		bpf_skb_pull_data(skb, RESET_LENGTH);
 
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct choice *choice = common(data, end, skb, 0, &flow);
+	struct choice *choice = dry_run ? 0 : common(data, end, skb, 0, &flow);
 
 	if (unlikely(!choice))
 		return careful_tc(skb);

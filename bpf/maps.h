@@ -446,6 +446,34 @@ const volatile __u8 capture = 0;      /* hand every frame of ours to user space 
 const volatile __u8 tick_shift = 12;  /* a tick of the connection table is 1 << this jiffies */
 const volatile __u8 multi_buffer = 0; /* XDP frames may have fragments (jumbo) */
 
+/*
+ * A programme that only explains: it goes the careful way, writes nothing that
+ * another one reads, and leaves in explanation what it decided of the packet.
+ */
+const volatile __u8 dry_run = 0;
+
+/* who chose the server */
+enum chooser {
+	CHOSEN_BY_NOBODY,
+	CHOSEN_BY_DIRECTOR,   /* active/passive: its active server */
+	CHOSEN_BY_CONNECTION, /* the connection table */
+	CHOSEN_BY_TEMPLATE,   /* persistence */
+	CHOSEN_BY_SCHEDULER,  /* for a new connection */
+	CHOSEN_BY_HASH,	      /* the table does not know it, or it is not TCP */
+};
+
+struct explained {
+	__u64 slot; /* of its connection; 0: it is not known */
+	__u32 verdict, sighting;
+	__u32 server; /* its index in the director, of FORWARD_OLD in servers */
+	__u16 flow;
+	__u8 director;
+	__u8 chooser;
+	__u8 old; /* its connection is of an older generation */
+};
+
+struct explained explanation SEC(".data.explained");
+
 /* Types that no map names, but Go needs. */
 struct exported {
 	struct captured captured;
@@ -455,6 +483,7 @@ struct exported {
 	enum policy policy;
 	enum choice_flags flags;
 	enum scheduler scheduler;
+	enum chooser chooser;
 	enum slot_state state;
 	enum sighting_kind sighting;
 	struct sighting seen;

@@ -63,6 +63,8 @@ INLINE __u32 placed_share(__u32 settings, __u32 director, __be32 source, __be32 
 		a = 0;
 	else if (scheduler != SCHEDULE_SRCDST)
 		a |= ports;
+	if (dry_run)
+		explanation.chooser = CHOSEN_BY_HASH;
 	place = (__u64)place_hash(a, b) * SHARES >> 32;
 	barrier_var(place);
 	return s->count && place < SHARES ? s->places[place] & (SERVERS_PER_DIRECTOR - 1) :
@@ -73,7 +75,8 @@ INLINE __u32 placed_share(__u32 settings, __u32 director, __be32 source, __be32 
 INLINE __u32 next_turn(__u32 settings, __u32 director)
 {
 	struct shares *s = shares_of(settings, director);
-	__u32 turn = __sync_fetch_and_add(&shared.load.turn[director & (DIRECTORS - 1)], 1);
+	__u32 *next = &shared.load.turn[director & (DIRECTORS - 1)];
+	__u32 turn = dry_run ? *(volatile __u32 *)next : __sync_fetch_and_add(next, 1);
 
 	turn = s->length ? turn % s->length : SHARES;
 	barrier_var(turn);
@@ -167,9 +170,10 @@ INLINE __u32 local_share(struct visit *v)
 	if (known && replicated && set & (set - 1) &&
 	    now.changed_s - known->changed_s > SHRINK_AFTER_S) {
 		set &= ~(1U << (extreme(settings, director, set, 0, 1) & 31));
-		known->changed_s = now.changed_s;
+		if (!dry_run)
+			known->changed_s = now.changed_s;
 	}
-	if (known && replicated)
+	if (known && replicated && !dry_run)
 		known->set = set;
 	if (set) {
 		server = extreme(settings, director, replicated ? set : set & -set, 0, 0);
@@ -180,7 +184,8 @@ INLINE __u32 local_share(struct visit *v)
 	if (server == NO_SERVER || (replicated && set >> (server & 31) & 1))
 		return server;
 	now.set = (replicated ? set : 0) | 1U << (server & 31);
-	bpf_map_update_elem(&localities, &key, &now, BPF_ANY);
+	if (!dry_run)
+		bpf_map_update_elem(&localities, &key, &now, BPF_ANY);
 	return server;
 }
 
@@ -211,7 +216,9 @@ GLOBAL __u32 templated(__u32 settings, __u32 director, __be32 source)
 	server = t->server & (SERVERS_PER_DIRECTOR - 1);
 	if (!(s->keeping >> server & 1) || (__s32)(now_s - t->used_s) > (__s32)s->template_s)
 		return NO_SERVER;
-	if (t->used_s != now_s)
+	if (dry_run)
+		explanation.chooser = CHOSEN_BY_TEMPLATE;
+	else if (t->used_s != now_s)
 		t->used_s = now_s;
 	return server;
 }
@@ -226,7 +233,7 @@ GLOBAL __u32 make_template(__u32 settings, __u32 director, __be32 source, __u32 
 		.server = server,
 	};
 
-	if (s->template_s && server != NO_SERVER)
+	if (s->template_s && server != NO_SERVER && !dry_run)
 		bpf_map_update_elem(&templates, &key, &t, BPF_ANY);
 	return server;
 }
@@ -274,7 +281,10 @@ INLINE __u32 new_share(struct visit *v)
 
 	if (server != NO_SERVER)
 		return server;
-	return make_template(v->settings, v->director, v->source, scheduled(v));
+	server = scheduled(v);
+	if (dry_run)
+		explanation.chooser = CHOSEN_BY_SCHEDULER;
+	return make_template(v->settings, v->director, v->source, server);
 }
 
 #endif

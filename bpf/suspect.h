@@ -60,7 +60,8 @@ INLINE __u32 tell(struct visit *v, enum sighting_kind kind)
 
 	if (!(v->choice_flags & CHOICE_WATCH) || now - *told < TELL_EVERY)
 		return 0;
-	*told = now;
+	if (!dry_run)
+		*told = now;
 	return ANSWER_SIGHTING(kind);
 }
 
@@ -84,6 +85,8 @@ INLINE int hand_over(__u32 kind, struct packet *p, __u32 director, __u32 server,
 
 	if (length > FRAME)
 		return 0;
+	if (dry_run)
+		return 1;
 	s = bpf_ringbuf_reserve(&sightings, sizeof(*s), 0);
 	if (!s) {
 		__sync_fetch_and_add(&shared.watch.lost, 1);

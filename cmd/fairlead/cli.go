@@ -48,6 +48,7 @@ type commands struct {
 	Connections connectionsCommand `cmd:"" help:"List the TCP connections that the data plane knows."`
 	Templates   templatesCommand   `cmd:"" help:"List the clients that option persistence keeps on a server."`
 	Forget      forgetCommand      `cmd:"" help:"Let clients go that option persistence keeps on a server."`
+	Explain     explainCommand     `cmd:"" help:"Say what would become of a packet, and why. Nothing is sent or changed."`
 	Top         topCommand         `cmd:"" help:"Show all of it live, like top, with keys for orders."`
 	Events      eventsCommand      `cmd:"" help:"Show what happened, and why: the journal."`
 	Reload      reloadCommand      `cmd:"" help:"Make the daemon read its configuration again. Errors change nothing."`

@@ -74,7 +74,7 @@ func TestComplete(t *testing.T) {
 
 // TestEveryValueIsKnown: whoever adds a flag says what may stand there.
 func TestEveryValueIsKnown(t *testing.T) {
-	known := []string{"PATH", "FILE", "DIR", "DIRECTOR", "SERVER", "N", "TIME", "WHEN", "BYTES", "STATE", "ROLE", "ADDR|NET", "ADDR", "IFACE"}
+	known := []string{"PATH", "FILE", "DIR", "DIRECTOR", "SERVER", "N", "TIME", "WHEN", "BYTES", "STATE", "ROLE", "ADDR|NET", "ADDR", "IFACE", "FLAGS"}
 	everyCommand(t, func(n *kong.Node) {
 		for _, f := range n.Flags {
 			if !f.IsBool() && f.Enum == "" && !slices.Contains(known, f.PlaceHolder) {

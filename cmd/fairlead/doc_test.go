@@ -124,7 +124,7 @@ func TestReferenceNamesTheJSON(t *testing.T) {
 
 // TestReferenceShowsThePages: the samples are what the program prints.
 func TestReferenceShowsThePages(t *testing.T) {
-	for _, name := range []string{"status.txt", "status-gone.txt", "connections.txt", "templates.txt", "top-night-80x24.txt", "events.txt"} {
+	for _, name := range []string{"status.txt", "status-gone.txt", "connections.txt", "templates.txt", "explain.txt", "top-night-80x24.txt", "events.txt"} {
 		page, err := os.ReadFile("testdata/" + name)
 		if err != nil {
 			t.Fatal(err)

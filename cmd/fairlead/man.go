@@ -138,6 +138,7 @@ func manExamples(command string) []string {
 		"top":         {"fairlead top", "fairlead top --interval 5s"},
 		"templates":   {"fairlead templates", "fairlead templates --director shop --client 192.168.10.0/24"},
 		"forget":      {"fairlead forget shop", "fairlead forget shop --client 192.168.10.7"},
+		"explain":     {"fairlead explain tcp 192.168.10.7 192.168.10.50:2049", "fairlead explain tcp 192.168.10.7:700 192.168.10.50:2049 --flags ACK", "fairlead explain icmp 192.168.10.7 192.168.10.50"},
 		"connections": {"fairlead connections", "fairlead connections --client 192.168.10.0/24 --state old"},
 		"events":      {"fairlead events", "fairlead events --follow --since 90m"},
 		"reload":      {"fairlead reload"},

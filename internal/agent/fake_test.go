@@ -54,9 +54,11 @@ type fakePlane struct {
 	chosen    map[string]model.DesiredDirector
 	conns     []model.Connection
 	templates []model.Template
-	refuse    error  // of Apply
-	unread    error  // of Applied
-	onSettle  func() // called with mu held
+	explains  model.Explanation // is answered
+	explained []string          // was asked
+	refuse    error             // of Apply
+	unread    error             // of Applied
+	onSettle  func()            // called with mu held
 	onApply   func(model.Desired)
 	settles   int
 	lost      uint64
@@ -194,6 +196,13 @@ func (p *fakePlane) ForgetTemplates(director string, client netip.Prefix) (int, 
 		return t.Director == director && (!client.IsValid() || client.Overlaps(t.Client))
 	})
 	return before - len(p.templates), nil
+}
+
+func (p *fakePlane) Explain(frame []byte, iface int) (model.Explanation, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.explained = append(p.explained, fmt.Sprintf("%d: %x", iface, frame))
+	return p.explains, nil
 }
 
 func (p *fakePlane) Traffic() (model.Traffic, error) {

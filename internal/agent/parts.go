@@ -25,6 +25,8 @@ type DataPlane interface {
 	Traffic() (model.Traffic, error)
 	Templates() ([]model.Template, error)
 	ForgetTemplates(director string, client netip.Prefix) (int, error)
+	// Explain says what becomes of a frame that arrives on an interface.
+	Explain(frame []byte, iface int) (model.Explanation, error)
 	Capture(ctx context.Context, snaplen int, emit func(api.Packet) error) error
 
 	// Watch hands on what the data plane sees of silent servers.

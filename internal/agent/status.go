@@ -20,6 +20,7 @@ type view struct {
 	sources    []string
 	attach     model.AttachMode
 	ifaces     []string // that should carry the programme
+	rules      model.RuleSet
 	links      map[string]model.Link
 	directors  []model.DirectorStatus
 	flows      []model.FlowStatus
@@ -43,6 +44,7 @@ func (l *loop) publish(at time.Time) {
 		sources:    l.settings.Sources,
 		attach:     l.settings.Attach,
 		ifaces:     l.desired.Rules.Ifaces,
+		rules:      l.desired.Rules,
 		links:      maps.Clone(l.links),
 		directors:  l.recorded(l.state.Status()),
 		flows:      l.state.Flows(),

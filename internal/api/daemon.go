@@ -38,6 +38,8 @@ type Operations interface {
 	Templates(ctx context.Context, query TemplateQuery) (Templates, error)
 	// ForgetTemplates removes those of a director; of a valid client only those of it.
 	ForgetTemplates(ctx context.Context, by model.Actor, director string, client netip.Prefix) (Forgotten, error)
+	// Explain says what becomes of a packet, and changes nothing.
+	Explain(ctx context.Context, packet DescribedPacket) (Explanation, error)
 	// History is what the last probes of a server found, the oldest first.
 	History(ref model.ServerRef) ([]Probed, error)
 	// Diagnosis is what the doctor said last; ErrNotFound when nobody has looked yet.

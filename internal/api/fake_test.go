@@ -31,6 +31,7 @@ type wholeDaemon struct {
 	audited []string
 	calls   []string // what was asked of it, with who asked
 	query   ConnectionQuery
+	packet  DescribedPacket
 	fail    error // of everything that can fail
 }
 
@@ -161,6 +162,16 @@ func (d *wholeDaemon) ForgetTemplates(_ context.Context, _ model.Actor, director
 		return Forgotten{}, fmt.Errorf("there is no director %s: %w", director, ErrNotFound)
 	}
 	return Forgotten{Forgotten: 7}, d.fail
+}
+
+func (d *wholeDaemon) Explain(_ context.Context, p DescribedPacket) (Explanation, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.packet = p
+	x := Explanation{Iface: "eth0", Rule: "rule 1 of flow nfs", Why: []string{"so it is"}}
+	x.Verdict, x.Flow, x.Director, x.Server, x.Chooser = "forward", "nfs", "nfs", "nfs-01", model.ChosenByDirector
+	x.Connection = &model.ExplainedConnection{Server: "nfs-01"}
+	return x, d.fail
 }
 
 func (d *wholeDaemon) History(ref model.ServerRef) ([]Probed, error) {

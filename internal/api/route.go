@@ -59,6 +59,7 @@ func table() []route {
 		{Route{"GET", "/api/v1/connections", viewer}, small, reply(KindFailed, (*handler).connections)},
 		{Route{"GET", "/api/v1/templates", viewer}, small, reply(KindFailed, (*handler).templates)},
 		{Route{"DELETE", "/api/v1/templates", operator}, small, reply(KindRefused, (*handler).forgetTemplates)},
+		{Route{"GET", "/api/v1/explain", viewer}, small, reply(KindFailed, (*handler).explain)},
 		{Route{"GET", "/api/v1/events", viewer}, small, (*handler).events},
 		{Route{"GET", "/api/v1/health", viewer}, small, reply(KindFailed, (*handler).health)},
 		{Route{"GET", "/api/v1/doctor", viewer}, small, reply(KindFailed, (*handler).diagnosis)},
@@ -91,6 +92,8 @@ func queries(r Route) []string {
 		return []string{"director", "client", "limit"}
 	case "DELETE /api/v1/templates":
 		return []string{"director", "client"}
+	case "GET /api/v1/explain":
+		return []string{"from", "to", "proto", "iface", "flags", "payload", "icmptype"}
 	case "GET /api/v1/events":
 		return []string{"since", "follow", "kind", "director"}
 	}

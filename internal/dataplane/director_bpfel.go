@@ -59,6 +59,17 @@ type directorChoiceRecord struct {
 	Server  uint32
 }
 
+type directorChooser uint32
+
+const (
+	directorChooserCHOSEN_BY_NOBODY     directorChooser = 0
+	directorChooserCHOSEN_BY_DIRECTOR   directorChooser = 1
+	directorChooserCHOSEN_BY_CONNECTION directorChooser = 2
+	directorChooserCHOSEN_BY_TEMPLATE   directorChooser = 3
+	directorChooserCHOSEN_BY_SCHEDULER  directorChooser = 4
+	directorChooserCHOSEN_BY_HASH       directorChooser = 5
+)
+
 type directorCondition uint32
 
 const (
@@ -70,6 +81,19 @@ const (
 	directorConditionON_ICMP_TYPE   directorCondition = 32
 	directorConditionON_DESTINATION directorCondition = 64
 )
+
+type directorExplained struct {
+	_        structs.HostLayout
+	Slot     uint64
+	Verdict  uint32
+	Sighting uint32
+	Server   uint32
+	Flow     uint16
+	Director uint8
+	Chooser  uint8
+	Old      uint8
+	_        [7]byte
+}
 
 type directorExtent struct {
 	_      structs.HostLayout
@@ -447,6 +471,8 @@ const (
 	directorProgFairleadTick = "fairlead_tick"
 	directorProgFairleadXdp  = "fairlead_xdp"
 	directorVarCapture       = "capture"
+	directorVarDryRun        = "dry_run"
+	directorVarExplanation   = "explanation"
 	directorVarExported      = "exported"
 	directorVarMultiBuffer   = "multi_buffer"
 	directorVarShared        = "shared"
@@ -521,6 +547,8 @@ type directorMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorVariableSpecs struct {
 	Capture     *ebpf.VariableSpec `ebpf:"capture"`
+	DryRun      *ebpf.VariableSpec `ebpf:"dry_run"`
+	Explanation *ebpf.VariableSpec `ebpf:"explanation"`
 	Exported    *ebpf.VariableSpec `ebpf:"exported"`
 	MultiBuffer *ebpf.VariableSpec `ebpf:"multi_buffer"`
 	Shared      *ebpf.VariableSpec `ebpf:"shared"`
@@ -577,6 +605,8 @@ func (m *directorMaps) Close() error {
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorVariables struct {
 	Capture     *ebpf.Variable `ebpf:"capture"`
+	DryRun      *ebpf.Variable `ebpf:"dry_run"`
+	Explanation *ebpf.Variable `ebpf:"explanation"`
 	Exported    *ebpf.Variable `ebpf:"exported"`
 	MultiBuffer *ebpf.Variable `ebpf:"multi_buffer"`
 	Shared      *ebpf.Variable `ebpf:"shared"`

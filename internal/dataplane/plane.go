@@ -34,9 +34,10 @@ type Plane struct {
 	maps    tables
 	names   atomic.Pointer[map[key]string] // never changed, only exchanged
 
-	settling sync.WaitGroup // waits for packets in flight, or walks the table
-	tending  atomic.Bool    // somebody walks the table
-	clock    clock
+	settling  sync.WaitGroup // waits for packets in flight, or walks the table
+	tending   atomic.Bool    // somebody walks the table
+	clock     clock
+	explainer explainer
 
 	mu       sync.Mutex // guards the following, and every write to the maps
 	programs programs
@@ -104,7 +105,7 @@ func (p *Plane) Close() error {
 }
 
 func (p *Plane) close() error {
-	errs := []error{p.programs.Close(), p.maps.Close(), p.clock.Close()}
+	errs := []error{p.programs.Close(), p.maps.Close(), p.clock.Close(), p.explainer.Close()}
 	for _, a := range p.links {
 		errs = append(errs, a.link.Close())
 	}

@@ -46,7 +46,7 @@ func (p *Plane) Traffic() (model.Traffic, error) {
 		if k.kind != kindFlow {
 			continue
 		}
-		flow, director, _ := strings.Cut(name, ">")
+		flow, director := flowAndDirector(name)
 		if err := p.addFlow(&t, int(k.index), flow, director, servers[director]); err != nil {
 			return t, err
 		}
@@ -100,6 +100,12 @@ func serversOf(names map[key]string) map[string]map[int]string {
 		all[director][int(k.index)] = name
 	}
 	return all
+}
+
+// flowAndDirector are what flowName made one name of.
+func flowAndDirector(name string) (flow, director string) {
+	flow, director, _ = strings.Cut(name, ">")
+	return flow, director
 }
 
 func directorIndex(names map[key]string, director string) (index uint8, known bool) {

@@ -126,6 +126,11 @@ func (d *fakeDaemon) ForgetTemplates(context.Context, model.Actor, string, netip
 	return api.Forgotten{}, nil
 }
 
+func (d *fakeDaemon) Explain(context.Context, api.DescribedPacket) (api.Explanation, error) {
+	d.call("explain")
+	return api.Explanation{}, nil
+}
+
 func (d *fakeDaemon) History(model.ServerRef) ([]api.Probed, error) {
 	d.call("history")
 	return nil, nil

@@ -262,6 +262,10 @@ func (d *daemon) ForgetTemplates(_ context.Context, _ model.Actor, director stri
 	return api.Forgotten{Forgotten: before - len(d.kept)}, nil
 }
 
+func (d *daemon) Explain(context.Context, api.DescribedPacket) (api.Explanation, error) {
+	return api.Explanation{}, nil
+}
+
 func (d *daemon) History(ref model.ServerRef) ([]api.Probed, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -158,6 +158,10 @@ func (d *editorDaemon) ForgetTemplates(context.Context, model.Actor, string, net
 	return api.Forgotten{}, nil
 }
 
+func (d *editorDaemon) Explain(context.Context, api.DescribedPacket) (api.Explanation, error) {
+	return api.Explanation{}, nil
+}
+
 func (d *editorDaemon) History(model.ServerRef) ([]api.Probed, error) { return nil, nil }
 
 func (d *editorDaemon) Restart(_ context.Context, _ model.Actor, service string) error {
