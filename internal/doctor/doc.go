@@ -55,6 +55,7 @@ type Rule struct{ Text, Command string }
 type Link struct {
 	Name    string
 	MTU     int
+	Down    bool // switched off, or without a carrier
 	Virtual bool // no hardware: a slow mode is no loss
 	Generic bool // an XDP programme runs in generic mode
 	Driver  string

@@ -63,6 +63,14 @@ func dropped(addr netip.Addr, iface int) bool {
 	return strict && (err != nil || len(back) == 0 || back[0].LinkIndex != iface)
 }
 
+// down tells whether an interface is switched off, or has no carrier.
+func down(link netlink.Link) bool { return link.Attrs().RawFlags&unix.IFF_LOWER_UP == 0 }
+
+// isDown is why nothing was asked over such an interface.
+func isDown(link netlink.Link) string {
+	return fmt.Sprintf("the interface %s of this machine is down", link.Attrs().Name)
+}
+
 // links are the interfaces that lead to servers.
 func (l *looker) links() (all []Link) {
 	for _, k := range l.used {
@@ -73,7 +81,7 @@ func (l *looker) links() (all []Link) {
 			driver = "unknown"
 		}
 		generic := a.Xdp != nil && a.Xdp.Attached && a.Xdp.AttachMode == nl.XDP_ATTACHED_SKB
-		all = append(all, Link{a.Name, a.MTU, bare != nil, generic, filepath.Base(driver)})
+		all = append(all, Link{a.Name, a.MTU, down(k), bare != nil, generic, filepath.Base(driver)})
 	}
 	slices.SortFunc(all, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return all

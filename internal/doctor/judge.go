@@ -225,6 +225,11 @@ func (j *judge) host(h Host) {
 			"say it in the flow instead (`ignore`, `match src …`), and remove the rule: "+r.Command)
 	}
 	for _, l := range h.Links {
+		if l.Down {
+			j.find(model.FindUnreachable, fmt.Sprintf("the interface %s of this machine is down", l.Name),
+				"No server behind it can be reached: it is switched off, or has no carrier.",
+				fmt.Sprintf("ip link set dev %s up; and look at its cable", l.Name))
+		}
 		if l.Generic && !l.Virtual {
 			j.find(model.FindXDP, fmt.Sprintf("XDP runs in generic mode on %s (driver %s, MTU %d)", l.Name, l.Driver, l.MTU),
 				"Every packet costs several times as much: the driver lacks XDP, or not for this MTU.",

@@ -29,7 +29,7 @@ func healthy() Facts {
 		}
 	}
 	return Facts{
-		Host:      Host{Forwarding: seen(false), Rules: seen([]Rule(nil)), Links: []Link{{"eth0", 1500, false, false, "ixgbe"}}},
+		Host:      Host{Forwarding: seen(false), Rules: seen([]Rule(nil)), Links: []Link{{"eth0", 1500, false, false, false, "ixgbe"}}},
 		Directors: []Director{{"nfs", []VIP{{Addr: vip, Holders: seen([]model.MAC(nil))}}, []Server{server("nfs-01", "192.168.10.100", 1), server("nfs-02", "192.168.10.101", 2)}, true}},
 	}
 }
@@ -53,7 +53,7 @@ func TestJudge(t *testing.T) {
 		{"no ping", second(func(s *Server) { s.Full = unseen[bool]("it answers no ping") }), "", "whether frames of 1500 bytes reach nfs-02"},
 		{"a small MTU", second(func(s *Server) { s.Own.Value.MSS = 1360 }), "the MTU of nfs-02 is 1400, that of eth0 on the director is 1500", ""},
 		{"generic XDP", func(f *Facts) { f.Host.Links[0].Generic = true }, "XDP runs in generic mode on eth0 (driver ixgbe, MTU 1500)", ""},
-		{"generic XDP where it costs nothing", func(f *Facts) { f.Host.Links[0] = Link{"veth0", 1500, true, true, "unknown"} }, "", ""},
+		{"generic XDP where it costs nothing", func(f *Facts) { f.Host.Links[0] = Link{"veth0", 1500, false, true, true, "unknown"} }, "", ""},
 		{"forwarding not known", func(f *Facts) { f.Host.Forwarding = unseen[bool]("no /proc") }, "", "ip_forward of this machine"},
 		{"rules not known", func(f *Facts) { f.Host.Rules = unseen[[]Rule]("nft is not installed") }, "", "the packet filters of this machine"},
 		{"no word on who answers ARP", func(f *Facts) { f.Directors[0].VIPs[0].Holders = unseen[[]model.MAC]("no interface leads to it") }, "", "who answers ARP for 192.168.10.50"},

@@ -111,9 +111,13 @@ func (l *looker) vip(ctx context.Context, d *Director, v *VIP) {
 	asked := map[int]bool{}
 	var all []model.MAC
 	for _, addr := range append([]netip.Addr{v.Addr}, addrs(d.Servers)...) {
-		_, from, _, err := route(addr)
+		link, from, _, err := route(addr)
 		if err != nil || asked[from.Index] {
 			continue
+		}
+		if down(link) {
+			v.Holders = unseen[[]model.MAC](isDown(link))
+			return
 		}
 		asked[from.Index] = true
 		holders, err := from.Who(ctx, v.Addr)
@@ -157,6 +161,10 @@ func (l *looker) server(ctx context.Context, d *Director, s *Server) {
 	}
 	s.Link, s.MTU, s.Routed = link.Attrs().Name, link.Attrs().MTU, router
 	l.use(link)
+	if down(link) {
+		s.MAC = unseen[model.MAC](isDown(link))
+		return
+	}
 	if s.Routed.IsValid() {
 		s.MAC = unseen[model.MAC]("it is behind a router")
 		return

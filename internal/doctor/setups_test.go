@@ -53,6 +53,8 @@ var broken = []setups{
 		s.must(err)
 	}},
 	{name: "nfs-02's cable is out", want: []string{"unreachable/nfs-02"}, after: func(s *scene) { s.must(s.servers[1].Cut()) }},
+	{name: "the director's cable is out", want: []string{"unreachable"}, unseen: []string{"who answers ARP for 192.168.10.50", "nfs-01", "nfs-02"},
+		after: func(s *scene) { s.must(s.director.Cut()) }},
 	{name: "nfs-02's frames vanish on the way", want: []string{"unreachable/nfs-02"}, after: func(s *scene) { s.must(s.servers[1].Isolate()) }},
 	{name: "the configuration has another address for nfs-02", want: []string{"unreachable/nfs-02"}, before: func(s *scene) {
 		s.text = strings.Replace(s.text, ".101:", ".201:", 1)
