@@ -63,6 +63,8 @@ type loop struct {
 
 	paths paths
 
+	later time.Time // when results that led to nothing are shown; zero: there are none
+
 	// What the parts were told last.
 	targets []probe.Target
 	wants   []announce.Want
@@ -200,7 +202,7 @@ func now() decide.At { return decide.At{At: time.Now()} }
 // pause is how long nothing is due.
 func (l *loop) pause() time.Duration {
 	due := l.kernel.due()
-	for _, d := range []time.Time{l.state.Deadline(), l.memory.due()} {
+	for _, d := range []time.Time{l.state.Deadline(), l.memory.due(), l.later} {
 		if !d.IsZero() && d.Before(due) {
 			due = d
 		}
@@ -220,11 +222,21 @@ func (l *loop) tick() {
 	l.finish(at.At, nil)
 }
 
+// unhurried is how long a result that led to nothing may wait until it is shown,
+// together with others: a thousand servers have a hundred results a second.
+const unhurried = 100 * time.Millisecond
+
 // probed takes the outcome of a probe.
 func (l *loop) probed(r model.ProbeResult) {
 	l.history.add(r)
 	l.parts.Metrics.Probed(r)
-	l.handle(decide.Probed{At: now(), Result: r})
+	e := decide.Probed{At: now(), Result: r}
+	actions := l.step(e)
+	if len(actions) > 0 {
+		l.finish(e.When(), actions)
+	} else if l.later.IsZero() {
+		l.later = e.When().Add(unhurried)
+	}
 }
 
 // handle takes one event from the decision to its last effect.
@@ -242,6 +254,7 @@ func (l *loop) step(e decide.Event) []decide.Action {
 // clients and the hooks, so that nobody is reset, let go, fenced or promoted while
 // packets would still reach the old server; and an order is answered when the status shows it.
 func (l *loop) finish(at time.Time, actions []decide.Action) {
+	l.later = time.Time{}
 	for _, a := range actions {
 		switch a := a.(type) {
 		case decide.Switched:
