@@ -63,7 +63,7 @@ type loop struct {
 
 	paths paths
 
-	later time.Time // when results that led to nothing are shown; zero: there are none
+	later time.Time // when events that led to no action are carried out at the latest; zero: there are none
 
 	// What the parts were told last.
 	targets []probe.Target
@@ -222,20 +222,31 @@ func (l *loop) tick() {
 	l.finish(at.At, nil)
 }
 
-// unhurried is how long a result that led to nothing may wait until it is shown,
-// together with others: a thousand servers have a hundred results a second.
-const unhurried = 100 * time.Millisecond
+const (
+	// unhurried is how long a result that led to nothing may wait: a thousand servers
+	// have a hundred results a second.
+	unhurried = 100 * time.Millisecond
+	// prompt is how long a server's new MAC address may: the data plane needs it.
+	prompt = 5 * time.Millisecond
+)
 
 // probed takes the outcome of a probe.
 func (l *loop) probed(r model.ProbeResult) {
 	l.history.add(r)
 	l.parts.Metrics.Probed(r)
-	e := decide.Probed{At: now(), Result: r}
+	l.handleSoon(decide.Probed{At: now(), Result: r}, unhurried)
+}
+
+// handleSoon handles an event of which there may be thousands. One that leads to no
+// action may wait so long until it is carried out and shown, together with others.
+func (l *loop) handleSoon(e decide.Event, wait time.Duration) {
 	actions := l.step(e)
 	if len(actions) > 0 {
 		l.finish(e.When(), actions)
-	} else if l.later.IsZero() {
-		l.later = e.When().Add(unhurried)
+		return
+	}
+	if by := e.When().Add(wait); l.later.IsZero() || by.Before(l.later) {
+		l.later = by
 	}
 }
 

@@ -100,34 +100,46 @@ func (l *loop) noteOrder(o order, got outcome) {
 
 // noteChanges tells the transitions between two views.
 func (l *loop) noteChanges(old, v view) {
+	flows := make(map[string][]model.VIPStatus, len(old.flows))
+	for _, f := range old.flows {
+		flows[f.Name] = f.VIPs
+	}
 	for _, f := range v.flows {
-		l.noteVIPs(old, v, f)
+		was, known := flows[f.Name]
+		l.noteVIPs(was, known, f, v.at)
 	}
-	what := func(of model.Alarm) func(model.Alarm) bool {
-		return func(a model.Alarm) bool { return a.What == of.What }
-	}
+	before, present := subjects(old.alarms), subjects(v.alarms)
 	for _, a := range v.alarms {
-		if !slices.ContainsFunc(old.alarms, what(a)) {
+		if !before[a.What] {
 			l.note(model.Event{At: v.at, Kind: model.EventAlarm, Text: a.What + ": " + a.Why + "; " + a.Do})
 		}
 	}
 	for _, a := range old.alarms {
-		if !slices.ContainsFunc(v.alarms, what(a)) {
+		if !present[a.What] {
 			l.note(model.Event{At: v.at, Kind: model.EventAlarmOver, Text: "over: " + a.What})
 		}
 	}
 }
 
-func (l *loop) noteVIPs(old, v view, f model.FlowStatus) {
-	i := slices.IndexFunc(old.flows, func(o model.FlowStatus) bool { return o.Name == f.Name })
+// subjects are what alarms are about.
+func subjects(alarms []model.Alarm) map[string]bool {
+	all := make(map[string]bool, len(alarms))
+	for _, a := range alarms {
+		all[a.What] = true
+	}
+	return all
+}
+
+// noteVIPs tells what changed of a flow's virtual IPs, if it was known before.
+func (l *loop) noteVIPs(was []model.VIPStatus, known bool, f model.FlowStatus, at time.Time) {
 	for _, vip := range f.VIPs {
-		if i >= 0 && slices.Contains(old.flows[i].VIPs, vip) || i < 0 && vip.State == model.VIPNotApplied {
+		if known && slices.Contains(was, vip) || !known && vip.State == model.VIPNotApplied {
 			continue
 		}
 		text := fmt.Sprintf("virtual IP %s of flow %s: %s", vip.Addr, f.Name, vip.State)
 		if vip.Why != "" {
 			text += ": " + vip.Why
 		}
-		l.note(model.Event{At: v.at, Kind: model.EventVIP, Director: f.Director, Text: text})
+		l.note(model.Event{At: at, Kind: model.EventVIP, Director: f.Director, Text: text})
 	}
 }

@@ -73,9 +73,14 @@ func announcements(may []decide.Announcement, held map[netip.Addr]bool, applied 
 // because the configuration or their interface went: should one return, it is
 // probed like a new one.
 func (l *loop) forget(may []decide.Announcement) {
-	maps.DeleteFunc(l.held, func(addr netip.Addr, _ bool) bool {
-		return !slices.ContainsFunc(may, func(a decide.Announcement) bool { return a.Addr == addr })
-	})
+	if len(l.held) == 0 {
+		return
+	}
+	possible := make(map[netip.Addr]bool, len(may))
+	for _, a := range may {
+		possible[a.Addr] = true
+	}
+	maps.DeleteFunc(l.held, func(addr netip.Addr, _ bool) bool { return !possible[addr] })
 }
 
 // fact takes in what was seen of the network.
@@ -90,7 +95,7 @@ func (l *loop) fact(f netstate.Fact) {
 		l.handle(decide.Linked{At: now(), Link: f.Link.Link, Gone: f.Link.Gone})
 	}
 	if f.Neighbour != nil {
-		l.handle(decide.Neighbours{At: now(), Neighbour: *f.Neighbour})
+		l.handleSoon(decide.Neighbours{At: now(), Neighbour: *f.Neighbour}, prompt)
 	}
 }
 

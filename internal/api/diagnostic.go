@@ -17,6 +17,7 @@ type Diagnostic struct {
 // Diagnostics puts findings into the form that is sent.
 func Diagnostics(sources []config.Source, found []config.Diagnostic) []Diagnostic {
 	sent := make([]Diagnostic, len(found))
+	rendering := config.NewRendering(sources)
 	for i, d := range found {
 		sent[i] = Diagnostic{
 			Source:   d.Source,
@@ -26,7 +27,7 @@ func Diagnostics(sources []config.Source, found []config.Diagnostic) []Diagnosti
 			Text:     d.Text,
 			Message:  d.Message,
 			Hint:     d.Hint,
-			Rendered: config.Render(sources, d),
+			Rendered: rendering.Render(d),
 		}
 	}
 	return sent

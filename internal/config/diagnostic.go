@@ -71,12 +71,24 @@ func Failed(diags []Diagnostic) bool {
 	return slices.ContainsFunc(diags, func(d Diagnostic) bool { return d.Severity == Error })
 }
 
+// Rendering shows diagnostics of some sources. It splits each source into lines once:
+// there may be thousands of diagnostics.
+type Rendering struct {
+	sources []Source
+	lines   map[string][][]rune // of each source that was asked for
+}
+
+// NewRendering shows diagnostics of these sources.
+func NewRendering(sources []Source) Rendering {
+	return Rendering{sources: sources, lines: make(map[string][][]rune)}
+}
+
 // Render shows the diagnostic over several lines: the message, the line of the
 // source with the offending text marked below it, and the hint.
-func Render(sources []Source, d Diagnostic) string {
+func (r Rendering) Render(d Diagnostic) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, d.heading())
-	if line, ok := sourceLine(sources, d.Pos); ok {
+	if line, ok := r.line(d.Pos); ok {
 		number := fmt.Sprint(d.Line)
 		fmt.Fprintf(&b, "  %s | %s\n", number, string(line))
 		fmt.Fprintf(&b, "  %s | %s\n", strings.Repeat(" ", len(number)), mark(line, d))
@@ -90,13 +102,15 @@ func Render(sources []Source, d Diagnostic) string {
 // longLine is the length of a line, in characters, that is no longer shown.
 const longLine = 500
 
-// sourceLine finds the line of a position, made safe for a terminal.
-func sourceLine(sources []Source, p Pos) ([]rune, bool) {
-	i := slices.IndexFunc(sources, func(s Source) bool { return s.Name == p.Source })
-	if i < 0 {
-		return nil, false
+// line finds the line of a position, made safe for a terminal.
+func (r Rendering) line(p Pos) ([]rune, bool) {
+	lines, ok := r.lines[p.Source]
+	if !ok {
+		if i := slices.IndexFunc(r.sources, func(s Source) bool { return s.Name == p.Source }); i >= 0 {
+			lines = splitLines(r.sources[i].Text)
+		}
+		r.lines[p.Source] = lines
 	}
-	lines := splitLines(sources[i].Text)
 	if p.Line < 1 || p.Line > len(lines) {
 		return nil, false
 	}
@@ -104,8 +118,9 @@ func sourceLine(sources []Source, p Pos) ([]rune, bool) {
 	if len(line) > longLine {
 		return nil, false
 	}
-	for i, r := range line {
-		if r != '\t' && !visible(r) {
+	line = slices.Clone(line)
+	for i, c := range line {
+		if c != '\t' && !visible(c) {
 			line[i] = '\uFFFD'
 		}
 	}

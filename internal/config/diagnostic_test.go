@@ -13,7 +13,7 @@ func TestNothingGiven(t *testing.T) {
 	if len(diags) != 1 || diags[0].String() != want {
 		t.Errorf("got %v, want %s", diags, want)
 	}
-	if got := Render(nil, diags[0]); !strings.HasPrefix(got, "error: the configuration is empty\n") {
+	if got := NewRendering(nil).Render(diags[0]); !strings.HasPrefix(got, "error: the configuration is empty\n") {
 		t.Errorf("rendered as %q", got)
 	}
 }
@@ -27,7 +27,7 @@ func TestMessagesAreSafe(t *testing.T) {
 		t.Errorf("got %d diagnostics, want at least 4", len(diags))
 	}
 	for _, d := range diags {
-		for _, text := range []string{d.String(), Render(sources, d)} {
+		for _, text := range []string{d.String(), NewRendering(sources).Render(d)} {
 			if strings.Contains(text, "\x1b") || len(text) > 2000 {
 				t.Errorf("%q of %d bytes", text[:60], len(text))
 			}
@@ -39,7 +39,7 @@ func TestRenderUnknownSource(t *testing.T) {
 	d := Diagnostic{Pos: Pos{"other.cfg", 1, 1}, Message: "what", Hint: "do"}
 	for _, d := range []Diagnostic{d, {Pos: Pos{"a.cfg", 9, 1}, Message: "what", Hint: "do"}} {
 		want := d.Pos.String() + ": error: what\n  do\n"
-		if got := Render([]Source{{"a.cfg", []byte("flow\n")}}, d); got != want {
+		if got := NewRendering([]Source{{"a.cfg", []byte("flow\n")}}).Render(d); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

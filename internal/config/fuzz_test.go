@@ -22,7 +22,7 @@ func FuzzParse(f *testing.F) {
 		cfg, diags := Load(sources)
 		for _, d := range diags {
 			checkPosition(t, sources, d)
-			Render(sources, d)
+			NewRendering(sources).Render(d)
 		}
 		file, _ := Parse(sources)
 		canonical := Format(file)

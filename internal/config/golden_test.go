@@ -138,7 +138,7 @@ func (g golden) run() golden {
 		case "render":
 			s.text = ""
 			for _, d := range diags {
-				s.text += Render(sources, d)
+				s.text += NewRendering(sources).Render(d)
 			}
 		}
 		got.sections = append(got.sections, s)

@@ -50,7 +50,7 @@ func TestReferenceExamples(t *testing.T) {
 		_, diags := Load(sources)
 		var got strings.Builder
 		for _, d := range diags {
-			got.WriteString(Render(sources, d))
+			got.WriteString(NewRendering(sources).Render(d))
 		}
 		want := ""
 		switch b.lang {
