@@ -176,7 +176,7 @@ func TestSentTo(t *testing.T) {
 // inBench runs f with a small director as the benchmark runs.
 func inBench(t *testing.T, f func(*director)) {
 	t.Helper()
-	d, err := newDirector(1000)
+	d, err := newDirector(1000, plain())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"fairlead/internal/dataplane"
 	"fairlead/internal/model"
@@ -18,13 +17,14 @@ var serverNames = []string{"nfs-01", "nfs-02"}
 type director struct {
 	harness harness
 	plane   *dataplane.Plane
+	rules   model.RuleSet
 	epoch   uint64
 	unknown int // connections that were begun, but are not in the table
 }
 
 // newDirector makes a director whose table is of the size for so many
 // connections. Its table is empty, its first server active.
-func newDirector(connections int) (*director, error) {
+func newDirector(connections int, rules model.RuleSet) (*director, error) {
 	plane, err := dataplane.OpenUnpinned(dataplane.Options{Connections: connections})
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func newDirector(connections int) (*director, error) {
 	if err != nil {
 		return nil, errors.Join(err, plane.Close())
 	}
-	d := &director{harness: h, plane: plane}
+	d := &director{harness: h, plane: plane, rules: rules}
 	if err := d.doSwitch(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -62,17 +62,9 @@ func (d *director) doSwitch() error {
 		want.Servers = append(want.Servers, model.DesiredServer{Name: name, MAC: serverMACs[i]})
 	}
 	return d.plane.Apply(model.Desired{
-		Rules: model.RuleSet{
-			VIPs:  []model.VIP{{Addr: vip}},
-			Rules: []model.FlowRule{{Flow: "nfs", Policy: model.PolicyDirector, Director: directorName, Rule: to(vip)}},
-		},
+		Rules:     d.rules,
 		Directors: []model.DesiredDirector{want},
 	})
-}
-
-// to is a rule for every packet to an address.
-func to(addr netip.Addr) model.Rule {
-	return model.Rule{Dst: model.Cond[netip.Prefix]{Set: true, Value: netip.PrefixFrom(addr, addr.BitLen())}}
 }
 
 // enter begins so many connections, each by its SYN. A few may find both their

@@ -114,6 +114,14 @@ func (b *bench) all() error {
 	if err := b.with(floodConnections, b.flood); err != nil {
 		return err
 	}
+	for _, c := range crowds() {
+		if err := b.withRules(1_000, c.rules, func(d *director) error {
+			l := load{packet: ack, draw: rigDrawDRAW_RANDOM, connections: 1_000}
+			return b.add(d, cost{what: c.what, connections: 1_000}, "forward", l)
+		}); err != nil {
+			return err
+		}
+	}
 	return b.with(pathConnections, b.wholePath)
 }
 
@@ -155,7 +163,11 @@ func (b *bench) flood(d *director) error {
 
 // with runs f on a director of that size.
 func (b *bench) with(connections int, f func(*director) error) error {
-	d, err := newDirector(connections)
+	return b.withRules(connections, plain(), f)
+}
+
+func (b *bench) withRules(connections int, rules model.RuleSet, f func(*director) error) error {
+	d, err := newDirector(connections, rules)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ struct outcome {
 	__u32 flow;	       /* index, 0: no flow claims it */
 	struct choice *choice; /* of its director */
 	__u32 settings, director;
+	__u32 listed;	/* a list decided: the packet is perhaps a common one */
 	__u32 server;	/* of FORWARD its index in the director, of FORWARD_OLD in servers */
 	__u32 sighting; /* what the daemon is to be told, plus 1 */
 };
@@ -147,6 +148,7 @@ INLINE int ask_lists(struct outcome *o, struct packet *p, enum shape shape, stru
 	if (place == NO_RULE || !l)
 		return 0;
 	r = rule_at(l, place);
+	o->listed = 1;
 	if (r->policy == POLICY_DIRECTOR)
 		return is_claimed(o, r->flow, r->director);
 	o->flow = r->flow;
@@ -228,6 +230,13 @@ INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *f
 	return c;
 }
 
+/* A packet that came here for its rules alone may be as common as any. */
+INLINE int needs_table(struct outcome *o, struct packet *p)
+{
+	return !o->listed || o->choice->flags & CHOICE_CAREFUL ||
+	       p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) || is_sample();
+}
+
 INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 iface)
 {
 	struct outcome o = {.verdict = VERDICT_PASS};
@@ -273,10 +282,12 @@ INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 ifac
 		return o;
 	}
 	o.verdict = VERDICT_FORWARD;
-	if (shape == SHAPE_TCP)
-		ask_table(&o, p);
-	else if (o.choice->flags & CHOICE_BALANCED)
+	if (shape == SHAPE_TCP) {
+		if (needs_table(&o, p))
+			ask_table(&o, p);
+	} else if (o.choice->flags & CHOICE_BALANCED) {
 		spread(&o, p, shape);
+	}
 	return o;
 }
 

@@ -24,9 +24,13 @@ INLINE __u32 first_slot(__u64 product, __u32 bits)
 	return product >> (64 - bits);
 }
 
+/*
+ * Mixed once more: ports of one address are numbers in a row, and a mere product
+ * would put those that share a first slot close together here, too.
+ */
 INLINE __u32 second_slot(__u64 product, __u32 bits)
 {
-	return product >> (64 - 2 * bits) & ((1 << bits) - 1);
+	return (product ^ product >> 32) * 0x9E3779B97F4A7C15ULL >> (64 - bits);
 }
 
 #define NO_SLOT (~0U)

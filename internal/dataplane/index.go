@@ -3,6 +3,7 @@ package dataplane
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"fairlead/internal/model"
 )
@@ -23,10 +24,38 @@ type allocation struct {
 	gone   []key            // servers of directors that are gone
 }
 
+// allotment is what an allocation gave to whom. It holds until the names change.
+type allotment struct {
+	rules []model.FlowRule
+	names []string // of the directors, each followed by its servers
+	at    indices
+}
+
+// namesOf are the names of directors and servers in their order.
+func namesOf(want model.Desired) []string {
+	var all []string
+	for _, d := range want.Directors {
+		all = append(all, d.Name, "")
+		for _, s := range d.Servers {
+			all = append(all, s.Name)
+		}
+	}
+	return all
+}
+
+// sameRules tells whether two lists are one and the same; nobody changes a list.
+func sameRules(a, b []model.FlowRule) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
 // allocate gives every flow, director and server of the desired value an index,
 // the one it had if it had one: connections and counters go by index, and must
 // find their names again after a reload or a restart.
 func (p *Plane) allocate(want model.Desired) (indices, error) {
+	names := namesOf(want)
+	if p.given.at.flows != nil && sameRules(p.given.rules, want.Rules.Rules) && slices.Equal(p.given.names, names) {
+		return p.given.at, nil
+	}
 	at := indices{flows: map[string]uint16{}, directors: map[string]uint8{}, servers: map[model.ServerRef]uint8{}}
 	a := newAllocation(*p.names.Load(), want)
 	for _, r := range want.Rules.Rules {
@@ -54,7 +83,11 @@ func (p *Plane) allocate(want model.Desired) (indices, error) {
 			at.servers[model.ServerRef{Director: d.Name, Server: s.Name}] = uint8(j)
 		}
 	}
-	return at, p.take(a)
+	if err := p.take(a); err != nil {
+		return at, err
+	}
+	p.given = allotment{want.Rules.Rules, names, at}
+	return at, nil
 }
 
 func newAllocation(names map[key]string, want model.Desired) *allocation {

@@ -10,7 +10,7 @@ import (
 func slotsOf(key, multiplier uint64, size int) (first, second int) {
 	n := bits.Len(uint(size - 1))
 	product := key * multiplier
-	return int(product >> (64 - n)), int(product >> (64 - 2*n) & uint64(size-1))
+	return int(product >> (64 - n)), int((product ^ product>>32) * 0x9E3779B97F4A7C15 >> (64 - n))
 }
 
 // serviceKey is what the programme multiplies to find a service.
@@ -28,53 +28,70 @@ func mixed(x uint64) uint64 {
 }
 
 const (
-	// A multiplier that gives every key its first slot is searched for only as
-	// long as there is one to be found: among fewKeys in fewTries.
-	fewKeys, fewTries = 256, 64
-	mostTries         = 128
-	mostMoves         = 500
+	// Of so many multipliers the best is taken, unless one gives every key its first slot.
+	fewTries  = 16
+	mostTries = 128
+	mostMoves = 500
+	// fewKeys get their first slots, or nearly so: there is such a multiplier among fewTries.
+	fewKeys = 100
 )
 
 // lodge finds a multiplier and a slot for every key; keys are all different. The
-// first slot of a key is looked at first, so it gets that one where it can.
+// first slot of a key is looked at first, so as many as can be get that one.
 func lodge(keys []uint64, size int) (multiplier uint64, slots []int, err error) {
+	best := len(keys) + 1
 	for try := range mostTries {
-		multiplier = mixed(uint64(try) + 1)
-		slots, moved, ok := lodgeWith(multiplier, keys, size)
-		if ok && (moved == 0 || len(keys) > fewKeys || try >= fewTries) {
+		m := mixed(uint64(try) + 1)
+		if s, away, ok := lodgeWith(m, keys, size); ok && away < best {
+			best, multiplier, slots = away, m, s
+		}
+		if best == 0 || slots != nil && try >= fewTries {
 			return multiplier, slots, nil
 		}
 	}
-	return 0, nil, errors.New("they are more than the data plane holds")
+	if slots == nil {
+		return 0, nil, errors.New("they are more than the data plane holds")
+	}
+	return multiplier, slots, nil
 }
 
-// lodgeWith is cuckoo hashing: who finds both slots taken puts one out.
-func lodgeWith(multiplier uint64, keys []uint64, size int) (slots []int, moved int, ok bool) {
-	holder := make([]int32, size) // key + 1
+// lodgeWith is cuckoo hashing. Whose first slot is taken gets the second one,
+// and puts out who is there, who then goes to the other slot.
+func lodgeWith(multiplier uint64, keys []uint64, size int) (slots []int, away int, ok bool) {
+	holder := make([]int, size) // key + 1
 	slots = make([]int, len(keys))
-	for i := range keys {
-		guest := i
-		for n := 0; ; n++ {
-			first, second := slotsOf(keys[guest], multiplier, size)
-			at := first
-			if holder[first] != 0 {
-				moved++
-				if at = second; n > 0 && n%2 == 0 {
-					at = first
-				}
-			}
-			evicted := holder[at]
-			holder[at], slots[guest] = int32(guest+1), at
-			if evicted == 0 {
-				break
-			}
-			if n == mostMoves {
-				return nil, 0, false
-			}
-			guest = int(evicted - 1)
+	var rest []int
+	for i, key := range keys {
+		if first, _ := slotsOf(key, multiplier, size); holder[first] == 0 {
+			holder[first], slots[i] = i+1, first
+		} else {
+			rest = append(rest, i)
 		}
 	}
-	return slots, moved, true
+	for _, guest := range rest {
+		first, at := slotsOf(keys[guest], multiplier, size)
+		for moves := 0; ; moves++ {
+			if at != first {
+				away++
+			}
+			out := holder[at] - 1
+			holder[at], slots[guest] = guest+1, at
+			if out < 0 {
+				break
+			}
+			if moves == mostMoves {
+				return nil, 0, false
+			}
+			guest = out
+			var second int
+			if first, second = slotsOf(keys[guest], multiplier, size); at == first {
+				at = second
+			} else {
+				at = first
+			}
+		}
+	}
+	return slots, away, true
 }
 
 // foreign is a key that belongs to another slot than 0.

@@ -46,6 +46,7 @@ type Plane struct {
 	settled  uint64              // so many flips no packet in flight can still miss
 	counted  time.Time           // when the connections were last counted
 	rules    *compiled           // that were compiled last
+	given    allotment           // by the last allocation
 }
 
 // Open adopts what is pinned in the directory, or makes it new, and puts this

@@ -7,7 +7,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"reflect"
+	"slices"
 	"strings"
 
 	"fairlead/internal/flow"
@@ -80,8 +80,7 @@ func ifaceIndices(rs model.RuleSet) map[string]uint32 {
 // compile makes the programme's form of a rule set, unless it is that of before.
 func compile(rs model.RuleSet, at indices, before *compiled) (*compiled, error) {
 	ifaces := ifaceIndices(rs)
-	if before != nil && reflect.DeepEqual(before.from, rs) && maps.Equal(before.ifaces, ifaces) &&
-		maps.Equal(before.at.flows, at.flows) && maps.Equal(before.at.directors, at.directors) {
+	if before != nil && before.serves(rs, at) && maps.Equal(before.ifaces, ifaces) {
 		return before, nil
 	}
 	c := &compiled{from: rs, ifaces: ifaces, at: at, layout: flow.Lay(rs), flows: new(directorFlowSet), lists: new(directorRuleLists)}
@@ -96,6 +95,12 @@ func compile(rs model.RuleSet, at indices, before *compiled) (*compiled, error) 
 		return nil, err
 	}
 	return c, c.placeServices()
+}
+
+// serves tells whether it is the form of this rule set with these indices, too.
+func (c *compiled) serves(rs model.RuleSet, at indices) bool {
+	return sameRules(c.from.Rules, rs.Rules) && slices.Equal(c.from.VIPs, rs.VIPs) && slices.Equal(c.from.Own, rs.Own) &&
+		slices.Equal(c.from.Ifaces, rs.Ifaces) && maps.Equal(c.at.flows, at.flows) && maps.Equal(c.at.directors, at.directors)
 }
 
 func extent(e flow.Extent) directorExtent {

@@ -251,7 +251,7 @@ func checkFuzzed(t *testing.T, h hook, frame []byte, result uint32, out []byte) 
 
 // Every number of keys finds slots, and none shares one; a few get their first.
 func TestLodge(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 16, 256, 10000} {
+	for _, n := range []int{0, 1, 2, 16, fewKeys, 256, 10000} {
 		var keys []uint64
 		for i := range n {
 			// networks of neighbours
@@ -277,6 +277,13 @@ func TestLodge(t *testing.T) {
 		if first, second := slotsOf(uint64(foreign(m, vipSlots)), m, vipSlots); first == 0 || second == 0 {
 			t.Errorf("%d keys: the foreign one belongs to slot 0", n)
 		}
+	}
+	var ports []uint64 // of one address
+	for i := range uint16(12000) {
+		ports = append(ports, serviceKey(directorService{Addr: be(vipAddr), Port: swap16(1000 + i), Protocol: 6}))
+	}
+	if _, _, err := lodge(ports, serviceSlots); err != nil {
+		t.Errorf("12,000 ports of one address: %v", err)
 	}
 	if _, _, err := lodge(make([]uint64, 3), 64); err == nil {
 		t.Error("three keys of the same two slots found places")
