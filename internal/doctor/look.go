@@ -32,17 +32,25 @@ func Look(ctx context.Context, cfg model.Config, progress func(string)) Facts {
 	var work sync.WaitGroup
 	for i := range f.Directors {
 		d := &f.Directors[i]
+		ask := question{nfs: d.NFS, servers: serverAddrs(d.Servers), vips: vipAddrs(d.VIPs)}
 		for j := range d.Servers {
-			work.Go(func() { l.server(ctx, d, &d.Servers[j]) })
+			work.Go(func() { l.server(ctx, ask, &d.Servers[j]) })
 		}
 		for j := range d.VIPs {
-			work.Go(func() { l.vip(ctx, d, &d.VIPs[j]) })
+			work.Go(func() { l.vip(ctx, ask, &d.VIPs[j]) })
 		}
 	}
 	work.Go(func() { f.Host = l.host(ctx, cfg) })
 	work.Wait()
 	f.Host.Links = l.links()
 	return f
+}
+
+// question is what the looks at one director have in common. What each finds out is
+// written into a part of its own.
+type question struct {
+	nfs           bool
+	servers, vips []netip.Addr
 }
 
 // directors are those of a configuration, with their virtual IPs.
@@ -102,7 +110,7 @@ func route(addr netip.Addr) (link netlink.Link, from knock.From, router netip.Ad
 }
 
 // vip asks who answers ARP for a virtual IP, on each network that its director uses.
-func (l *looker) vip(ctx context.Context, d *Director, v *VIP) {
+func (l *looker) vip(ctx context.Context, ask question, v *VIP) {
 	if !v.Addr.Is4() {
 		v.Holders = unseen[[]model.MAC]("only IPv4 can be asked for yet")
 		return
@@ -110,7 +118,7 @@ func (l *looker) vip(ctx context.Context, d *Director, v *VIP) {
 	l.tell("who answers ARP for %v", v.Addr)
 	asked := map[int]bool{}
 	var all []model.MAC
-	for _, addr := range append([]netip.Addr{v.Addr}, addrs(d.Servers)...) {
+	for _, addr := range append([]netip.Addr{v.Addr}, ask.servers...) {
 		link, from, _, err := route(addr)
 		if err != nil || asked[from.Index] {
 			continue
@@ -133,9 +141,16 @@ func (l *looker) vip(ctx context.Context, d *Director, v *VIP) {
 	}
 }
 
-func addrs(servers []Server) (list []netip.Addr) {
+func serverAddrs(servers []Server) (list []netip.Addr) {
 	for _, s := range servers {
 		list = append(list, s.Addr)
+	}
+	return list
+}
+
+func vipAddrs(vips []VIP) (list []netip.Addr) {
+	for _, v := range vips {
+		list = append(list, v.Addr)
 	}
 	return list
 }
@@ -149,7 +164,7 @@ func plain(ctx context.Context, err error) string {
 }
 
 // server looks at one server, in the order in which one thing needs another.
-func (l *looker) server(ctx context.Context, d *Director, s *Server) {
+func (l *looker) server(ctx context.Context, ask question, s *Server) {
 	if !s.Addr.Is4() {
 		s.MAC = unseen[model.MAC]("only IPv4 servers can be looked at yet")
 		return
@@ -182,7 +197,7 @@ func (l *looker) server(ctx context.Context, d *Director, s *Server) {
 	var work sync.WaitGroup
 	work.Go(func() { l.path(ctx, from, s) })
 	work.Go(func() { s.Clock = clock(ctx, from, s) })
-	work.Go(func() { l.doors(ctx, from, d, s) })
+	work.Go(func() { l.doors(ctx, from, ask, s) })
 	work.Wait()
 }
 
@@ -224,7 +239,7 @@ func clock(ctx context.Context, from knock.From, s *Server) Seen[Clock] {
 }
 
 // doors knocks at the server's port, at its own address and at each virtual IP.
-func (l *looker) doors(ctx context.Context, from knock.From, d *Director, s *Server) {
+func (l *looker) doors(ctx context.Context, from knock.From, ask question, s *Server) {
 	s.VIPs = map[netip.Addr]Seen[Door]{}
 	if s.Port == 0 {
 		s.Own = unseen[Door]("the configuration names no port for it")
@@ -239,15 +254,15 @@ func (l *looker) doors(ctx context.Context, from knock.From, d *Director, s *Ser
 		return seen(Door{took, mss})
 	}
 	s.Own = at(s.Addr)
-	for _, v := range d.VIPs {
-		if v.Addr.Is4() {
-			s.VIPs[v.Addr] = at(v.Addr)
-			if dropped(v.Addr, from.Index) {
-				s.Strict = append(s.Strict, v.Addr)
+	for _, v := range ask.vips {
+		if v.Is4() {
+			s.VIPs[v] = at(v)
+			if dropped(v, from.Index) {
+				s.Strict = append(s.Strict, v)
 			}
 		}
 	}
-	if d.NFS && s.Own.Known && s.Own.Value.Took == knock.Accepted {
+	if ask.nfs && s.Own.Known && s.Own.Value.Took == knock.Accepted {
 		s.NFS = l.nfs(ctx, s)
 	}
 }
