@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -38,31 +39,32 @@ func (p *Plane) Traffic() (model.Traffic, error) {
 		Table:    p.maps.tableStatus(),
 		Lost:     atomic.LoadUint64(&p.maps.state.Watch.Lost),
 	}
-	if err := p.addFlow(&t, 0, "", "", nil); err != nil {
+	servers, last := serversOf(names), 0
+	for k := range names {
+		if k.kind == kindFlow {
+			last = max(last, int(k.index))
+		}
+	}
+	err := p.maps.eachRow(last, func(index int, row *[columns]model.Counter) {
+		flow, director := flowAndDirector(names[key{kind: kindFlow, index: uint16(index)}])
+		if index == 0 || flow != "" {
+			addFlow(&t, row, flow, director, servers[director])
+		}
+	})
+	if err != nil {
 		return t, err
 	}
-	servers := serversOf(names)
-	for k, name := range names {
-		if k.kind != kindFlow {
-			continue
-		}
-		flow, director := flowAndDirector(name)
-		if err := p.addFlow(&t, int(k.index), flow, director, servers[director]); err != nil {
-			return t, err
-		}
-	}
 	p.countConnections(&t, names)
-	err := p.countTemplates(&t, names)
+	err = p.countTemplates(&t, names)
 	return t, err
 }
 
 // addFlow adds a flow's row of counters; the row without a flow has index 0.
-func (p *Plane) addFlow(t *model.Traffic, index int, flow, director string, servers map[int]string) error {
-	row, err := p.maps.readCounters(index)
-	if err != nil {
-		return err
-	}
+func addFlow(t *model.Traffic, row *[columns]model.Counter, flow, director string, servers map[int]string) {
 	for column, n := range row {
+		if n == (model.Counter{}) {
+			continue
+		}
 		verdict := int(directorVerdictVERDICT_FORWARD)
 		if column < counterColumn {
 			verdict = column
@@ -70,7 +72,7 @@ func (p *Plane) addFlow(t *model.Traffic, index int, flow, director string, serv
 			ref := model.ServerRef{Director: director, Server: server}
 			t.Servers[ref] = t.Servers[ref].Add(n)
 		}
-		if verdict >= len(verdictNames) || n == (model.Counter{}) {
+		if verdict >= len(verdictNames) {
 			continue
 		}
 		name := verdictNames[verdict]
@@ -83,7 +85,6 @@ func (p *Plane) addFlow(t *model.Traffic, index int, flow, director string, serv
 		}
 		t.Flows[flow][name] = t.Flows[flow][name].Add(n)
 	}
-	return nil
 }
 
 // serversOf are the servers of each director, by index.
@@ -117,18 +118,46 @@ func directorIndex(names map[key]string, director string) (index uint8, known bo
 	return 0, false
 }
 
-func (m tables) readCounters(flow int) ([columns]model.Counter, error) {
-	var row [columns]model.Counter
-	var perCPU []directorRow
-	if err := m.byName[directorMapCounters].Lookup(uint32(flow), &perCPU); err != nil {
-		return row, fmt.Errorf("read the counters of flow %d: %w", flow, err)
+// rowsAtOnce is how many rows of counters one system call reads.
+const rowsAtOnce = 256
+
+// eachRow reads the rows of counters from the first to one of that index, each the sum
+// over all CPUs. The row is used again for the next one.
+func (m tables) eachRow(last int, do func(index int, row *[columns]model.Counter)) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("read the counters: %w", err)
 	}
-	for _, cpu := range perCPU {
-		for column, c := range cpu.Columns {
-			row[column] = row[column].Add(model.Counter{Packets: c.Packets, Bytes: c.Bytes})
+	var cursor ebpf.MapBatchCursor
+	keys, rows := make([]uint32, rowsAtOnce), make([]directorRow, rowsAtOnce*cpus)
+	for {
+		n, err := m.byName[directorMapCounters].BatchLookup(&cursor, keys, rows, nil)
+		over := errors.Is(err, ebpf.ErrKeyNotExist) // the map's end
+		if err != nil && !over {
+			return fmt.Errorf("read the counters: %w", err)
+		}
+		for i, index := range keys[:n] {
+			if int(index) > last {
+				return nil
+			}
+			row := sum(rows[i*cpus : (i+1)*cpus])
+			do(int(index), &row)
+		}
+		if over || n == 0 {
+			return nil
 		}
 	}
-	return row, nil
+}
+
+// sum adds up what the CPUs counted.
+func sum(perCPU []directorRow) (row [columns]model.Counter) {
+	for i := range perCPU {
+		for column, c := range &perCPU[i].Columns {
+			row[column].Packets += c.Packets
+			row[column].Bytes += c.Bytes
+		}
+	}
+	return row
 }
 
 func (m tables) clearCounters(flow int) error {
