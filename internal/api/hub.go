@@ -12,7 +12,9 @@ import (
 )
 
 const (
-	liveEvery  = time.Second           // counters are told so often
+	liveEvery  = time.Second           // counters are told so often, where that costs little
+	seldom     = 4 * time.Second       // and at least so often: the pages believe that a picture which stands still for 5 s is dead
+	onePartIn  = 50                    // a picture may take one part in so many of the time
 	gather     = 20 * time.Millisecond // how long a change waits for those that follow from it
 	window     = time.Second           // in which at most two patches are sent
 	queue      = 8                     // patches that a viewer may be behind
@@ -114,19 +116,23 @@ func (h *hub) leave(v *viewer) {
 	stop()
 }
 
-// update sends patches until ctx ends: one a second, and one at once after a
-// change that is more than a counter, but never more than two in a window.
+// update sends patches until ctx ends: one a second, or more seldom where a picture
+// of thousands of flows costs much, and one at once after a change that is more than a
+// counter, but never more than two in a window.
 func (h *hub) update(ctx context.Context, now *picture, changed <-chan struct{}) {
 	var patches patcher
 	sent := [2]time.Time{{}, time.Now()} // the last two patches, the older one first
-	for either(ctx, time.Until(sent[1].Add(liveEvery)), changed) && either(ctx, max(gather, time.Until(sent[0].Add(window))), nil) {
+	pause := liveEvery
+	for either(ctx, time.Until(sent[1].Add(pause)), changed) && either(ctx, max(gather, time.Until(sent[0].Add(window))), nil) {
 		changed = h.changed() // first: no change is missed
+		begin := time.Now()
 		after := newPicture(h.look())
 		patch, err := patches.difference(now.live, after.live)
 		if !h.send(now, after, fmt.Appendf(nil, "event: patch\ndata: %s\n\n", patch), err) {
 			return
 		}
 		now, sent = after, [2]time.Time{sent[1], time.Now()}
+		pause = min(max(liveEvery, onePartIn*time.Since(begin)), seldom)
 	}
 }
 
