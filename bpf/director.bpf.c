@@ -383,6 +383,26 @@ INLINE __u32 xdp_length(struct xdp_md *ctx, void *data, void *end)
 }
 
 /* A packet that is not common: parsed with care, and looked up. */
+/*
+ * Turns the frame into the answer of the director itself. A function of its own, so that
+ * the table's functions below careful_xdp have room: all frames of a chain of calls
+ * together may take 512 bytes, each rounded up to 32 on older kernels.
+ */
+static __attribute__((noinline)) int respond_xdp(struct xdp_md *ctx, struct packet *p, __u32 answer,
+						 __u32 length)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct quoted q = {};
+
+	if (answer == UNREACHABLE_LENGTH && quote(&q, data, end))
+		return 1;
+	if (bpf_xdp_adjust_tail(ctx, (int)answer - (int)length))
+		return 1;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	return write_answer(data, end, p, &q, answer);
+}
+
 static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -395,15 +415,7 @@ static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 	__u32 answer = answer_length(verdict, &p);
 
 	if (answer) {
-		struct quoted q = {};
-
-		if (answer == UNREACHABLE_LENGTH && quote(&q, data, end))
-			return XDP_DROP;
-		if (bpf_xdp_adjust_tail(ctx, (int)answer - (int)length))
-			return XDP_DROP;
-		data = (void *)(long)ctx->data;
-		end = (void *)(long)ctx->data_end;
-		if (write_answer(data, end, &p, &q, answer))
+		if (respond_xdp(ctx, &p, answer, length))
 			return XDP_DROP;
 		length = answer;
 	}
@@ -433,6 +445,21 @@ int fairlead_xdp(struct xdp_md *ctx)
 #define TC_NEXT (-1) /* the next programme, in the end the stack */
 #define TC_DROP 2
 
+static __attribute__((noinline)) int respond_tc(struct __sk_buff *skb, struct packet *p,
+						__u32 answer)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct quoted q = {};
+
+	if (answer == UNREACHABLE_LENGTH && quote(&q, data, end))
+		return 1;
+	if (bpf_skb_change_tail(skb, answer, 0))
+		return 1;
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	return write_answer(data, end, p, &q, answer);
+}
+
 static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
@@ -443,18 +470,8 @@ static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 
 	__u32 answer = answer_length(verdict, &p);
 
-	if (answer) {
-		struct quoted q = {};
-
-		if (answer == UNREACHABLE_LENGTH && quote(&q, data, end))
-			return TC_DROP;
-		if (bpf_skb_change_tail(skb, answer, 0))
-			return TC_DROP;
-		data = (void *)(long)skb->data;
-		end = (void *)(long)skb->data_end;
-		if (write_answer(data, end, &p, &q, answer))
-			return TC_DROP;
-	}
+	if (answer && respond_tc(skb, &p, answer))
+		return TC_DROP;
 	copy_out(skb, verdict, iface, skb->len);
 	if (verdict <= VERDICT_PERMIT)
 		return TC_NEXT;
