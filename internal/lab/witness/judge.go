@@ -20,7 +20,9 @@ type Report struct {
 	Data        []int // for each server: packets with clients' data
 	Connections int
 	// Split counts connections with a packet on two servers. Bare RSTs and FINs
-	// do not count: they may follow an old connection to its server.
+	// do not count: they may follow an old connection to its server. Nor does a SYN
+	// that no server's answer has made a connection of: its client sends it again,
+	// whoever is active then.
 	Split int
 	// Astray counts packets with clients' data on a server whose turn was over,
 	// or had not begun.
@@ -70,6 +72,7 @@ type place struct {
 // connection is one life of a tuple: a SYN with another number begins the next.
 type connection struct {
 	heard  bool   // of the client; else the numbers are not known yet
+	begun  bool   // the client sent more than SYNs: there is a connection
 	isn    uint32 // its first sequence number that was seen
 	next   uint32 // the one after its last bytes
 	server uint8  // that it was first seen on
@@ -82,6 +85,10 @@ func (j *judge) assign(p Packet) {
 		return
 	}
 	c := j.connection(p)
+	if p.opens() && !c.begun {
+		c.server = p.Server // also where the client tries again, after no answer that led to anything
+	}
+	c.begun = c.begun || !p.FromServer && !p.opens()
 	if c.server != p.Server && !c.split {
 		c.split = true
 		j.report.Split++

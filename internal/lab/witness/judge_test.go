@@ -54,7 +54,10 @@ func TestJudge(t *testing.T) {
 			syn(1, tuple, 0, 5), data(2, tuple, 0), syn(120, tuple, 1, 6), data(121, tuple, 1)}, at100, 2, 0, 0},
 		{"data of one connection on both", []Packet{syn(1, tuple, 0, 5), data(2, tuple, 0), data(120, tuple, 1)}, at100, 1, 1, 0},
 		{"an ACK without data on both", []Packet{syn(1, tuple, 0, 5), bare(120, tuple, 1, ACK)}, at100, 1, 1, 0},
-		{"one SYN on both", []Packet{syn(1, tuple, 0, 5), syn(120, tuple, 1, 5)}, at100, 1, 1, 0},
+		{"one SYN on both, once accepted", []Packet{syn(1, tuple, 0, 5), numbered(2, tuple, 0, 6), syn(120, tuple, 1, 5)}, at100, 1, 1, 0},
+		{"one SYN on both, accepted by the first", []Packet{syn(1, tuple, 0, 5), syn(120, tuple, 1, 5), numbered(121, tuple, 0, 6)}, at100, 1, 1, 0},
+		{"a SYN again, which came to nothing before", []Packet{syn(1, tuple, 0, 5), answer(2, tuple, 0), bare(3, tuple, 0, RST),
+			syn(120, tuple, 1, 5), numbered(121, tuple, 1, 6)}, at100, 1, 0, 0},
 		{"an answer from a server that never had it", []Packet{syn(120, tuple, 1, 5), answer(121, tuple, 0)}, at100, 1, 1, 0},
 		{"an old server's late answer", []Packet{
 			syn(1, tuple, 0, 5), answer(2, tuple, 0), syn(120, tuple, 1, 6), answer(121, tuple, 0), answer(122, tuple, 1)}, at100, 2, 0, 0},
