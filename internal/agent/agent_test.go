@@ -22,7 +22,7 @@ func TestFirstStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start(nil)
-		pass(600 * time.Millisecond) // until the announcer has found the address free
+		pass(600*time.Millisecond + prompt) // until the announcer has found the address free
 		s := b.agent.Status()
 		d := s.Directors[0]
 		if d.Desired != "nfs-01" || d.Applied != "nfs-01" || d.Epoch != 1 || d.Reason != model.ReasonFirst {
@@ -420,7 +420,7 @@ func TestConflictNamesTheServer(t *testing.T) {
 		b.start(nil)
 		pass(2 * time.Second)
 		b.seen <- model.VIPStatus{Addr: netip.MustParseAddr("192.168.10.50"), State: model.VIPConflict, Why: "192.168.10.50 is answered by 02:00:00:00:00:64"}
-		pass(0)
+		pass(prompt)
 		alarms := b.agent.Status().Alarms
 		if len(alarms) != 1 || !strings.Contains(alarms[0].What, "the real server nfs-01") || !strings.Contains(alarms[0].Do, "arp_ignore=1") {
 			t.Errorf("got %+v", alarms)

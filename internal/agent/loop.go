@@ -171,7 +171,7 @@ func (l *loop) run(ctx context.Context) error {
 		case f := <-l.parts.Facts:
 			l.fact(f)
 		case v := <-l.parts.Seen:
-			l.handle(decide.VIPSeen{At: now(), VIP: v})
+			l.handleSoon(decide.VIPSeen{At: now(), VIP: v}, prompt)
 		case o := <-l.orders:
 			l.take(o)
 		case n := <-l.loads:
@@ -226,7 +226,8 @@ const (
 	// unhurried is how long a result that led to nothing may wait: a thousand servers
 	// have a hundred results a second.
 	unhurried = 100 * time.Millisecond
-	// prompt is how long a server's new MAC address may: the data plane needs it.
+	// prompt is how long a new MAC address of a server may, which the data plane needs, or
+	// a new state of a virtual IP: ten thousand are taken at a start.
 	prompt = 5 * time.Millisecond
 )
 

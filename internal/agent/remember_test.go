@@ -185,7 +185,7 @@ func TestJournalOfADay(t *testing.T) {
 			t.Fatal("an unknown server was taken")
 		}
 		b.end()
-		want := "start vip health flip applied vip flip applied order reset done reload alarm order stop"
+		want := "start health flip applied vip vip flip applied order reset done reload alarm order stop"
 		if got := b.kinds(0); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
