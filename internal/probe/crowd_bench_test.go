@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -20,18 +21,18 @@ import (
 // BenchmarkFiveThousand checks 5,000 servers once a second, each at an address of its
 // own (127.1.0.1 and on), by every kind that needs no network. It tells how late the
 // checks were by their schedules, how many failed, the processor time and memory of the
-// checks and the servers together, and how many connections were left in TIME_WAIT.
+// checks, and how many connections were left in TIME_WAIT. The servers are another process.
 func BenchmarkFiveThousand(b *testing.B) {
 	const n, interval, long = 5000, time.Second, 10 * time.Second
 	if os.Geteuid() != 0 {
 		b.Fatal("echo requests need a raw socket, so this benchmark must run as root")
 	}
-	accepts, http, rpc := answering(b, nil), answering(b, answerHTTP), answering(b, answerRPC)
+	at := serveCrowd(b)
 	kinds := map[string][]model.Test{
-		"tcpcheck": {{Kind: model.CheckTCP, Port: accepts}},
+		"tcpcheck": {{Kind: model.CheckTCP, Port: at.silent}},
 		"mixed": {
-			{Kind: model.CheckTCP, Port: accepts}, {Kind: model.CheckHTTP, URI: "/", Port: http},
-			{Kind: model.CheckNFS, Version: "3", Port: rpc}, {Kind: model.CheckRPC, Program: model.ProgramNFS, Version: "3", Port: rpc},
+			{Kind: model.CheckTCP, Port: at.silent}, {Kind: model.CheckHTTP, URI: "/", Port: at.http},
+			{Kind: model.CheckNFS, Version: "3", Port: at.rpc}, {Kind: model.CheckRPC, Program: model.ProgramNFS, Version: "3", Port: at.rpc},
 			{Kind: model.CheckICMP},
 		},
 	}
@@ -46,24 +47,24 @@ func BenchmarkFiveThousand(b *testing.B) {
 				}
 			}
 			for range b.N {
-				measure(b, targets, interval, long, accepts, http, rpc)
+				measure(b, targets, long, at)
 			}
 		})
 	}
 }
 
-func measure(b *testing.B, targets []Target, interval, long time.Duration, ports ...uint16) {
+func measure(b *testing.B, targets []Target, long time.Duration, at ports) {
 	before := cpuTime(b)
 	begun, failed := checkAll(b, targets, long)
 	cpu := cpuTime(b) - before
-	total, late := lateness(begun, interval)
+	total, late := lateness(begun, targets)
 	b.ReportMetric(float64(total)/long.Seconds(), "checks/s")
 	for part, name := range map[int]string{50: "median-late-ms", 95: "p95-late-ms", 99: "p99-late-ms"} {
 		b.ReportMetric(late[len(late)*part/100].Seconds()*1e3, name)
 	}
 	b.ReportMetric(cpu.Seconds()/long.Seconds(), "CPUs")
 	b.ReportMetric(float64(resident(b))/1e6, "resident-MB")
-	b.ReportMetric(float64(timeWait(b, ports)), "TIME_WAIT")
+	b.ReportMetric(float64(timeWait(b, at)), "TIME_WAIT")
 	b.ReportMetric(float64(failed), "failed")
 	b.ReportMetric(0, "ns/op") // means nothing here
 }
@@ -100,34 +101,68 @@ func checkAll(b *testing.B, targets []Target, long time.Duration) (begun map[mod
 	}
 }
 
-// answering is the port of a server on all addresses that answers each connection so.
-func answering(b *testing.B, answer func(net.Conn)) uint16 {
+// ports are those of the servers, on all addresses.
+type ports struct{ silent, http, rpc uint16 }
+
+// crowdServers in the environment makes this programme the servers.
+const crowdServers = "FAIRLEAD_TEST_SERVERS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(crowdServers) == "" {
+		os.Exit(m.Run())
+	}
+	var at ports
+	for port, answer := range map[*uint16]func(net.Conn){&at.silent: func(net.Conn) {}, &at.http: answerHTTP, &at.rpc: answerRPC} {
+		ln, err := net.Listen("tcp4", ":0")
+		if err != nil {
+			panic(err)
+		}
+		*port = netip.MustParseAddrPort(ln.Addr().String()).Port()
+		go answerAll(ln, answer)
+	}
+	fmt.Println(at.silent, at.http, at.rpc)
+	io.Copy(io.Discard, os.Stdin) // it ends with the benchmark
+}
+
+// serveCrowd starts the servers.
+func serveCrowd(b *testing.B) (at ports) {
 	b.Helper()
-	ln, err := net.Listen("tcp4", ":0")
+	c := exec.CommandContext(b.Context(), os.Args[0])
+	c.Env = append(os.Environ(), crowdServers+"=1")
+	out, err := c.StdoutPipe()
+	if err == nil {
+		_, err = c.StdinPipe() // its end is that of this process, at the latest
+	}
+	if err == nil {
+		err = c.Start()
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return // the benchmark has ended
-			}
-			go func() {
-				defer conn.Close()
-				if answer != nil {
-					answer(conn)
-				}
-				buffer := readBuffers.Get().(*[512]byte)
-				defer readBuffers.Put(buffer)
-				for err == nil { // the client ends it
-					_, err = conn.Read(buffer[:])
-				}
-			}()
+	b.Cleanup(func() { c.Wait() }) // killed with the benchmark's context
+	if _, err := fmt.Fscan(out, &at.silent, &at.http, &at.rpc); err != nil {
+		b.Fatal(err)
+	}
+	return at
+}
+
+// answerAll answers each connection so, and waits for the client to end it.
+func answerAll(ln net.Listener, answer func(net.Conn)) {
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
 		}
-	}()
-	return netip.MustParseAddrPort(ln.Addr().String()).Port()
+		go func() {
+			defer conn.Close()
+			answer(conn)
+			buffer := readBuffers.Get().(*[512]byte)
+			defer readBuffers.Put(buffer)
+			for err == nil {
+				_, err = conn.Read(buffer[:])
+			}
+		}()
+	}
 }
 
 var readBuffers = sync.Pool{New: func() any { return new([512]byte) }}
@@ -169,7 +204,7 @@ func resident(b *testing.B) int {
 
 // timeWait counts the connections at these ports that wait in TIME_WAIT, of either
 // side. It is the sixth state in the kernel's table (include/net/tcp_states.h).
-func timeWait(b *testing.B, ports []uint16) (n int) {
+func timeWait(b *testing.B, at ports) (n int) {
 	b.Helper()
 	text, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
@@ -180,7 +215,7 @@ func timeWait(b *testing.B, ports []uint16) (n int) {
 		if len(words) < 4 || string(words[3]) != "06" {
 			continue
 		}
-		for _, port := range ports {
+		for _, port := range []uint16{at.silent, at.http, at.rpc} {
 			if end := fmt.Appendf(nil, ":%04X", port); bytes.HasSuffix(words[1], end) || bytes.HasSuffix(words[2], end) {
 				n++
 			}
