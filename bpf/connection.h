@@ -245,6 +245,20 @@ INLINE __u32 farewell(struct visit *v, __u64 slot, __u64 *at)
 	return VERDICT_RESET;
 }
 
+/* A flood of SYNs asks for no more looks than this. */
+#define MOST_DUE 1024
+
+/*
+ * Two more packets are to be looked at: mostly the client's first ACK, which a reset
+ * needs, and its first data, which tell a connection in use from an idle one.
+ */
+INLINE void ask_for_samples(void)
+{
+	if (shared.due < MOST_DUE)
+		shared.due += 2;
+	shared.sampled = 0;
+}
+
 /*
  * A SYN. It starts a connection on its server, whatever was known of its tuple;
  * only what is known of a living connection stays, since a SYN can be forged.
@@ -263,9 +277,8 @@ INLINE __u32 begin(struct visit *v, __u64 h, __u32 at, __u64 slot, int current, 
 		answer = ANSWER(VERDICT_FORWARD, unknown_share(v));
 	else if (slot && !living)
 		write_slot(at, v, h, slot_value(v, h, 0, now), slot);
-	/* look at the next packet too: mostly the client's first ACK, which a reset needs */
 	if (!dry_run)
-		shared.sampled = 0;
+		ask_for_samples();
 	return answer;
 }
 

@@ -81,14 +81,17 @@ INLINE void spread(struct outcome *o, struct packet *p, enum shape shape)
 		o->verdict = VERDICT_DROP_NO_SERVER;
 }
 
-/* Is this the first packet since the clock ticked? It is looked at. */
+/* Is this the first packet since the clock ticked, or is one due? It is looked at. */
 INLINE int is_sample(void)
 {
 	__u64 now = bpf_jiffies64();
 
 	if (likely(shared.sampled == now))
 		return 0;
-	shared.sampled = now;
+	if (shared.due)
+		shared.due--;
+	if (!shared.due)
+		shared.sampled = now;
 	return 1;
 }
 

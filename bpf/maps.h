@@ -375,7 +375,7 @@ struct {
  */
 struct state {
 	__u32 current; /* which of the settings, 0 or 1 */
-	__u32 pad;
+	__u32 due;     /* packets that are to be looked at, whatever the time */
 	__u64 sampled; /* jiffy in which a packet was last looked at */
 	__u64 pad1[6];
 	struct settings settings[2];

@@ -287,7 +287,7 @@ const (
 type directorState struct {
 	_        structs.HostLayout
 	Current  uint32
-	Pad      uint32
+	Due      uint32
 	Sampled  uint64
 	Pad1     [6]uint64
 	Settings [2]struct {

@@ -3,28 +3,24 @@ package reset
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"os"
 	"time"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/model"
 )
 
 const (
-	// batch is how many packets go to the kernel with one call.
-	batch = 256
-
-	// buffer is the socket's send buffer in bytes. The packets to a client whose
-	// MAC is being resolved are charged to it for seconds; the kernel's default
+	// buffer is the send buffer in bytes of the socket to clients. The packets to one
+	// whose MAC is being resolved are charged to it for seconds; the kernel's default
 	// holds those of a few hundred, and then every other client would wait.
 	buffer = 8 << 20
 
-	// stall is how long a full send buffer is waited for.
-	stall = time.Second
+	// stall is how long a full send buffer, or a full queue, is waited for, and
+	// breath lies between two looks.
+	stall  = time.Second
+	breath = time.Millisecond
 )
 
 // Order says what is sent because of a connection: a RST, a tickle, or both.
@@ -36,60 +32,48 @@ type Order struct {
 // Sender sends resets: to clients through a raw socket, to servers through one
 // for frames. The virtual IP need not be an address of this machine. A Sender is
 // used by one goroutine at a time.
+//
+// The runtime's poller does not know the sockets: it would be woken for each packet
+// that leaves, which costs more than to send it.
 type Sender struct {
-	conn     net.PacketConn
-	raw      *ipv4.RawConn
-	frames   int // the socket for frames
-	packets  [batch][packetLen]byte
-	messages [batch]ipv4.Message
-	owners   [batch]int // the connection that each packet is for, by its index
+	packets int // the raw socket
+	frames  int // the socket for frames
 }
 
 // Open opens the sockets, which needs CAP_NET_RAW, in the network namespace
 // of the calling thread.
 func Open() (*Sender, error) {
-	conn, err := net.ListenPacket("ip4:255", "0.0.0.0") // 255, IPPROTO_RAW: receives nothing
+	const kind = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+	packets, err := unix.Socket(unix.AF_INET, kind, unix.IPPROTO_RAW) // receives nothing
 	if err != nil {
 		return nil, fmt.Errorf("open a raw socket for resets: %w", err)
 	}
-	raw, err := ipv4.NewRawConn(conn)
-	if err == nil {
-		err = enlarge(conn.(*net.IPConn))
+	if err := enlarge(packets); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the raw socket for resets: %w", err), unix.Close(packets))
 	}
+	frames, err := unix.Socket(unix.AF_PACKET, kind, 0)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare the raw socket for resets: %w", err), conn.Close())
+		return nil, errors.Join(fmt.Errorf("open a packet socket for resets: %w", err), unix.Close(packets))
 	}
-	frames, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open a packet socket for resets: %w", err), conn.Close())
-	}
-	s := &Sender{conn: conn, raw: raw, frames: frames}
-	for i := range s.messages {
-		s.messages[i].Buffers = [][]byte{s.packets[i][:]}
-		s.messages[i].Addr = &net.IPAddr{IP: make(net.IP, net.IPv4len)}
-	}
-	return s, nil
+	return &Sender{packets: packets, frames: frames}, nil
 }
 
 // enlarge sets the send buffer. Without CAP_NET_ADMIN the system's limit on it
 // holds, which is good enough for small sites.
-func enlarge(conn *net.IPConn) error {
-	rc, err := conn.SyscallConn()
-	if err != nil {
-		return err
+func enlarge(socket int) error {
+	err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, buffer)
+	if errors.Is(err, unix.EPERM) {
+		err = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUF, buffer)
 	}
-	var failed error
-	err = rc.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, buffer)
-		if errors.Is(failed, unix.EPERM) {
-			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, buffer)
-		}
-	})
-	return errors.Join(err, failed)
+	return err
 }
 
 // Close closes the sockets.
-func (s *Sender) Close() error { return errors.Join(s.conn.Close(), unix.Close(s.frames)) }
+func (s *Sender) Close() error {
+	err := errors.Join(unix.Close(s.packets), unix.Close(s.frames))
+	s.packets, s.frames = -1, -1 // others may get the numbers
+	return err
+}
 
 // Send sends the clients of connections their packets and returns for how many connections
 // the kernel took them all. A client that cannot be reached does not stop the
@@ -97,68 +81,62 @@ func (s *Sender) Close() error { return errors.Join(s.conn.Close(), unix.Close(s
 // it hit.
 func (s *Sender) Send(orders []Order) (sent int, err error) {
 	var bad failures
-	filled := 0
 	for i, o := range orders {
 		c := o.Connection
 		if !isIPv4(c) {
 			bad.add(i, c.Client, errNotIPv4)
 			continue
 		}
-		if filled+2 > batch {
-			if !s.flush(orders, filled, &bad) {
-				return bad.survivors(i), bad.err("clients", len(orders)-i)
-			}
-			filled = 0
-		}
+		var err error
 		if o.RST {
-			filled = s.fill(filled, i, resetOf(c))
+			err = s.sendPacket(resetOf(c))
 		}
-		if o.Tickle {
-			filled = s.fill(filled, i, tickleOf(c))
+		if o.Tickle && !over(err) {
+			err = errors.Join(err, s.sendPacket(tickleOf(c)))
+		}
+		bad.note(i, c.Client, err)
+		if over(err) {
+			return bad.survivors(i + 1), bad.err("clients", len(orders)-i-1)
 		}
 	}
-	s.flush(orders, filled, &bad)
 	return bad.survivors(len(orders)), bad.err("clients", 0)
+}
+
+// over tells whether an error means that nothing can be sent any more.
+func over(err error) bool { return errors.Is(err, errStalled) || errors.Is(err, unix.EBADF) }
+
+// sendPacket sends one packet to a client.
+func (s *Sender) sendPacket(seg segment) error {
+	var b [packetLen]byte
+	seg.put(&b)
+	return transmit(s.packets, b[:], &unix.SockaddrInet4{Addr: seg.to.Addr().As4()})
+}
+
+var errStalled = errors.New("the kernel takes no more packets")
+
+// transmit sends. A full buffer or queue is waited for, at most for a stall.
+func transmit(socket int, b []byte, to unix.Sockaddr) error {
+	for end := (time.Time{}); ; {
+		err := unix.Sendto(socket, b, 0, to)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EAGAIN):
+			if end.IsZero() {
+				end = time.Now().Add(stall)
+			}
+			if time.Now().After(end) {
+				return errors.Join(errStalled, err)
+			}
+			time.Sleep(breath)
+		default:
+			return err
+		}
+	}
 }
 
 var errNotIPv4 = errors.New("not an IPv4 connection")
 
 func isIPv4(c model.Connection) bool { return c.Client.Addr().Is4() && c.VIP.Addr().Is4() }
-
-// fill makes packet n of the batch and returns the number of the next.
-func (s *Sender) fill(n, owner int, seg segment) int {
-	seg.put(&s.packets[n])
-	dst := seg.to.Addr().As4()
-	copy(s.messages[n].Addr.(*net.IPAddr).IP, dst[:])
-	s.owners[n] = owner
-	return n + 1
-}
-
-// flush sends the first n packets of the batch. The kernel stops at the first
-// one that it refuses: that one is noted and the rest is tried. It is false when
-// nothing can be sent any more.
-func (s *Sender) flush(orders []Order, n int, bad *failures) bool {
-	for at := 0; at < n; {
-		took, err := 0, s.conn.SetWriteDeadline(time.Now().Add(stall))
-		if err == nil {
-			took, err = s.raw.WriteBatch(s.messages[at:n], 0)
-		}
-		if err == nil {
-			at += took
-			continue
-		}
-		owner := s.owners[at]
-		bad.add(owner, orders[owner].Connection.Client, err)
-		at++
-		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
-			for ; at < n; at++ {
-				bad.add(s.owners[at], orders[s.owners[at]].Connection.Client, err)
-			}
-			return false
-		}
-	}
-	return true
-}
 
 // failures collects what went wrong, one entry per kind: thousands of clients
 // behind one dead route are one line.
@@ -194,12 +172,10 @@ func (f *failures) add(index int, client netip.AddrPort, err error) {
 func cause(err error) error {
 	var number unix.Errno
 	switch {
+	case errors.Is(err, errStalled):
+		return errStalled
 	case errors.As(err, &number):
 		return number
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return os.ErrDeadlineExceeded
-	case errors.Is(err, net.ErrClosed):
-		return net.ErrClosed
 	}
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,9 +13,6 @@ import (
 
 // frameLen is that of a packet with its Ethernet header.
 const frameLen = 14 + packetLen
-
-// breath is how long a full queue of the interface is waited for.
-const breath = time.Millisecond
 
 // serverReset is the RST for the old server's end: it accepts the sequence
 // number that it expects of the client next.
@@ -71,25 +67,12 @@ func (f *failures) note(index int, to netip.AddrPort, err error) {
 	}
 }
 
-// sendFrame sends one packet in a frame to the server of a connection. A full
-// queue is waited for, at most as long as a stall may last.
+// sendFrame sends one packet in a frame to the server of a connection.
 func (s *Sender) sendFrame(to *unix.SockaddrLinklayer, c model.Connection, seg segment) error {
 	var frame [frameLen]byte
 	copy(frame[0:], c.ServerMAC[:])
 	copy(frame[6:], c.SourceMAC[:])
 	frame[12], frame[13] = 0x08, 0x00 // IPv4
 	seg.put((*[packetLen]byte)(frame[14:]))
-	for end := time.Now().Add(stall); ; {
-		err := unix.Sendto(s.frames, frame[:], 0, to)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EAGAIN):
-			if time.Now().After(end) {
-				return err
-			}
-			time.Sleep(breath)
-		default:
-			return err
-		}
-	}
+	return transmit(s.frames, frame[:], to)
 }

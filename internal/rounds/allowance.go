@@ -27,15 +27,22 @@ func (p parcel) cost() uint8 {
 // was, or there would be no connection.
 func seen(c model.Connection) uint8 { return uint8(min(max(c.Packets, 1), model.MostPackets)) }
 
+// inUse tells whether more than a connection's handshake was seen: its client may
+// well wait for an answer.
+func inUse(c model.Connection) bool { return c.HasAck && seen(c) > 2 }
+
 // firstParcel is what the client of a connection is sent first: the packet that
-// is more likely to be heard.
-func firstParcel(c model.Connection) parcel { return parcel{rst: c.HasAck, tickle: !c.HasAck} }
+// is more likely to be heard. One in use may have acknowledged more than was seen,
+// and then hears the tickle only: it is sent both.
+func firstParcel(c model.Connection) parcel {
+	return parcel{rst: c.HasAck, tickle: !c.HasAck || inUse(c)}
+}
 
 // secondParcel is what it is sent a little later, so that no single loss is the
 // end of both: a tickle, which also makes a client that has no such connection
 // any more say so.
 func secondParcel(c model.Connection, spent uint8) parcel {
-	return parcel{tickle: c.HasAck && spent < seen(c)}
+	return parcel{tickle: c.HasAck && spent == 1 && seen(c) > 1}
 }
 
 // rest is how many packets a connection may still cost.

@@ -14,7 +14,8 @@ func TestParcels(t *testing.T) {
 		first   parcel
 	}{
 		{0, true, parcel{rst: true}}, {1, true, parcel{rst: true}}, {1, false, parcel{tickle: true}},
-		{2, true, parcel{rst: true}}, {2, false, parcel{tickle: true}}, {15, true, parcel{rst: true}},
+		{2, true, parcel{rst: true}}, {2, false, parcel{tickle: true}}, {3, true, parcel{rst: true, tickle: true}},
+		{15, true, parcel{rst: true, tickle: true}}, {15, false, parcel{tickle: true}},
 	} {
 		c := model.Connection{Packets: tt.packets, HasAck: tt.acked}
 		if got := firstParcel(c); got != tt.first {
@@ -24,7 +25,7 @@ func TestParcels(t *testing.T) {
 			c.Ended = ended
 			spent := firstParcel(c).cost()
 			second := secondParcel(c, spent)
-			if want := tt.acked && tt.packets > 1; second.rst || second.tickle != want {
+			if want := tt.acked && tt.packets == 2; second.rst || second.tickle != want {
 				t.Errorf("%+v: second: got %+v", tt, second)
 			}
 			spent += second.cost()

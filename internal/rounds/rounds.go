@@ -30,8 +30,8 @@ const (
 	// only 500 ms after the first (Linux limits challenge ACKs per socket).
 	again     = 600 * time.Millisecond
 	mostTimes = 8 // rounds after the first
-	// batch connections are reset at once, and breath lies between two batches:
-	// a larger burst overflows the queues on its way (a virtual interface has
+	// batch connections are reset at once, and two batches begin at least a breath
+	// apart: a larger burst overflows the queues on its way (a virtual interface has
 	// room for a few hundred packets).
 	batch  = 256
 	breath = time.Millisecond

@@ -75,13 +75,13 @@ func (w *work) run(ctx context.Context) {
 type stage uint8
 
 const (
-	livelyStage stage = iota // those whose clients are known to acknowledge
+	livelyStage stage = iota // those that are in use
 	firstStage               // all that were not met before
 	secondStage              // those, and a second packet for the others
 	repeatStage              // those that have not ended, as far as they may be sent more
 )
 
-// resetAll sends the first round at once; among many connections those that live
+// resetAll sends the first round at once; among many connections those in use
 // come first, since somebody waits for them. A second one follows when no packet in
 // flight can see the old choice any more: connections may have slipped in
 // meanwhile. Then the servers' ends are reset, and the clients' again, until all
@@ -126,7 +126,7 @@ func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 			delete(w.spent, e) // its client has connected anew
 			continue
 		}
-		if now == livelyStage && !c.HasAck {
+		if now == livelyStage && !inUse(c) {
 			continue
 		}
 		if c.Ended && now == repeatStage && w.give(e, c) {
@@ -149,11 +149,8 @@ func (w *work) clients(ctx context.Context, now stage) (left int, more bool) {
 			continue
 		}
 		w.orders = append(w.orders, reset.Order{Connection: c, RST: p.rst, Tickle: p.tickle})
-		if len(w.orders) == batch {
-			w.flush()
-			if !sleep(ctx, breath) {
-				return left, false
-			}
+		if len(w.orders) == batch && !paced(ctx, w.flush) {
+			return left, false
 		}
 	}
 	w.flush()
@@ -220,11 +217,8 @@ func (w *work) tellServers(ctx context.Context) {
 		ask := mayAskServer(c, spent&costs)
 		w.spent[e] = (spent | served) + parcel{tickle: ask}.cost()
 		w.orders = append(w.orders, reset.Order{Connection: c, RST: true, Tickle: ask})
-		if len(w.orders) == batch {
-			w.flushServers()
-			if !sleep(ctx, breath) {
-				return
-			}
+		if len(w.orders) == batch && !paced(ctx, w.flushServers) {
+			return
 		}
 	}
 	w.flushServers()
@@ -265,6 +259,14 @@ func (w *work) tell(ctx context.Context, gone int, last bool) bool {
 	case w.reports <- r:
 		return true
 	}
+}
+
+// paced does something, and returns no sooner than a breath after it began. It
+// reports whether that was before ctx ended.
+func paced(ctx context.Context, do func()) bool {
+	next := time.Now().Add(breath)
+	do()
+	return sleep(ctx, time.Until(next))
 }
 
 // sleep reports whether the time passed before ctx ended.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -68,7 +69,22 @@ func makeBridge() error {
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return fmt.Errorf("add bridge: %w", missing(err, "bridge"))
 	}
+	if err := switchOnly(); err != nil {
+		return err
+	}
 	return up(bridgeName)
+}
+
+// switchOnly keeps the bridge's packets from the firewall, where the kernel's
+// br_netfilter would lead them: a switch has none, and it would cost every packet.
+func switchOnly() error {
+	for _, tables := range []string{"arp", "ip", "ip6"} {
+		err := setting("net/bridge/bridge-nf-call-"+tables+"tables", "0")
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // the module is not loaded
+			return err
+		}
+	}
+	return nil
 }
 
 // Add plugs a new host into the switch.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +16,10 @@ const (
 	inFlight = 512  // connections that are being made at a time
 	events   = 1024 // that are asked for at a time
 	pollTime = 50   // ms between looks at the context
+
+	// breath lies between two looks while connections end. To be woken for each
+	// would cost the machine as much as their resets do.
+	breath = 2 * time.Millisecond
 )
 
 // Seen is what happened to the connections so far.
@@ -33,6 +38,7 @@ type crowd struct {
 	epoll   int
 	open    map[int]bool // descriptors; true: connected
 	pending int          // being made
+	over    []int        // descriptors that ended, and are still to be asked why
 	seen    Seen
 }
 
@@ -56,7 +62,13 @@ func Run(ctx context.Context, service netip.AddrPort, local netip.Addr, connecti
 		if err != nil {
 			return err
 		}
-		if n == 0 && told != c.seen {
+		if n > 0 {
+			continue
+		}
+		if err := c.settle(); err != nil {
+			return err
+		}
+		if told != c.seen {
 			told = c.seen
 			if err := tell(told); err != nil {
 				return err
@@ -98,17 +110,26 @@ func (c *crowd) poll() (int, error) {
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return 0, fmt.Errorf("watch connections: %w", err)
 	}
-	at := clock.Now()
+	at, before := clock.Now(), len(c.over)
 	for _, e := range ready[:max(n, 0)] {
 		fd := int(e.Fd)
-		if e.Events&(unix.EPOLLERR|unix.EPOLLHUP|unix.EPOLLRDHUP) != 0 {
-			err = c.ended(fd, at)
-		} else if !c.open[fd] {
-			err = c.connected(fd)
+		was, open := c.open[fd]
+		switch ends := e.Events&(unix.EPOLLERR|unix.EPOLLHUP|unix.EPOLLRDHUP) != 0; {
+		case !open: // it was told before
+		case ends && !was:
+			return 0, c.refused(fd)
+		case ends:
+			delete(c.open, fd)
+			c.over = append(c.over, fd)
+			c.seen.Last = at
+		case !was:
+			if err := c.connected(fd); err != nil {
+				return 0, err
+			}
 		}
-		if err != nil {
-			return 0, err
-		}
+	}
+	if len(c.over) > before {
+		time.Sleep(breath)
 	}
 	return n, nil
 }
@@ -117,35 +138,45 @@ func (c *crowd) connected(fd int) error {
 	c.open[fd] = true
 	c.pending--
 	c.seen.Connected++
-	// Errors are always told.
-	if err := unix.EpollCtl(c.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: unix.EPOLLRDHUP, Fd: int32(fd)}); err != nil {
+	// Errors are always told. An end is told once.
+	if err := unix.EpollCtl(c.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}); err != nil {
 		return fmt.Errorf("watch a connection: %w", err)
 	}
 	return nil
 }
 
-// ended notes how a connection ended. One that could not be made is an error.
-func (c *crowd) ended(fd int, at clock.Instant) error {
-	was := c.open[fd]
-	delete(c.open, fd)
+// refused says why a connection could not be made.
+func (c *crowd) refused(fd int) error {
 	cause, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err := errors.Join(err, unix.Close(fd)); err != nil {
-		return fmt.Errorf("end a connection: %w", err)
+	if err == nil {
+		err = unix.Errno(cause)
 	}
-	if !was {
-		return fmt.Errorf("connect to %v: %w", c.service, unix.Errno(cause))
-	}
-	c.seen.Last = at
-	if unix.Errno(cause) == unix.ECONNRESET {
-		c.seen.Reset++
-	} else {
-		c.seen.Otherwise++
+	return fmt.Errorf("connect to %v: %w", c.service, err)
+}
+
+// settle asks the connections that ended why they did. It is done when nothing
+// happens any more, so that the asking holds up nothing.
+func (c *crowd) settle() error {
+	for ; len(c.over) > 0; c.over = c.over[1:] {
+		fd := c.over[0]
+		cause, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err := errors.Join(err, unix.Close(fd)); err != nil {
+			return fmt.Errorf("end a connection: %w", err)
+		}
+		if unix.Errno(cause) == unix.ECONNRESET {
+			c.seen.Reset++
+		} else {
+			c.seen.Otherwise++
+		}
 	}
 	return nil
 }
 
 func (c *crowd) close() error {
 	errs := []error{unix.Close(c.epoll)}
+	for _, fd := range c.over {
+		errs = append(errs, unix.Close(fd))
+	}
 	for fd := range c.open {
 		errs = append(errs, unix.Close(fd))
 	}
