@@ -90,7 +90,19 @@ func TestFailoverInSilence(t *testing.T) {
 	if !s.state.Desired().Directors[0].Silent {
 		t.Error("the desired director is not silent")
 	}
-	s.alarm("interface eth0 of director nfs does not exist\nafter a switch, old connections will be met with silence")
+	s.alarm("director nfs: no other server could take over from nfs-02\ninterface eth0 of director nfs does not exist\nafter a switch, old connections will be met with silence")
+}
+
+// TestAlone: the service goes on, but nobody would take over.
+func TestAlone(t *testing.T) {
+	const network = "interface eth0 of director nfs does not exist"
+	s := newStory(t, web(a, b))
+	s.pass("a")
+	s.alarm(network) // whether b is up is not known yet
+	s.down("b")
+	s.alarm("director nfs: no other server could take over from a\n" + network)
+	s.up("b")
+	s.alarm(network)
 }
 
 func TestFailoverWithoutAlternative(t *testing.T) {

@@ -100,8 +100,33 @@ func (d *director) serverAlarms() []model.Alarm {
 			Why:  d.vacancy(),
 			Do:   fmt.Sprintf("bring a server of %s back; it is used as soon as its check passes", d.Name),
 		}}
+	case now != nil && !d.Balanced():
+		return d.aloneAlarm(now)
 	}
 	return nil
+}
+
+// aloneAlarm tells that the active server serves, but nobody could take over from it.
+func (d *director) aloneAlarm(now *server) []model.Alarm {
+	var down, names []string
+	for _, srv := range d.servers {
+		switch {
+		case srv.Name == now.Name || !srv.candidate():
+		case srv.health.Level != model.HealthDown:
+			return nil
+		default:
+			names = append(names, srv.Name)
+			down = append(down, srv.Name+" is "+srv.health.Text())
+		}
+	}
+	if len(down) == 0 {
+		return nil
+	}
+	return []model.Alarm{{
+		What: fmt.Sprintf("director %s: no other server could take over from %s", d.Name, now.Name),
+		Why:  strings.Join(down, "; "),
+		Do:   fmt.Sprintf("repair %s; if %s fails before, the service stops", strings.Join(names, " or "), now.Name),
+	}}
 }
 
 // silentAlarm tells that all servers of a balanced director fell silent.

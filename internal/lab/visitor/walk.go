@@ -66,7 +66,7 @@ func (b *browser) await(server string) error {
 
 // The pages, and how each is looked at.
 var (
-	pages = []string{"overview", "servers", "connections", "events", "flow", "l4", "services"}
+	pages = []string{"overview", "servers", "connections", "events", "doctor", "flow", "l4", "services"}
 	looks = []struct {
 		name          string
 		width, height int64
