@@ -9,6 +9,7 @@
 #include "connection.h"
 #include "flow.h"
 #include "forward.h"
+#include "tunnel.h"
 
 /* what was decided of a packet */
 struct outcome {
@@ -226,7 +227,8 @@ INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *f
 	if (!is_direct(set, flags, *flow, iface))
 		return 0;
 	c = choice_of(settings, director);
-	if (unlikely((c->flags & (CHOICE_FORWARD | CHOICE_CAREFUL)) != CHOICE_FORWARD ||
+	if (unlikely((c->flags & (CHOICE_FORWARD | CHOICE_CAREFUL | CHOICE_REMOTE)) !=
+			     CHOICE_FORWARD ||
 		     !is_for_us(data, c)))
 		return 0;
 	if (ip->protocol == PROTOCOL_TCP &&
@@ -235,11 +237,12 @@ INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *f
 	return c;
 }
 
-/* A packet that came here for its rules alone may be as common as any. */
+/* A packet that came here for its rules, or for its server, alone may be as common as any. */
 INLINE int needs_table(struct outcome *o, struct packet *p)
 {
-	return !o->listed || o->choice->flags & CHOICE_CAREFUL ||
-	       p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) || is_sample();
+	return !(o->listed || o->choice->flags & CHOICE_REMOTE) ||
+	       o->choice->flags & CHOICE_CAREFUL || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) ||
+	       is_sample();
 }
 
 INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 iface)

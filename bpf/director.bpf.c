@@ -36,12 +36,33 @@ INLINE void explain(struct outcome *o)
 		explanation.chooser = CHOSEN_BY_DIRECTOR;
 }
 
+/* Is the server of what is forwarded behind a tunnel, and does the packet fit in? */
+INLINE void find_remote(struct outcome *o, struct packet *p, void *data, void *end, __u32 segment)
+{
+	__u32 place = o->settings * REMOTES + o->server;
+	struct ipv4 *ip = data + ETH_HLEN;
+	struct remote *r;
+
+	if (o->verdict == VERDICT_FORWARD)
+		place += o->director * SERVERS_PER_DIRECTOR;
+	else if (o->verdict != VERDICT_FORWARD_OLD)
+		return;
+	r = remote_at(place);
+	if (r->mode != MODE_TUNNEL || (void *)(ip + 1) > end)
+		return;
+	p->remote = place + 1;
+	if (!is_too_big(r, p, ip, segment))
+		return;
+	p->mtu = r->mtu - OUTER_LENGTH;
+	o->verdict = can_tell(p, ip) ? VERDICT_TOO_BIG : VERDICT_DROP_TOO_BIG;
+}
+
 /*
  * Tells the daemon what it should know, rewrites what is forwarded, and counts
  * the packet under its verdict.
  */
 INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void *end, __u32 iface,
-			   __u32 length)
+			   __u32 length, __u32 segment)
 {
 	__u32 column, balanced = o->choice && o->choice->flags & CHOICE_BALANCED;
 	struct server *s = 0;
@@ -62,6 +83,7 @@ INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void
 		    (o->server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1));
 	if (s && !s->mac0)
 		o->verdict = VERDICT_DROP_NO_SERVER;
+	find_remote(o, p, data, end, segment);
 
 	column = o->verdict;
 	if (o->verdict == VERDICT_FORWARD)
@@ -79,14 +101,20 @@ INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void
 	return o->verdict;
 }
 
-INLINE void copy_out(void *ctx, enum verdict verdict, __u32 iface, __u32 length)
+/* Not inlined: its frame is not the one of those who call it. */
+static __attribute__((noinline)) int capture_frame(void *ctx, __u32 verdict, __u32 iface,
+						   __u32 length)
 {
 	struct captured c = {.iface = iface, .length = length, .verdict = verdict};
 	__u64 keep = length < 2048 ? length : 2048;
 
+	return bpf_perf_event_output(ctx, &captures, keep << 32 | BPF_F_CURRENT_CPU, &c, sizeof(c));
+}
+
+INLINE void copy_out(void *ctx, enum verdict verdict, __u32 iface, __u32 length)
+{
 	if (capture && verdict > VERDICT_PERMIT)
-		bpf_perf_event_output(ctx, &captures, keep << 32 | BPF_F_CURRENT_CPU, &c,
-				      sizeof(c));
+		capture_frame(ctx, verdict, iface, length);
 }
 
 /* The length of a frame; one beyond a page's half may go on in other buffers. */
@@ -121,20 +149,26 @@ static __attribute__((noinline)) int respond_xdp(struct xdp_md *ctx, struct pack
 static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 length = multi_buffer ? bpf_xdp_get_buff_len(ctx) : end - data;
-	__u32 iface = ctx->ingress_ifindex;
 	struct packet p = {};
-	struct outcome o = direct(&p, data, end, iface);
-	enum verdict verdict = finish(&o, &p, data, end, iface, length);
+	struct outcome o = direct(&p, data, end, ctx->ingress_ifindex);
+	__u32 length, answer;
+	enum verdict verdict;
 
-	__u32 answer = answer_length(verdict, &p);
-
+	data = (void *)(long)ctx->data; /* read once more, rather than kept on the stack */
+	end = (void *)(long)ctx->data_end;
+	length = multi_buffer ? bpf_xdp_get_buff_len(ctx) : end - data;
+	verdict = finish(&o, &p, data, end, ctx->ingress_ifindex, length, 0);
+	answer = answer_length(verdict, &p);
 	if (answer) {
 		if (respond_xdp(ctx, &p, answer, length))
 			return XDP_DROP;
 		length = answer;
+	} else if (p.remote && verdict < VERDICT_DENY) {
+		if (wrap_xdp(ctx, p.remote - 1))
+			return XDP_DROP;
+		length += OUTER_LENGTH;
 	}
-	copy_out(ctx, verdict, iface, length);
+	copy_out(ctx, verdict, ctx->ingress_ifindex, length);
 	if (verdict <= VERDICT_PERMIT)
 		return XDP_PASS;
 	return verdict >= VERDICT_DENY ? XDP_DROP : XDP_TX;
@@ -178,19 +212,25 @@ static __attribute__((noinline)) int respond_tc(struct __sk_buff *skb, struct pa
 static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	__u32 iface = skb->ifindex;
 	struct packet p = {};
-	struct outcome o = direct(&p, data, end, iface);
-	enum verdict verdict = finish(&o, &p, data, end, iface, skb->len);
+	struct outcome o = direct(&p, data, end, skb->ifindex);
+	enum verdict verdict;
+	__u32 answer;
 
-	__u32 answer = answer_length(verdict, &p);
-
-	if (answer && respond_tc(skb, &p, answer))
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	verdict = finish(&o, &p, data, end, skb->ifindex, skb->len, skb->gso_size);
+	answer = answer_length(verdict, &p);
+	if (answer) {
+		if (respond_tc(skb, &p, answer))
+			return TC_DROP;
+	} else if (p.remote && verdict < VERDICT_DENY && wrap_tc(skb, p.remote - 1)) {
 		return TC_DROP;
-	copy_out(skb, verdict, iface, skb->len);
+	}
+	copy_out(skb, verdict, skb->ifindex, skb->len);
 	if (verdict <= VERDICT_PERMIT)
 		return TC_NEXT;
-	return verdict >= VERDICT_DENY ? TC_DROP : bpf_redirect(iface, 0);
+	return verdict >= VERDICT_DENY ? TC_DROP : bpf_redirect(skb->ifindex, 0);
 }
 
 SEC("tcx/ingress")

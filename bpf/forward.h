@@ -53,6 +53,8 @@ INLINE __u32 answer_length(enum verdict verdict, struct packet *p)
 {
 	if (verdict == VERDICT_RESET)
 		return RESET_LENGTH;
+	if (verdict == VERDICT_TOO_BIG)
+		return UNREACHABLE_LENGTH;
 	if (verdict != VERDICT_REJECT)
 		return 0;
 	return p->protocol == PROTOCOL_TCP ? RESET_LENGTH : UNREACHABLE_LENGTH;
@@ -88,7 +90,10 @@ INLINE void write_ipv4(struct ipv4 *ip, struct packet *p, __u8 protocol, __u16 l
 	ip->checksum = ~fold(sum);
 }
 
-/* Writes "port unreachable" over a frame of UNREACHABLE_LENGTH. */
+/*
+ * Writes "fragmentation needed", or else "port unreachable", over a frame of
+ * UNREACHABLE_LENGTH.
+ */
 INLINE int write_unreachable(void *data, void *end, struct packet *p, struct quoted *q)
 {
 	struct ipv4 *ip = data + ETH_HLEN;
@@ -99,12 +104,19 @@ INLINE int write_unreachable(void *data, void *end, struct packet *p, struct quo
 		return -1;
 	swap_macs(data);
 	write_ipv4(ip, p, PROTOCOL_ICMP, UNREACHABLE_LENGTH - ETH_HLEN);
-	icmp[0] = bpf_htons(3 << 8 | 3);
-	icmp[1] = icmp[2] = icmp[3] = 0;
+	icmp[0] = bpf_htons(3 << 8 | (p->mtu ? 4 : 3));
+	icmp[1] = icmp[2] = 0;
+	icmp[3] = bpf_htons(p->mtu);
 	__builtin_memcpy(icmp + 4, q, QUOTED_LENGTH);
 	for (int i = 0; i < 4 + (int)QUOTED_LENGTH / 2; i++)
 		sum += icmp[i];
 	icmp[1] = ~fold(sum);
+	/*
+	 * A device that still completes the packet's checksum writes over the answer where
+	 * that one stood. It makes the whole sum right, hence of a 0 what has to be there.
+	 */
+	if (p->partial)
+		icmp[p->protocol == PROTOCOL_TCP ? 8 : 3] = 0;
 	return 0;
 }
 
@@ -136,7 +148,7 @@ INLINE int write_reset(void *data, void *end, struct packet *p)
 				     !!(p->tcp_flags & TCP_FIN));
 		tcp->flags |= TCP_ACK;
 	}
-	sum = pseudo_sum(ip->source, ip->destination, sizeof(*tcp));
+	sum = pseudo_sum(ip->source, ip->destination, PROTOCOL_TCP, sizeof(*tcp));
 	if (p->partial) { /* the device completes it */
 		tcp->checksum = sum;
 		return 0;

@@ -152,17 +152,19 @@ enum choice_flags {
 	CHOICE_BALANCED = 32, /* several servers: see struct shares */
 	CHOICE_KEEP = 64,     /* keep SYNs that look like the end of a server */
 	CHOICE_REJECT = 128,  /* no server is up: refuse clients */
-	/* not for the short way */
+	CHOICE_REMOTE = 256,  /* more than the MACs change: see struct remote */
+	/* every packet is for the table, or for nobody */
 	CHOICE_CAREFUL = CHOICE_LOOKUP | CHOICE_HOLD | CHOICE_BALANCED | CHOICE_REJECT,
 };
 
-/* a director's choice of server */
+/* a director's choice of server; 32 bytes, since a shift finds them faster than a product */
 struct choice {
 	__u64 mac0;	  /* frame bytes 0-7: the server's MAC, then the director's */
 	__u32 mac1;	  /* frame bytes 8-11: the rest of the director's */
 	__u16 generation; /* the low bits of the epoch */
-	__u8 server;	  /* its index in the director */
-	__u8 flags;
+	__u16 flags;
+	__u8 server; /* its index in the director */
+	__u8 pad[15];
 };
 
 /* what user space wants to find again after a restart */
@@ -181,6 +183,16 @@ struct server {
 	__u16 generation; /* of a balanced director: of its connections */
 	__u16 weight;	  /* of a balanced director */
 	__u64 epoch;	  /* the whole of it, for user space */
+};
+
+enum mode { MODE_GATEWAY, MODE_TUNNEL };
+
+/* how a server is reached whose packets change in more than their MACs */
+struct remote {
+	__be32 server, source; /* the outer addresses of a tunnel */
+	__u16 mtu;	       /* of the way there, for a packet with all its headers */
+	__u8 mode;
+	__u8 pad;
 };
 
 enum scheduler {
@@ -213,6 +225,7 @@ struct settings {
 	struct choice choices[DIRECTORS];
 	struct flow_set flows;
 	struct server servers[DIRECTORS * SERVERS_PER_DIRECTOR];
+	struct remote remotes[DIRECTORS * SERVERS_PER_DIRECTOR];
 	struct shares shares[DIRECTORS];
 	struct choice_record records[DIRECTORS];
 };
@@ -481,6 +494,7 @@ struct exported {
 	enum condition condition;
 	enum vip_flags vip;
 	enum policy policy;
+	enum mode mode;
 	enum choice_flags flags;
 	enum scheduler scheduler;
 	enum chooser chooser;

@@ -62,7 +62,9 @@ struct packet {
 	__u8 protocol;
 	__u8 icmp_type;
 	__u8 tcp_flags;
-	__u8 partial; /* its TCP checksum is still to be completed by a device */
+	__u8 partial; /* its checksum is still to be completed by a device */
+	__u16 mtu;    /* of what would go on; 0: it goes on */
+	__u16 remote; /* where its server's struct remote is, plus 1; 0: only MACs change */
 };
 
 /* the sum of a pseudo header, folded (RFC 9293, 3.1) */
@@ -72,10 +74,10 @@ INLINE __u32 fold(__u32 sum)
 	return (sum & 0xffff) + (sum >> 16);
 }
 
-INLINE __u32 pseudo_sum(__be32 source, __be32 destination, __u16 length)
+INLINE __u32 pseudo_sum(__be32 source, __be32 destination, __u8 protocol, __u16 length)
 {
 	return fold((source & 0xffff) + (source >> 16) + (destination & 0xffff) +
-		    (destination >> 16) + bpf_htons(PROTOCOL_TCP) + bpf_htons(length));
+		    (destination >> 16) + bpf_htons(protocol) + bpf_htons(length));
 }
 
 /*
@@ -90,6 +92,13 @@ INLINE int is_common(void *data)
 	return (*(__u64 *)(data + ETH_HLEN) & mask) == bpf_cpu_to_be64(0x4500000000000000ULL);
 }
 
+/* A checksum that is not yet complete holds the pseudo header's sum. */
+INLINE int is_partial(struct ipv4 *ip, __u32 header, __be16 checksum)
+{
+	return checksum == (__be16)pseudo_sum(ip->source, ip->destination, ip->protocol,
+					      bpf_ntohs(ip->length) - header);
+}
+
 INLINE void parse_tcp(struct packet *p, struct ipv4 *ip, struct tcp *tcp, __u32 header)
 {
 	__u32 headers = header + (tcp->offset >> 4) * 4, length = bpf_ntohs(ip->length);
@@ -98,9 +107,7 @@ INLINE void parse_tcp(struct packet *p, struct ipv4 *ip, struct tcp *tcp, __u32 
 	p->ack = bpf_ntohl(tcp->ack);
 	p->seq = bpf_ntohl(tcp->seq);
 	p->payload = length > headers ? length - headers : 0;
-	/* A checksum that is not yet complete holds the pseudo header's sum. */
-	p->partial = tcp->checksum == (__be16)pseudo_sum(ip->source, ip->destination,
-							 bpf_ntohs(ip->length) - header);
+	p->partial = is_partial(ip, header, tcp->checksum);
 }
 
 /*
@@ -133,8 +140,10 @@ static __attribute__((noinline)) enum shape parse_ipv4(struct packet *p, void *d
 		return SHAPE_MALFORMED;
 	p->source_port = *(__be16 *)l4;
 	p->destination_port = *(__be16 *)(l4 + 2);
-	if (p->protocol == PROTOCOL_UDP)
+	if (p->protocol == PROTOCOL_UDP) {
+		p->partial = is_partial(ip, header, *(__be16 *)(l4 + 6));
 		return SHAPE_PORTS;
+	}
 	if (l4 + sizeof(struct tcp) > end || length < header + sizeof(struct tcp))
 		/* a tiny first fragment hides the flags (RFC 1858) */
 		return SHAPE_MALFORMED;

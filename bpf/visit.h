@@ -15,9 +15,8 @@ struct visit {
 	__u16 generation; /* of the server's choice */
 	__u8 director, server;
 	__u8 tcp_flags;
-	__u8 choice_flags;
 	__u8 settings; /* index of those that the packet meets */
-	__u8 pad;
+	__u16 choice_flags;
 };
 
 /*

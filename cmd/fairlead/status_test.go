@@ -43,7 +43,7 @@ func quietStatus() model.Status {
 		Flows: []model.FlowStatus{{Name: "nfs", Policy: model.PolicyDirector, Director: "nfs", Applied: true,
 			VIPs: []model.VIPStatus{{Addr: vip, State: model.VIPAnnounced}}, Total: model.Counter{Packets: 8123456, Bytes: 9876543210}}},
 		Directors: []model.DirectorStatus{{
-			Name: "nfs", Desired: "nfs-01", Applied: "nfs-01", Epoch: 1, Reason: model.ReasonFirst, Since: now.Add(-76 * time.Hour),
+			Name: "nfs", Mode: model.ModeGateway, Desired: "nfs-01", Applied: "nfs-01", Epoch: 1, Reason: model.ReasonFirst, Since: now.Add(-76 * time.Hour),
 			LastSwitch:  &model.Switch{To: "nfs-01", Reason: model.ReasonFirst, Epoch: 1, Why: "first choice", DecidedMono: 1e9, AppliedMono: 1e9 + 412000, ResetMono: 1e9 + 650000},
 			Connections: 41, Total: model.Counter{Packets: 8123456, Bytes: 9876543210},
 			Servers: []model.ServerStatus{
@@ -82,10 +82,10 @@ func brokenStatus() model.Status {
 	d.Servers[0].Latency = 0
 	d.Servers[1].Advisory, d.Servers[1].MAC, d.Servers[1].Total = "passes", model.MAC{}, model.Counter{Packets: 999999, Bytes: 1 << 60}
 	d.Servers = append(d.Servers, model.ServerStatus{Name: strings.Repeat("long-name", 3), Addr: netip.MustParseAddr("192.168.10.102"), Health: model.HealthUnknown})
-	s.Directors = append(s.Directors, model.DirectorStatus{Name: "web", Reason: model.ReasonWaiting, Note: "waiting for checks: web-01 is unknown"})
-	s.Directors = append(s.Directors, model.DirectorStatus{Name: "home", Desired: "home-01", Applied: "home-01", Failback: model.FailbackManual,
+	s.Directors = append(s.Directors, model.DirectorStatus{Name: "web", Mode: model.ModeTunnel, Reason: model.ReasonWaiting, Note: "waiting for checks: web-01 is unknown"})
+	s.Directors = append(s.Directors, model.DirectorStatus{Name: "home", Mode: model.ModeGateway, Desired: "home-01", Applied: "home-01", Failback: model.FailbackManual,
 		Step: model.StepFence, StepSince: s.At.Add(-12 * time.Second), To: "home-02"})
-	s.Directors = append(s.Directors, model.DirectorStatus{Name: "pool", Balanced: true, Persistence: &model.Persisting{Timeout: 5 * time.Minute, Netmask: 24, Templates: 12}, Servers: []model.ServerStatus{
+	s.Directors = append(s.Directors, model.DirectorStatus{Name: "pool", Mode: model.ModeGateway, Balanced: true, Persistence: &model.Persisting{Timeout: 5 * time.Minute, Netmask: 24, Templates: 12}, Servers: []model.ServerStatus{
 		{Name: "pool-01", Active: true, Health: model.HealthUp}, {Name: "pool-02", Active: true, Health: model.HealthUp}}})
 	s.Flows[0].Applied = false
 	s.Flows[0].VIPs[0] = model.VIPStatus{Addr: s.Flows[0].VIPs[0].Addr, State: model.VIPConflict, Why: s.Alarms[1].Why}

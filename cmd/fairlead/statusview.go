@@ -78,6 +78,9 @@ func (p *page) director(d model.DirectorStatus, now time.Time) {
 	p.wrap("  epoch ", fmt.Sprintf("%d%s, reason: %s, failback: %s", d.Epoch, since, d.Reason, d.Failback))
 	p.lastSwitch(d.LastSwitch)
 	p.wrap("  ", fmt.Sprintf("%s, %d old; %s", count(int(d.Connections), "connection"), d.Old, traffic(d.Total)))
+	if d.Mode != model.ModeGateway {
+		p.wrap("  mode ", d.Mode.String())
+	}
 	if s := d.Persistence; s != nil {
 		p.wrap("  persistence ", fmt.Sprintf("%s after a client's last connection, netmask /%d; %s", s.Timeout, s.Netmask, count(s.Templates, "template")))
 	}

@@ -111,6 +111,8 @@ var verdicts = map[string]string{
 	"drop-malformed": "its headers make no sense: it is dropped",
 	"held":           "it is kept until the server was asked, or another one was chosen",
 	"drop-hold":      "a switch is under way: it is dropped, and will come again",
+	"too-big":        "it does not fit into the tunnel to its server: the client is told the length that does, by ICMP",
+	"drop-too-big":   "it does not fit into the tunnel to its server, and a fragment, an ICMP error or a packet with IP options is not answered: it is dropped",
 }
 
 // whyOf are the steps in words.
@@ -137,7 +139,13 @@ func whyOf(p api.DescribedPacket, x api.Explanation) []string {
 	}
 	why = append(why, text)
 	if x.To.Known() {
-		why = append(why, fmt.Sprintf("it leaves on %s for %s, from %s; nothing else of it changes", x.Iface, x.To, x.From))
+		text := fmt.Sprintf("it leaves on %s for %s, from %s; ", x.Iface, x.To, x.From)
+		if t := x.Tunnel; t != nil {
+			text += fmt.Sprintf("whole, in an IP-in-IP packet from %s to %s", t.Source, t.Server)
+		} else {
+			text += "nothing else of it changes"
+		}
+		why = append(why, text)
 	}
 	return why
 }

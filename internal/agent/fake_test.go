@@ -443,7 +443,9 @@ type fakeWatcher struct {
 	mute  bool
 }
 
-func (w *fakeWatcher) Keep(addrs []netip.Addr) { w.keep <- addrs }
+func (w *fakeWatcher) Keep(near, routed []netip.Addr) {
+	w.keep <- append(slices.Clone(near), routed...)
+}
 
 func (w *fakeWatcher) Run(ctx context.Context) error {
 	for {

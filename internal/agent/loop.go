@@ -68,7 +68,7 @@ type loop struct {
 	// What the parts were told last.
 	targets []probe.Target
 	wants   []announce.Want
-	kept    []netip.Addr
+	kept    kept
 }
 
 func newLoop(ctx context.Context, a *Agent, group *errgroup.Group) *loop {

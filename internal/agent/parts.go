@@ -53,10 +53,11 @@ type Paths interface {
 	Apply([]model.Path) map[model.Path]string
 }
 
-// Watcher watches links and neighbours. Keep returns at once.
+// Watcher watches links and neighbours. Keep returns at once: a router may lead to
+// those that are routed.
 type Watcher interface {
 	Run(context.Context) error
-	Keep([]netip.Addr)
+	Keep(near, routed []netip.Addr)
 }
 
 // Announcer announces virtual IPs. Set returns at once.

@@ -19,9 +19,9 @@ func (l *loop) tell() {
 		l.targets = targets
 		l.parts.Prober.Set(targets)
 	}
-	if keep := addresses(l.loaded.Config); !slices.Equal(keep, l.kept) {
+	if keep := neighbours(l.loaded.Config); !keep.equal(l.kept) {
 		l.kept = keep
-		l.parts.Watcher.Keep(keep)
+		l.parts.Watcher.Keep(keep.near, keep.routed)
 	}
 	may := l.state.Announcements()
 	l.forget(may)
@@ -39,15 +39,28 @@ func (l *loop) targetsOf(wanted []decide.Target) []probe.Target {
 	return all
 }
 
-// addresses are those of all real servers: their neighbour entries are kept
-// fresh whether they are active or not.
-func addresses(cfg model.Config) []netip.Addr {
-	var all []netip.Addr
+// kept are the addresses of all real servers: their neighbour entries are kept
+// fresh whether they are active or not. A tunnel may lead past a router.
+type kept struct{ near, routed []netip.Addr }
+
+func (k kept) equal(o kept) bool {
+	return slices.Equal(k.near, o.near) && slices.Equal(k.routed, o.routed)
+}
+
+func neighbours(cfg model.Config) (k kept) {
 	for _, d := range cfg.Directors {
 		for _, s := range d.Servers {
-			all = append(all, s.Addr)
+			if d.Mode == model.ModeTunnel {
+				k.routed = append(k.routed, s.Addr)
+			} else {
+				k.near = append(k.near, s.Addr)
+			}
 		}
 	}
+	return kept{unique(k.near), unique(k.routed)}
+}
+
+func unique(all []netip.Addr) []netip.Addr {
 	slices.SortFunc(all, netip.Addr.Compare)
 	return slices.Compact(all)
 }

@@ -113,7 +113,7 @@ func parts(pattern string) []string {
 func TestDescriptionHasEveryField(t *testing.T) {
 	doc := description(t)
 	checked := map[string]bool{"Role": true, "Credentials": true, "Session": true}
-	for _, value := range []any{&model.Status{}, &Live{}, &DaemonHealth{}, &PoolServer{}, &Probed{}, &Connections{}, &Templates{}, &Explanation{}, &model.ExplainedConnection{}, &Forgotten{}, &model.Event{}, &Order{}, &Ordered{},
+	for _, value := range []any{&model.Status{}, &Live{}, &DaemonHealth{}, &PoolServer{}, &Probed{}, &Connections{}, &Templates{}, &Explanation{}, &model.ExplainedConnection{}, &model.Tunnel{}, &Forgotten{}, &model.Event{}, &Order{}, &Ordered{},
 		&CaptureOrder{}, &Packet{}, &Reloaded{}, &Configuration{}, &Documents{}, &Checked{}, &Difference{}, &AppliedConfiguration{},
 		&model.Draft{}, &model.Version{}, &model.Diagnosis{}, &Problem{}} {
 		setAll(reflect.ValueOf(value).Elem())

@@ -188,7 +188,7 @@ func schedulers() []string {
 // mode reads mode gateway, nat or tunnel.
 func (r *directorReader) mode(l Line) {
 	if len(l.Words) < 2 {
-		r.fail(l.keyword(), "write mode gateway", "\"mode\" needs a forwarding mode")
+		r.fail(l.keyword(), "write mode gateway, or mode tunnel", "\"mode\" needs a forwarding mode")
 		return
 	}
 	r.extra(l, 2)
@@ -196,8 +196,8 @@ func (r *directorReader) mode(l Line) {
 	m := &r.draft.director.Mode
 	if m.UnmarshalText([]byte(w.Text)) != nil {
 		r.fail(w, expected(w.Text, []string{"gateway", "nat", "tunnel"}), "unknown mode %s", quote(w.Text))
-	} else if *m != model.ModeGateway {
-		r.unsupported(w, "use mode gateway", "mode %s", w.Text)
+	} else if *m == model.ModeNAT {
+		r.unsupported(w, "use mode gateway, or mode tunnel", "mode %s", w.Text)
 	}
 }
 
@@ -262,7 +262,7 @@ func (r *directorReader) addServer(s model.Server, l Line, wrong bool) {
 func (r *directorReader) whole() {
 	d, name := r.draft.director, r.draft.name
 	if _, given := r.lines["mode"]; !given && !r.strange {
-		r.unsupported(name, "write mode gateway", "%s has no mode line, which means mode nat: this", r.of)
+		r.unsupported(name, "write mode gateway, or mode tunnel", "%s has no mode line, which means mode nat: this", r.of)
 	}
 	if len(d.Servers) == 0 {
 		if _, given := r.lines["server"]; !given && !r.strange {
@@ -272,6 +272,10 @@ func (r *directorReader) whole() {
 	}
 	r.servers()
 	r.timing()
+	if at := r.checks["via"]; d.Mode == model.ModeTunnel && at.Text != "" && !d.Check.Own {
+		r.fail(at, "write check via own: its servers are checked at their own addresses",
+			"checks of %s cannot go by its tunnels", r.of)
+	}
 }
 
 // servers checks the servers together.

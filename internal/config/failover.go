@@ -200,6 +200,9 @@ func whereNote(d model.Director) string {
 	if d.Check.Own {
 		return "its servers are checked at their own addresses only, as check via own says"
 	}
+	if d.Mode != model.ModeGateway {
+		return fmt.Sprintf("its servers are checked at their own addresses only: no check can go by mode %s", d.Mode)
+	}
 	if len(d.Check.Tests) > 0 && !slices.ContainsFunc(d.Check.Tests, func(t model.Test) bool { return t.Kind != model.CheckARP && t.Kind != model.CheckExec }) {
 		return "its servers are checked at their own addresses only: no other check of it can be made at the virtual IP"
 	}

@@ -11,12 +11,12 @@ import (
 // it would lock its owner out. An address that no interface's network holds is
 // a warning, since it may be routed here on purpose.
 func CheckHost(cfg model.Config, f File, links []model.Link) []Diagnostic {
-	h := hostChecker{links: links, flows: make(map[string]model.Policy), directors: make(map[string]bool), web: cfg.Web.Listen.Addr()}
+	h := hostChecker{links: links, flows: make(map[string]model.Policy), modes: make(map[string]model.Mode), web: cfg.Web.Listen.Addr()}
 	for _, fl := range cfg.Flows {
 		h.flows[fl.Name] = fl.Policy
 	}
 	for _, d := range cfg.Directors {
-		h.directors[d.Name] = true
+		h.modes[d.Name] = d.Mode
 	}
 	for _, u := range f.Units {
 		for _, s := range u.Sections {
@@ -29,10 +29,10 @@ func CheckHost(cfg model.Config, f File, links []model.Link) []Diagnostic {
 // hostChecker walks over the lines of a configuration that was checked before.
 type hostChecker struct {
 	report
-	links     []model.Link
-	flows     map[string]model.Policy
-	directors map[string]bool
-	web       netip.Addr // of the web pages
+	links []model.Link
+	flows map[string]model.Policy
+	modes map[string]model.Mode // of the directors
+	web   netip.Addr            // of the web pages
 }
 
 func (h *hostChecker) section(s Section) {
@@ -41,12 +41,13 @@ func (h *hostChecker) section(s Section) {
 		return
 	}
 	name := args[0].Text
+	mode, director := h.modes[name]
 	for _, l := range s.Body {
 		switch {
 		case s.Kind == KindFlow && h.flows[name] != model.PolicySkip:
 			h.rule(name, l)
-		case s.Kind == KindDirector && h.directors[name]:
-			h.server(l)
+		case s.Kind == KindDirector && director:
+			h.server(mode, l)
 			h.source(name, l)
 		case s.service() == web:
 			h.listen(l)
@@ -107,8 +108,8 @@ func (h *hostChecker) single(flow string, at Word, vip netip.Addr) {
 	}
 }
 
-// server checks the address of a server: gateway mode needs its MAC.
-func (h *hostChecker) server(l Line) {
+// server checks the address of a server: mode gateway needs its MAC.
+func (h *hostChecker) server(mode model.Mode, l Line) {
 	if l.keyword().Text != "server" || len(l.Words) < 3 {
 		return
 	}
@@ -119,8 +120,8 @@ func (h *hostChecker) server(l Line) {
 	}
 	if link, own := h.owner(addr); own {
 		h.unsupported(at, "name another machine", "server %s at this machine's own address %s (on %s)", l.Words[1].Text, addr, link.Name)
-	} else if !h.onLink(addr) {
-		h.warn(at, "mode gateway reaches a server only on the same Ethernet segment",
+	} else if mode == model.ModeGateway && !h.onLink(addr) {
+		h.warn(at, "mode gateway reaches a server only on the same Ethernet segment; mode tunnel reaches it elsewhere",
 			"the address %s of server %s is outside of the network of every interface", addr, l.Words[1].Text)
 	}
 }

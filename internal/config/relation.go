@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"fairlead/internal/flow"
 	"fairlead/internal/model"
@@ -13,6 +14,7 @@ import (
 // relations reports what only the whole configuration shows to be wrong.
 func (c *checker) relations() {
 	c.virtualIPs()
+	c.translations()
 	c.places()
 	c.interfaces()
 }
@@ -64,6 +66,48 @@ func (c *checker) virtualIPs() {
 			}
 		}
 	}
+}
+
+// translations refuses what asks for another port than the clients': only the MACs of a
+// packet change in mode gateway, and nothing in mode tunnel. A server's port that clients
+// reach, too, is the one that is checked.
+func (c *checker) translations() {
+	rules := make(map[string][]model.Rule) // by director
+	for _, f := range c.flows {
+		if f.flow.Policy == model.PolicyDirector {
+			rules[f.flow.Director] = append(rules[f.flow.Director], f.flow.Rules...)
+		}
+	}
+	for _, d := range c.directors {
+		for i, s := range d.director.Servers {
+			if s.Port == 0 || d.servers[i].wrong {
+				continue
+			}
+			if ports := otherPorts(rules[d.director.Name], s.Port); ports != "" {
+				c.fail(d.servers[i].addr, "leave the port out; write check port "+fmt.Sprint(s.Port)+" if it is the one to check",
+					"server %s has port %d, but clients reach director %s at port %s only: mode %s cannot translate ports",
+					s.Name, s.Port, d.director.Name, ports, d.director.Mode)
+			}
+		}
+	}
+}
+
+// otherPorts are the ports that rules name, if each names one and none is that of the
+// server.
+func otherPorts(rules []model.Rule, port uint16) string {
+	var all []string
+	for _, r := range rules {
+		if r.Ignore {
+			continue
+		}
+		if !r.DstPort.Set || r.DstPort.Not || r.DstPort.Value.First != r.DstPort.Value.Last || r.DstPort.Value.First == port {
+			return ""
+		}
+		if text := fmt.Sprint(r.DstPort.Value.First); !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // places checks that the data plane has room for the rules.

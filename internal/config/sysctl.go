@@ -25,7 +25,8 @@ type fixed struct {
 
 const (
 	ofDefence = "the connection table defends itself: connections that were never acknowledged give way first"
-	ofModes   = "it belongs to mode nat and mode tunnel, which are not supported yet"
+	ofModes   = "it belongs to mode nat, which is not supported yet"
+	ofTunnels = "packets that come in a tunnel are treated as any others: a flow says which of them go to a director"
 	ofSync    = "connections are not synchronized between directors; balance maglev needs no synchronization"
 	ofRates   = "counting is a part of forwarding, and is always on"
 	ofEnd     = "a connection that ended does not count, and gives way at once"
@@ -46,8 +47,8 @@ var fixedSysctls = map[string]fixed{
 	"conntrack":        {"0", "packets pass before netfilter, which does not see them"},
 	"snat_reroute":     {"", ofModes},
 	"nat_icmp_send":    {"", ofModes},
-	"pmtu_disc":        {"", ofModes},
-	"ignore_tunneled":  {"", ofModes},
+	"pmtu_disc":        {"1", "a client is always told what does not fit into the tunnel to its server"},
+	"ignore_tunneled":  {"", ofTunnels},
 	"schedule_icmp":    {"", ofICMP},
 	"run_estimation":   {"1", ofRates},
 	"est_cpulist":      {"", ofRates},

@@ -106,7 +106,7 @@ func (p *Plane) applySettings(want model.Desired, at indices) error {
 		next.Flows, lists = *rules.flows, rules.lists
 		moved = p.moves(rules)
 		for _, m := range moved {
-			next.Choices[m.to].Flags |= uint8(directorChoiceFlagsCHOICE_LOOKUP)
+			next.Choices[m.to].Flags |= uint16(directorChoiceFlagsCHOICE_LOOKUP)
 		}
 	}
 	shed := p.shed(next)
@@ -128,6 +128,7 @@ func (p *Plane) setDirector(next *directorSettings, want model.DesiredDirector, 
 		server := next.server(index, at.servers[model.ServerRef{Director: want.Name, Server: s.Name}])
 		if s.MAC.Known() && want.Source.Known() {
 			server.Mac0, server.Mac1 = macWords(s.MAC, want.Source)
+			*next.remote(index, at.servers[model.ServerRef{Director: want.Name, Server: s.Name}]) = remoteOf(want.Mode, s)
 		}
 		server.Generation, server.Epoch, server.Weight = uint16(s.Epoch), s.Epoch, uint16(s.Weight)
 	}
@@ -157,29 +158,29 @@ func nextChoice(have directorChoice, record directorChoiceRecord, want model.Des
 	}
 	// Old connections may be left after a switch, and until Sweep finds none.
 	if record.Epoch != 0 && want.Epoch != record.Epoch {
-		choice.Flags |= uint8(directorChoiceFlagsCHOICE_LOOKUP)
+		choice.Flags |= uint16(directorChoiceFlagsCHOICE_LOOKUP)
 	} else {
-		choice.Flags |= have.Flags & uint8(directorChoiceFlagsCHOICE_LOOKUP)
+		choice.Flags |= have.Flags & uint16(directorChoiceFlagsCHOICE_LOOKUP)
 	}
 	if want.Hold && want.Active != "" && (!want.MAC.Known() || !want.Source.Known()) {
 		// The server is gone from the network, too: nothing may go there while
 		// hooks run, whatever its address was.
-		have.Flags = choice.Flags | have.Flags&uint8(directorChoiceFlagsCHOICE_FORWARD)
+		have.Flags = choice.Flags | have.Flags&uint16(directorChoiceFlagsCHOICE_FORWARD)
 		return have, record, nil
 	}
 	switch {
 	case want.Balanced && !want.Source.Known(), want.Active != "" && !want.Source.Known():
 		return have, record, fmt.Errorf("apply %s: the MAC address of the director's own interface is not known yet", nameOf(want))
 	case want.Balanced:
-		choice.Flags |= uint8(directorChoiceFlagsCHOICE_FORWARD)
-		choice.Flags &^= uint8(directorChoiceFlagsCHOICE_LOOKUP) // every server has its own epoch
+		choice.Flags |= uint16(directorChoiceFlagsCHOICE_FORWARD)
+		choice.Flags &^= uint16(directorChoiceFlagsCHOICE_LOOKUP) // every server has its own epoch
 		choice.Mac0, choice.Mac1 = macWords(model.MAC{}, want.Source)
 	case want.Active == "":
 		choice.Mac0, choice.Mac1 = macWords(model.MAC{}, want.Source)
 	case !want.MAC.Known():
 		return have, record, fmt.Errorf("apply %s: its MAC address is not known: it does not answer ARP", nameOf(want))
 	default:
-		choice.Flags |= uint8(directorChoiceFlagsCHOICE_FORWARD)
+		choice.Flags |= uint16(directorChoiceFlagsCHOICE_FORWARD)
 		choice.Server = at.servers[model.ServerRef{Director: want.Name, Server: want.Active}]
 		choice.Mac0, choice.Mac1 = macWords(want.MAC, want.Source)
 	}
@@ -194,7 +195,7 @@ func nameOf(want model.DesiredDirector) string {
 }
 
 // flagsOf are the flags that follow from the desired value alone.
-func flagsOf(want model.DesiredDirector) uint8 {
+func flagsOf(want model.DesiredDirector) uint16 {
 	var flags directorChoiceFlags
 	for _, f := range []struct {
 		set  bool
@@ -206,13 +207,25 @@ func flagsOf(want model.DesiredDirector) uint8 {
 		{want.Keep, directorChoiceFlagsCHOICE_KEEP},
 		{want.Reject, directorChoiceFlagsCHOICE_REJECT},
 		{want.Balanced, directorChoiceFlagsCHOICE_BALANCED},
+		{want.Mode == model.ModeTunnel, directorChoiceFlagsCHOICE_REMOTE},
 	} {
 		if f.set {
 			flags |= f.flag
 		}
 	}
-	return uint8(flags)
+	return uint16(flags)
 }
+
+// remoteOf is how a server is reached whose packets change in more than their MACs.
+func remoteOf(mode model.Mode, s model.DesiredServer) directorRemote {
+	if mode != model.ModeTunnel {
+		return directorRemote{}
+	}
+	return directorRemote{Mode: uint8(directorModeMODE_TUNNEL), Server: be(s.Addr), Source: be(s.Source), Mtu: uint16(min(s.MTU, maxPacket))}
+}
+
+// maxPacket is the length of the longest IPv4 packet.
+const maxPacket = 65535
 
 // macWords are the first twelve bytes of a frame, as the programme stores them.
 func macWords(destination, source model.MAC) (mac0 uint64, mac1 uint32) {
@@ -259,7 +272,7 @@ func choicesOf(now *directorSettings, names map[key]string) model.Applied {
 // adopted is a director's choice as the settings hold it.
 func adopted(now *directorSettings, index uint8, names map[key]string) model.Adopted {
 	record, choice := now.Records[index], now.Choices[index]
-	has := func(f directorChoiceFlags) bool { return choice.Flags&uint8(f) != 0 }
+	has := func(f directorChoiceFlags) bool { return choice.Flags&uint16(f) != 0 }
 	a := model.Adopted{
 		Epoch: record.Epoch, Reason: model.Reason(record.Reason), Since: time.Unix(0, record.SinceNs),
 		Hold: has(directorChoiceFlagsCHOICE_HOLD),

@@ -32,8 +32,9 @@ type directorChoice struct {
 	Mac0       uint64
 	Mac1       uint32
 	Generation uint16
+	Flags      uint16
 	Server     uint8
-	Flags      uint8
+	Pad        [15]uint8
 }
 
 type directorChoiceFlags uint32
@@ -47,6 +48,7 @@ const (
 	directorChoiceFlagsCHOICE_BALANCED directorChoiceFlags = 32
 	directorChoiceFlagsCHOICE_KEEP     directorChoiceFlags = 64
 	directorChoiceFlagsCHOICE_REJECT   directorChoiceFlags = 128
+	directorChoiceFlagsCHOICE_REMOTE   directorChoiceFlags = 256
 	directorChoiceFlagsCHOICE_CAREFUL  directorChoiceFlags = 170
 )
 
@@ -131,6 +133,13 @@ type directorLocalityKey struct {
 	Director uint32
 }
 
+type directorMode uint32
+
+const (
+	directorModeMODE_GATEWAY directorMode = 0
+	directorModeMODE_TUNNEL  directorMode = 1
+)
+
 type directorName struct {
 	_    structs.HostLayout
 	Text [64]uint8
@@ -150,6 +159,15 @@ const (
 	directorPolicyPOLICY_DENY     directorPolicy = 2
 	directorPolicyPOLICY_DIRECTOR directorPolicy = 3
 )
+
+type directorRemote struct {
+	_      structs.HostLayout
+	Server uint32
+	Source uint32
+	Mtu    uint16
+	Mode   uint8
+	Pad    uint8
+}
 
 type directorRow struct {
 	_       structs.HostLayout
@@ -234,6 +252,7 @@ type directorSettings struct {
 	Choices [128]directorChoice
 	Flows   directorFlowSet
 	Servers [2048]directorServer
+	Remotes [2048]directorRemote
 	Shares  [128]directorShares
 	Records [128]directorChoiceRecord
 }
@@ -297,8 +316,9 @@ type directorState struct {
 			Mac0       uint64
 			Mac1       uint32
 			Generation uint16
+			Flags      uint16
 			Server     uint8
-			Flags      uint8
+			Pad        [15]uint8
 		}
 		Flows struct {
 			_                 structs.HostLayout
@@ -338,6 +358,14 @@ type directorState struct {
 			Generation uint16
 			Weight     uint16
 			Epoch      uint64
+		}
+		Remotes [2048]struct {
+			_      structs.HostLayout
+			Server uint32
+			Source uint32
+			Mtu    uint16
+			Mode   uint8
+			Pad    uint8
 		}
 		Shares [128]struct {
 			_          structs.HostLayout
@@ -425,13 +453,15 @@ const (
 	directorVerdictVERDICT_RESET          directorVerdict = 4
 	directorVerdictVERDICT_ARP_REPLY      directorVerdict = 5
 	directorVerdictVERDICT_REJECT         directorVerdict = 6
-	directorVerdictVERDICT_DENY           directorVerdict = 7
-	directorVerdictVERDICT_DROP_NO_SERVER directorVerdict = 8
-	directorVerdictVERDICT_DROP_OLD       directorVerdict = 9
-	directorVerdictVERDICT_DROP_MALFORMED directorVerdict = 10
-	directorVerdictVERDICT_HELD           directorVerdict = 11
-	directorVerdictVERDICT_DROP_HOLD      directorVerdict = 12
-	directorVerdictVERDICTS               directorVerdict = 13
+	directorVerdictVERDICT_TOO_BIG        directorVerdict = 7
+	directorVerdictVERDICT_DENY           directorVerdict = 8
+	directorVerdictVERDICT_DROP_NO_SERVER directorVerdict = 9
+	directorVerdictVERDICT_DROP_OLD       directorVerdict = 10
+	directorVerdictVERDICT_DROP_MALFORMED directorVerdict = 11
+	directorVerdictVERDICT_HELD           directorVerdict = 12
+	directorVerdictVERDICT_DROP_HOLD      directorVerdict = 13
+	directorVerdictVERDICT_DROP_TOO_BIG   directorVerdict = 14
+	directorVerdictVERDICTS               directorVerdict = 15
 )
 
 type directorVip struct {

@@ -105,6 +105,7 @@ func (p *Plane) explained(found directorExplained, out []byte) model.Explanation
 	leaves := found.Verdict >= uint32(directorVerdictVERDICT_FORWARD) && found.Verdict <= uint32(directorVerdictVERDICT_RESET)
 	if leaves && len(out) >= 12 {
 		x.To, x.From = model.MAC(out[:6]), model.MAC(out[6:12])
+		x.Tunnel = p.maps.settings().tunnel(director, server)
 	}
 	if s := slot(found.Slot); s != 0 {
 		x.Connection = &model.ExplainedConnection{

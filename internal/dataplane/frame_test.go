@@ -191,7 +191,7 @@ func (h hook) returns(verdict string) uint32 {
 	switch verdict {
 	case "pass", "permit":
 		return h.pass
-	case "deny", "drop-no-server", "drop-old", "drop-malformed", "held", "drop-hold":
+	case "deny", "drop-no-server", "drop-old", "drop-malformed", "held", "drop-hold", "drop-too-big":
 		return h.drop
 	}
 	return h.send

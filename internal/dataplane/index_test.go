@@ -44,7 +44,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		t.Errorf("the indices are %v, want %v", after, before)
 	}
 	for i, d := range p.maps.settings().Choices[:2] {
-		if d.Flags&uint8(directorChoiceFlagsCHOICE_LOOKUP) != 0 {
+		if d.Flags&uint16(directorChoiceFlagsCHOICE_LOOKUP) != 0 {
 			t.Errorf("director %d looks connections up after a mere reload", i)
 		}
 	}
@@ -110,7 +110,7 @@ func TestReusedIndices(t *testing.T) {
 		t.Errorf("%d servers are shown, want %d", len(traffic.Conns), maxDirectors*2)
 	}
 	d := p.maps.settings().Choices[0]
-	if d.Flags != uint8(directorChoiceFlagsCHOICE_FORWARD) {
+	if d.Flags != uint16(directorChoiceFlagsCHOICE_FORWARD) {
 		t.Errorf("a new director begins with flags %d", d.Flags)
 	}
 	hooks[0].run(t, p, syn)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/model"
 )
 
 // slots is the number of connections of a bucket.
@@ -192,11 +194,25 @@ func (s *directorSettings) server(director, server uint8) *directorServer {
 	return &s.Servers[int(director)%maxDirectors*maxServers+int(server)%maxServers]
 }
 
+// remote is how a server of a director is reached.
+func (s *directorSettings) remote(director, server uint8) *directorRemote {
+	return &s.Remotes[int(director)%maxDirectors*maxServers+int(server)%maxServers]
+}
+
+// tunnel is the tunnel to a server of a director, nil if there is none.
+func (s *directorSettings) tunnel(director, server uint8) *model.Tunnel {
+	r := s.remote(director, server)
+	if r.Mode != uint8(directorModeMODE_TUNNEL) {
+		return nil
+	}
+	return &model.Tunnel{Source: unbe(r.Source), Server: unbe(r.Server)}
+}
+
 // generation is that of the connections of a server, in force.
 func (m tables) generation(director, server uint8) uint16 {
 	now := m.settings()
 	choice := now.Choices[int(director)%maxDirectors]
-	if choice.Flags&uint8(directorChoiceFlagsCHOICE_BALANCED) != 0 {
+	if choice.Flags&uint16(directorChoiceFlagsCHOICE_BALANCED) != 0 {
 		return now.server(director, server).Generation
 	}
 	return choice.Generation

@@ -145,7 +145,7 @@ func (p *Plane) tendSoon(changed bool, limits model.Timeouts) {
 
 func (p *Plane) weighing() bool {
 	for _, c := range p.maps.settings().Choices {
-		if c.Flags&uint8(directorChoiceFlagsCHOICE_BALANCED) != 0 {
+		if c.Flags&uint16(directorChoiceFlagsCHOICE_BALANCED) != 0 {
 			return true
 		}
 	}
@@ -167,5 +167,5 @@ func (m tables) recount() {
 // weighs tells whether a connection counts among those of its server.
 func (m tables) weighs(s slot) bool {
 	flags := m.settings().Choices[int(s.director())%maxDirectors].Flags
-	return flags&uint8(directorChoiceFlagsCHOICE_BALANCED) != 0 && !s.ended() && !s.idle() && !m.old(s)
+	return flags&uint16(directorChoiceFlagsCHOICE_BALANCED) != 0 && !s.ended() && !s.idle() && !m.old(s)
 }

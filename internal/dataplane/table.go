@@ -82,6 +82,9 @@ func (p *Plane) Connections() iter.Seq[model.Connection] {
 			}
 			if server := now.server(s.director(), s.server()); server.Mac0 != 0 {
 				c.ServerMAC, c.SourceMAC = macs(server.Mac0, server.Mac1)
+				if t := now.tunnel(s.director(), s.server()); t != nil {
+					c.Tunnel = *t
+				}
 			}
 			if !yield(c) {
 				return
@@ -116,7 +119,7 @@ func (p *Plane) Sweep(director string) (int, error) {
 		return left, nil
 	}
 	next := p.edit()
-	next.Choices[index].Flags &^= uint8(directorChoiceFlagsCHOICE_LOOKUP)
+	next.Choices[index].Flags &^= uint16(directorChoiceFlagsCHOICE_LOOKUP)
 	return 0, p.enforce(next, nil)
 }
 

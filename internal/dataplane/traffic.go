@@ -20,12 +20,14 @@ var verdictNames = [...]string{
 	directorVerdictVERDICT_RESET:          "reset",
 	directorVerdictVERDICT_ARP_REPLY:      "arp-reply",
 	directorVerdictVERDICT_REJECT:         "reject",
+	directorVerdictVERDICT_TOO_BIG:        "too-big",
 	directorVerdictVERDICT_DENY:           "deny",
 	directorVerdictVERDICT_DROP_NO_SERVER: "drop-no-server",
 	directorVerdictVERDICT_DROP_OLD:       "drop-old",
 	directorVerdictVERDICT_DROP_MALFORMED: "drop-malformed",
 	directorVerdictVERDICT_HELD:           "held",
 	directorVerdictVERDICT_DROP_HOLD:      "drop-hold",
+	directorVerdictVERDICT_DROP_TOO_BIG:   "drop-too-big",
 }
 
 // Traffic reads the counters and walks the connection table.

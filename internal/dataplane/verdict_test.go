@@ -267,7 +267,7 @@ func completed(frame []byte) []byte {
 }
 
 func TestVerdicts(t *testing.T) {
-	for _, cases := range [][]verdictCase{passCases(t), forwardCases(t), oldCases(t), holdCases(t), connectionCases(t), arpCases(), dropCases(t), rejectCases(t)} {
+	for _, cases := range [][]verdictCase{passCases(t), forwardCases(t), oldCases(t), holdCases(t), connectionCases(t), arpCases(), dropCases(t), rejectCases(t), tunnelCases(t)} {
 		for _, c := range cases {
 			for _, h := range hooks {
 				t.Run(c.verdict+"/"+c.in.name+"/"+c.name+"/"+h.name, func(t *testing.T) {
@@ -515,7 +515,7 @@ func TestVerdictNames(t *testing.T) {
 		t.Errorf("%d names for %d verdicts", len(verdictNames), directorVerdictVERDICTS)
 	}
 	reached := map[string]bool{}
-	for _, c := range slices.Concat(passCases(t), forwardCases(t), oldCases(t), holdCases(t), arpCases(), dropCases(t), rejectCases(t)) {
+	for _, c := range slices.Concat(passCases(t), forwardCases(t), oldCases(t), holdCases(t), arpCases(), dropCases(t), rejectCases(t), tunnelCases(t)) {
 		reached[c.verdict] = true
 	}
 	seen := map[string]bool{}

@@ -103,6 +103,9 @@ const tcRedirect = 7
 // skbIfindex is where struct __sk_buff of linux/bpf.h has the interface.
 const skbIfindex = 40
 
+// outerLength is that of what a tunnel puts before a packet.
+const outerLength = 20
+
 // Pass runs a frame that was kept through the programme, as if it came now: it is
 // entered in the connection table, counted and rewritten. out is to be sent on
 // the interface that it came from. ok is false when it is not forwarded: dropped,
@@ -113,7 +116,7 @@ func (p *Plane) Pass(frame []byte, iface int) (out []byte, ok bool, err error) {
 	defer p.mu.Unlock()
 	about := make([]byte, skbIfindex+4)
 	binary.NativeEndian.PutUint32(about[skbIfindex:], uint32(iface))
-	run := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)), Context: about}
+	run := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+outerLength), Context: about}
 	verdict, err := p.programs.tc.Run(&run)
 	if err != nil {
 		return nil, false, fmt.Errorf("run a kept frame through the programme: %w", err)

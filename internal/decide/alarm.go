@@ -249,8 +249,15 @@ func (s State) networkAlarms(d *director) []model.Alarm {
 			Do:   fmt.Sprintf("give %s its address back", iface),
 		}}
 	}
-	if now == nil || s.net.MAC(now.Addr, iface).Known() {
+	if now == nil || s.reach(d, *now, iface).MAC.Known() {
 		return nil
+	}
+	if d.Mode == model.ModeTunnel {
+		return []model.Alarm{{
+			What: fmt.Sprintf("director %s: packets for %s cannot be sent", d.Name, now.Name),
+			Why:  fmt.Sprintf("no way to %s is known on %s: it does not answer ARP there, nor does a router that leads to it", now.Addr, iface),
+			Do:   fmt.Sprintf("see that a route by %s leads to %s: ip route get %s", iface, now.Addr, now.Addr),
+		}}
 	}
 	return []model.Alarm{{
 		What: fmt.Sprintf("director %s: packets for %s cannot be sent", d.Name, now.Name),

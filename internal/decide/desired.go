@@ -55,6 +55,7 @@ func (s State) desired(d *director) model.DesiredDirector {
 		Watch:  d.watched(),
 		Keep:   d.watched() && d.ServesNFS(), // whose clients wait for seconds when they are refused
 		Reject: d.OnNoServer == model.NoServerReject && d.serverless(),
+		Mode:   d.Mode,
 
 		Balanced:  d.Balanced(),
 		Scheduler: d.Scheduler,
@@ -62,18 +63,33 @@ func (s State) desired(d *director) model.DesiredDirector {
 		Persistence: d.Persistence,
 	}
 	for _, srv := range d.servers {
-		mac := s.net.MAC(srv.Addr, iface)
-		share := model.DesiredServer{Name: srv.Name, MAC: mac, Epoch: srv.share.epoch}
+		to := s.reach(d, srv, iface)
+		share := model.DesiredServer{Name: srv.Name, MAC: to.MAC, Epoch: srv.share.epoch}
+		if d.Mode == model.ModeTunnel {
+			share.Addr, share.Source, share.MTU = srv.Addr, to.Source, to.MTU
+		}
 		if srv.share.in {
 			share.Weight = srv.Weight
 		}
 		share.Keeps = s.keepsTemplates(srv)
 		want.Servers = append(want.Servers, share)
 		if srv.Name == d.choice.active {
-			want.MAC = mac
+			want.MAC = to.MAC
 		}
 	}
 	return want
+}
+
+// reach is how packets get to a server of a director. Only a tunnel leads past a
+// router, and it needs to know more.
+func (s State) reach(d *director, srv server, iface string) model.Neighbour {
+	if d.Mode != model.ModeTunnel {
+		return model.Neighbour{MAC: s.net.MAC(srv.Addr, iface)}
+	}
+	if to := s.net.Neighbour(srv.Addr, iface); to.Source.Is4() && to.MTU > 0 {
+		return to
+	}
+	return model.Neighbour{}
 }
 
 // keepsTemplates tells whether the templates of a quiescent server still lead new

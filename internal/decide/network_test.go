@@ -55,7 +55,7 @@ func TestDesired(t *testing.T) {
 			VIPs:  []model.VIP{{Addr: addr("192.168.10.50"), Announce: true}},
 			Rules: []model.FlowRule{{Flow: "nfs", Policy: model.PolicyDirector, Director: "nfs", Rule: cfg.Flows[0].Rules[0]}}},
 		Directors: []model.DesiredDirector{{Name: "nfs", Active: "nfs-01", Addr: addr("192.168.10.100"), MAC: mac1, Source: macEth0, Epoch: 1,
-			Reason: model.ReasonFirst, Since: s.now.UnixNano(), Watch: true, Keep: true,
+			Reason: model.ReasonFirst, Since: s.now.UnixNano(), Mode: model.ModeGateway, Watch: true, Keep: true,
 			Servers: []model.DesiredServer{{Name: "nfs-01", MAC: mac1}, {Name: "nfs-02", MAC: mac2}}}},
 	}
 	if got := s.state.Desired(); !reflect.DeepEqual(got, want) {

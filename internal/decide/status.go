@@ -33,6 +33,7 @@ func (s State) status(d *director) model.DirectorStatus {
 		Balanced:  d.Balanced(),
 		Scheduler: d.Scheduler,
 		Failback:  d.Failback,
+		Mode:      d.Mode,
 	}
 	if p := d.Persistence; p.Timeout > 0 && d.Balanced() {
 		st.Persistence = &model.Persisting{Timeout: p.Timeout, Netmask: p.Bits}
@@ -62,7 +63,7 @@ func (s State) status(d *director) model.DirectorStatus {
 			Advisory:  srv.health.Advisory,
 			LastProbe: srv.health.Probed,
 			Latency:   srv.health.Latency,
-			MAC:       s.net.MAC(srv.Addr, iface),
+			MAC:       s.reach(d, srv, iface).MAC,
 		})
 	}
 	return st

@@ -39,7 +39,7 @@ func nfs() model.Status {
 			{Name: "idle"},
 		},
 		Directors: []model.DirectorStatus{{
-			Name: "nfs", Desired: "nfs-02", Applied: "nfs-02", Epoch: 7, Reason: model.ReasonFailed, Since: at.Add(-time.Minute),
+			Name: "nfs", Mode: model.ModeGateway, Desired: "nfs-02", Applied: "nfs-02", Epoch: 7, Reason: model.ReasonFailed, Since: at.Add(-time.Minute),
 			Connections: 4, Old: 1, Failback: model.FailbackManual, Persistence: &model.Persisting{Templates: 12},
 			Servers: []model.ServerStatus{
 				{Name: "nfs-01", Addr: netip.MustParseAddr("192.168.10.100"), Weight: 10, Health: model.HealthDown, Since: at, LastProbe: at},
@@ -117,7 +117,7 @@ func TestScrape(t *testing.T) {
 		`fairlead_flow_applied{flow="idle"} 0`,
 		`fairlead_vips{state="announced"} 1`,
 		`fairlead_vips{state="conflict"} 0`,
-		`fairlead_director_info{director="nfs",failback="manual",mode="active-passive",scheduler=""} 1`,
+		`fairlead_director_info{director="nfs",failback="manual",forwarding="gateway",mode="active-passive",scheduler=""} 1`,
 		`fairlead_director_in_sync{director="nfs"} 1`,
 		`fairlead_director_has_server{director="nfs"} 1`,
 		`fairlead_director_old_connections{director="nfs"} 1`,

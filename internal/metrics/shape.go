@@ -86,7 +86,7 @@ func (s *shape) addPlane() {
 
 func (s *shape) addDirectors() {
 	s.dirInfo = s.add("director_info",
-		"Always 1. The labels say whether the director has one active server or shares connections, how it shares them, and when it fails back.", "director", "mode", "failback", "scheduler")
+		"Always 1. The labels say whether the director has one active server or shares connections, how it shares them, when it fails back, and how packets get to its servers.", "director", "mode", "failback", "scheduler", "forwarding")
 	s.dirSync = s.add("director_in_sync",
 		"1 if the kernel holds the choice that the daemon decided on, read back from the kernel. It does not say that the server answers: see fairlead_server_health.", "director")
 	s.dirServed = s.add("director_has_server",

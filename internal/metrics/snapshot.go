@@ -88,7 +88,7 @@ func (m *shape) director(e emitter, d model.DirectorStatus, blind bool) {
 	if d.Balanced {
 		mode, scheduler = "balanced", d.Scheduler.String()
 	}
-	e.gauge(m.dirInfo, 1, d.Name, mode, d.Failback.String(), scheduler)
+	e.gauge(m.dirInfo, 1, d.Name, mode, d.Failback.String(), scheduler, d.Mode.String())
 	e.flag(m.dirSwitching, d.Step != model.StepNone, d.Name)
 	e.gauge(m.dirHeld, float64(d.Held), d.Name)
 	e.gauge(m.dirEpoch, float64(d.Epoch), d.Name)

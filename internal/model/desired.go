@@ -56,6 +56,7 @@ type DesiredDirector struct {
 	Reason Reason
 	Since  int64 // Unix time of the last switch, ns
 	Silent bool  // old connections are met with silence instead of a reset
+	Mode   Mode
 	// Balanced: two or more regular servers share the new connections; Active
 	// and MAC are empty then, and each server has its own weight and epoch.
 	Balanced  bool
@@ -81,7 +82,10 @@ type DesiredDirector struct {
 // DesiredServer is a real server as the data plane knows it.
 type DesiredServer struct {
 	Name string
-	MAC  MAC
+	MAC  MAC // of the router that leads to it, if it is behind a tunnel
+	// Of mode tunnel: the ends of the tunnel, and the longest packet on the way there.
+	Addr, Source netip.Addr
+	MTU          int
 	// Of a balanced director:
 	Weight int    // its share of the new connections; 0: it gets none
 	Epoch  uint64 // of its connections; those of an older one are old

@@ -32,6 +32,8 @@ type Explanation struct {
 	Connection *ExplainedConnection `json:"connection,omitempty"` // as the table knows it
 	To         MAC                  `json:"to"`                   // the frame's MAC addresses when it leaves; zero: it does not
 	From       MAC                  `json:"from"`
+	// Tunnel: it leaves in a packet from the one to the other.
+	Tunnel *Tunnel `json:"tunnel,omitempty"`
 }
 
 // ExplainedConnection is a packet's connection in the connection table.

@@ -49,9 +49,12 @@ type ProbeResult struct {
 
 // Neighbour is what the kernel's neighbour table says of a real server.
 type Neighbour struct {
-	Addr  netip.Addr
-	Iface string
-	MAC   MAC // zero: not resolved
+	Addr   netip.Addr
+	Iface  string
+	MAC    MAC        // zero: not resolved; of Via, if that leads to it
+	Via    netip.Addr // the router that leads to it; invalid: it is on the segment
+	Source netip.Addr // of this machine's addresses the one that the kernel would send from
+	MTU    int        // of the way there, as far as this machine knows it
 	// Failed: the kernel asked and nobody answered, as opposed to an entry that
 	// merely is not there.
 	Failed bool
@@ -64,5 +67,6 @@ type Link struct {
 	MAC   MAC
 	Up    bool // administratively up, with carrier
 	Kind  string
+	MTU   int
 	Addrs []netip.Prefix
 }

@@ -52,6 +52,14 @@ type Connection struct {
 	// ServerMAC and SourceMAC are those of its server and of the director
 	// towards it; zero: not known.
 	ServerMAC, SourceMAC MAC
+	// Tunnel are the ends of the tunnel to its server; zero: there is none.
+	Tunnel Tunnel
+}
+
+// Tunnel is where IP-in-IP packets go.
+type Tunnel struct {
+	Source netip.Addr `json:"source"`
+	Server netip.Addr `json:"server"`
 }
 
 // Template keeps a network of clients on a server (option persistence).

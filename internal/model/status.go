@@ -106,6 +106,7 @@ type DirectorStatus struct {
 	To          string         `json:"to,omitempty"`        // the server of the switch under way
 	Held        int            `json:"held_syns,omitempty"` // SYNs kept at the moment
 	Failback    Failback       `json:"failback"`
+	Mode        Mode           `json:"mode"`
 }
 
 // Persisting says how a director keeps clients on their servers.

@@ -172,7 +172,7 @@ func (k *kernel) readLinks() (map[string]model.Link, error) {
 	for _, link := range links {
 		a := link.Attrs()
 		all[a.Name] = model.Link{
-			Name: a.Name, Index: a.Index, MAC: macOf(a.HardwareAddr), Kind: kindOf(link),
+			Name: a.Name, Index: a.Index, MAC: macOf(a.HardwareAddr), Kind: kindOf(link), MTU: a.MTU,
 			// Running: up, with carrier, and no bond or 802.1X holds it back.
 			Up:    a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
 			Addrs: byIndex[a.Index],
@@ -213,21 +213,39 @@ func (k *kernel) readNeighbours() ([]sighting, error) {
 	return all, nil
 }
 
-// lead is the interface that leads to a neighbour. Its error is in plain words.
-func (k *kernel) lead(addr netip.Addr) (int, error) {
+// way is how the kernel reaches a neighbour.
+type way struct {
+	link   int        // index of the interface; 0: none
+	hop    netip.Addr // who is asked for: the neighbour, or the router that leads to it
+	source netip.Addr // of this machine
+	mtu    int        // that a route has; 0: the interface's
+}
+
+// lead is the way to a neighbour, by a router only if routed. Its error is in plain words.
+func (k *kernel) lead(addr netip.Addr, routed bool) (way, error) {
 	routes, err := k.handle.RouteGet(addr.AsSlice())
 	if err == nil && len(routes) == 0 {
 		err = unix.ENETUNREACH
 	}
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("no route leads to it: %w", err)
+		return way{}, fmt.Errorf("no route leads to it: %w", err)
 	case routes[0].Type == unix.RTN_LOCAL:
-		return 0, errors.New("it is an address of this machine")
-	case routes[0].Gw != nil || routes[0].Via != nil:
-		return 0, fmt.Errorf("it is not in a network of this machine: a router, %s, leads to it", routes[0].Gw)
+		return way{}, errors.New("it is an address of this machine")
 	}
-	return routes[0].LinkIndex, nil
+	r, to := routes[0], way{link: routes[0].LinkIndex, hop: addr, mtu: routes[0].MTU}
+	to.source, _ = netip.AddrFromSlice(r.Src.To4())
+	if r.Gw == nil && r.Via == nil {
+		return to, nil
+	}
+	var ok bool
+	if to.hop, ok = netip.AddrFromSlice(r.Gw.To4()); !ok {
+		return way{}, errors.New("a router that has no IPv4 address leads to it")
+	}
+	if !routed {
+		return way{}, fmt.Errorf("it is not in a network of this machine: a router, %s, leads to it", r.Gw)
+	}
+	return to, nil
 }
 
 // resolve makes the kernel ask for a neighbour now. A known one is asked at its

@@ -50,8 +50,18 @@ func diff(have, want map[string]model.Link) []LinkFact {
 }
 
 func equal(a, b model.Link) bool {
-	return a.Name == b.Name && a.Index == b.Index && a.MAC == b.MAC && a.Up == b.Up && a.Kind == b.Kind &&
+	return a.Name == b.Name && a.Index == b.Index && a.MAC == b.MAC && a.Up == b.Up && a.Kind == b.Kind && a.MTU == b.MTU &&
 		slices.Equal(a.Addrs, b.Addrs)
+}
+
+// mtuOf is the MTU of an interface by its index, 0 when there is none.
+func (l *loop) mtuOf(index int) int {
+	for _, link := range l.links {
+		if link.Index == index {
+			return link.MTU
+		}
+	}
+	return 0
 }
 
 // nameOf is the name of an interface by its index, "" when there is none.

@@ -11,16 +11,17 @@ import (
 
 // entry is what is known of one neighbour that is kept.
 type entry struct {
-	link  int       // index of the interface that leads to it; 0: none
-	iface string    // its name
-	mac   model.MAC // as last told
-	told  bool      // anything was told at all
-	fixed bool      // an entry made by hand: not ours to ask about
-	doubt bool      // the MAC did not answer; now everybody is asked
-	tried bool      // its holder is being asked at its MAC
-	mute  bool      // the kernel asked and nobody answered, as last told
-	due   time.Time // when the kernel is to ask for it again
-	why   string    // why it cannot be asked for; "" it can
+	way
+	routed bool      // a router may lead to it
+	iface  string    // the name of the interface
+	mac    model.MAC // as last told
+	told   bool      // anything was told at all
+	fixed  bool      // an entry made by hand: not ours to ask about
+	doubt  bool      // the MAC did not answer; now everybody is asked
+	tried  bool      // its holder is being asked at its MAC
+	mute   bool      // the kernel asked and nobody answered, as last told
+	due    time.Time // when the kernel is to ask for it again
+	why    string    // why it cannot be asked for; "" it can
 }
 
 // sighting is the state of one entry of the kernel's neighbour table.
@@ -53,7 +54,7 @@ func (s state) usable() bool { return s >= valid }
 // does. A failed entry alone does not say so: one that is deleted by hand is
 // called failed just before.
 func (e entry) see(s sighting, now time.Time, refresh, retry time.Duration) entry {
-	if s.link != e.link {
+	if s.link != e.link || s.addr != e.hop {
 		return e // a leftover on an interface that no longer leads there
 	}
 	e.fixed = s.state == fixed
@@ -88,15 +89,18 @@ func (e entry) next(now time.Time, refresh, retry time.Duration) time.Time {
 	return now.Add(refresh - rand.N(refresh/10+1))
 }
 
-// see takes in one sighting.
+// see takes in one sighting: of the neighbours that it leads to.
 func (l *loop) see(ctx context.Context, s sighting) error {
-	e, ok := l.entries[s.addr]
-	if !ok {
-		return nil
+	for addr, e := range l.entries {
+		if s.addr != e.hop || s.link != e.link {
+			continue
+		}
+		next := e.see(s, time.Now(), l.refresh, l.retry)
+		if err := l.put(ctx, addr, next, e, s.state.usable() || s.state == failed); err != nil {
+			return err
+		}
 	}
-	next := e.see(s, time.Now(), l.refresh, l.retry)
-	answered := s.state.usable() || s.state == failed
-	return l.put(ctx, s.addr, next, e, answered && s.link == e.link)
+	return nil
 }
 
 // put keeps an entry, and tells what is known of it if that is news or was never
@@ -112,7 +116,14 @@ func (l *loop) put(ctx context.Context, addr netip.Addr, e, old entry, certain b
 }
 
 func (l *loop) tellOf(ctx context.Context, addr netip.Addr, e entry) error {
-	return l.tell(ctx, Fact{Neighbour: &model.Neighbour{Addr: addr, Iface: e.iface, MAC: e.mac, Failed: e.mute}})
+	n := model.Neighbour{Addr: addr, Iface: e.iface, MAC: e.mac, Failed: e.mute}
+	if e.mac.Known() {
+		n.Source, n.MTU = e.source, e.mtu
+	}
+	if e.hop != addr {
+		n.Via = e.hop
+	}
+	return l.tell(ctx, Fact{Neighbour: &n})
 }
 
 // adopt follows a call of Keep.
@@ -120,19 +131,19 @@ func (l *loop) adopt(ctx context.Context) error {
 	l.mu.Lock()
 	keep := l.keep
 	l.mu.Unlock()
-	want := make(map[netip.Addr]bool, len(keep))
-	for _, addr := range keep {
+	for addr, routed := range keep {
 		if !addr.Is4() {
 			l.log.Warn("a neighbour is not kept: only IPv4 is supported", "addr", addr.String())
 			continue
 		}
-		want[addr] = true
-		if _, ok := l.entries[addr]; !ok {
-			l.entries[addr] = entry{}
+		e := l.entries[addr]
+		if e.routed != routed {
+			e.routed, e.due = routed, time.Time{}
 		}
+		l.entries[addr] = e
 	}
 	for addr := range l.entries {
-		if !want[addr] {
+		if _, want := keep[addr]; !want {
 			delete(l.entries, addr)
 		}
 	}
@@ -146,11 +157,17 @@ func (l *loop) ask(ctx context.Context) error {
 		if e.due.After(time.Now()) {
 			continue
 		}
-		link, err := l.kernel.lead(addr)
-		if err == nil && link != e.link {
+		to, err := l.kernel.lead(addr, e.routed)
+		if err == nil && to.mtu == 0 {
+			to.mtu = l.mtuOf(to.link)
+		}
+		if err == nil && (to.link != e.link || to.hop != e.hop) {
 			moved = append(moved, addr)
-			err = l.move(ctx, addr, e, link)
+			err = l.move(ctx, addr, e, to)
 		} else {
+			if err == nil && to != e.way {
+				e.way, e.told = to, false
+			}
 			err = l.askFor(ctx, addr, e, err)
 		}
 		if err != nil {
@@ -174,15 +191,18 @@ func (l *loop) ask(ctx context.Context) error {
 }
 
 // move begins anew with an entry to which another interface leads now.
-func (l *loop) move(ctx context.Context, addr netip.Addr, e entry, link int) error {
-	if l.dirty || l.nameOf(link) == "" { // the route may be ahead of the notices
+func (l *loop) move(ctx context.Context, addr netip.Addr, e entry, to way) error {
+	if l.dirty || l.nameOf(to.link) == "" { // the route may be ahead of the notices
 		if err := l.readLinks(ctx); err != nil {
 			return err
 		}
 	}
-	l.entries[addr] = entry{link: link, iface: l.nameOf(link)}
+	if to.mtu == 0 {
+		to.mtu = l.mtuOf(to.link)
+	}
+	l.entries[addr] = entry{way: to, routed: e.routed, iface: l.nameOf(to.link)}
 	if e.mac.Known() {
-		return l.tellOf(ctx, addr, entry{iface: e.iface})
+		return l.tellOf(ctx, addr, entry{way: e.way, iface: e.iface})
 	}
 	return nil
 }
@@ -192,7 +212,7 @@ func (l *loop) move(ctx context.Context, addr netip.Addr, e entry, link int) err
 func (l *loop) askFor(ctx context.Context, addr netip.Addr, old entry, failed error) error {
 	e := old
 	if failed == nil && !e.fixed {
-		failed = l.kernel.resolve(addr, e.link, e.mac.Known() && !e.doubt)
+		failed = l.kernel.resolve(e.hop, e.link, e.mac.Known() && !e.doubt)
 	}
 	e.why = ""
 	if failed != nil {
@@ -202,7 +222,7 @@ func (l *loop) askFor(ctx context.Context, addr netip.Addr, old entry, failed er
 		l.log.Warn("the MAC of a neighbour cannot be asked for", "addr", addr.String(), "why", e.why)
 	}
 	e.due = e.next(time.Now(), l.refresh, l.retry)
-	return l.put(ctx, addr, e, old, failed != nil)
+	return l.put(ctx, addr, e, old, failed != nil || !e.told && e.mac.Known())
 }
 
 // readNeighbours reads the kernel's table. What it lacks is gone.
@@ -216,15 +236,19 @@ func (l *loop) readNeighbours(ctx context.Context) error {
 		missing[addr] = true
 	}
 	for _, s := range table {
-		if s.link == l.entries[s.addr].link {
-			delete(missing, s.addr)
+		for addr, e := range l.entries {
+			if s.addr == e.hop && s.link == e.link {
+				delete(missing, addr)
+			}
 		}
 		if err := l.see(ctx, s); err != nil {
 			return err
 		}
 	}
 	for addr := range missing {
-		if err := l.see(ctx, sighting{addr: addr, link: l.entries[addr].link}); err != nil {
+		if e := l.entries[addr]; e.link == 0 {
+			continue
+		} else if err := l.see(ctx, sighting{addr: e.hop, link: e.link}); err != nil {
 			return err
 		}
 	}

@@ -34,8 +34,8 @@ type Watcher struct {
 	buffer  int           // of the subscription's socket, in bytes
 	wake    chan struct{} // capacity 1: Keep was called
 
-	mu   sync.Mutex // guards the following
-	keep []netip.Addr
+	mu   sync.Mutex          // guards the following
+	keep map[netip.Addr]bool // true: a router may lead there
 }
 
 // New returns a Watcher that sends its facts to that channel. A fact is never
@@ -49,11 +49,19 @@ func New(facts chan<- Fact, log *slog.Logger) *Watcher {
 	}
 }
 
-// Keep replaces the set of neighbours whose MACs are told and kept fresh. Only
-// IPv4 addresses are kept.
-func (w *Watcher) Keep(addrs []netip.Addr) {
+// Keep replaces the set of neighbours whose MACs are told and kept fresh. Of
+// those that are routed and behind a router, that is the router's MAC. Only IPv4
+// addresses are kept.
+func (w *Watcher) Keep(near, routed []netip.Addr) {
+	keep := make(map[netip.Addr]bool, len(near)+len(routed))
+	for _, addr := range near {
+		keep[addr] = false
+	}
+	for _, addr := range routed {
+		keep[addr] = true
+	}
 	w.mu.Lock()
-	w.keep = append([]netip.Addr(nil), addrs...)
+	w.keep = keep
 	w.mu.Unlock()
 	select {
 	case w.wake <- struct{}{}:

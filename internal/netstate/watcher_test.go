@@ -107,7 +107,16 @@ func aLink(name string, want func(LinkFact) bool) func(Fact) bool {
 }
 
 func aNeighbour(n model.Neighbour) func(Fact) bool {
-	return func(f Fact) bool { return f.Neighbour != nil && *f.Neighbour == n }
+	return func(f Fact) bool {
+		if f.Neighbour == nil {
+			return false
+		}
+		got := *f.Neighbour
+		if !n.Source.IsValid() { // of no concern
+			got.Source, got.MTU = n.Source, n.MTU
+		}
+		return got == n
+	}
 }
 
 // untilMAC waits until nfs01 has that MAC.
@@ -168,7 +177,7 @@ func TestLinkKinds(t *testing.T) {
 
 func TestNeighbourIsResolvedAtOnce(t *testing.T) {
 	s := newScene(t)
-	s.Keep([]netip.Addr{nfs01, netip.MustParseAddr("2001:db8::1")})
+	s.Keep([]netip.Addr{nfs01, netip.MustParseAddr("2001:db8::1")}, nil)
 	s.run(t)
 	s.untilMAC(t, s.mac(t))
 }
@@ -178,7 +187,7 @@ func TestNeighbourThatTheKernelKnows(t *testing.T) {
 	hand := model.MAC{2, 0, 0, 0, 0, 9}
 	entry := netlink.Neigh{LinkIndex: s.eth0.Attrs().Index, IP: nfs01.AsSlice(), State: netlink.NUD_PERMANENT, HardwareAddr: hand[:]}
 	do(t, s.handle.NeighAdd(&entry))
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	s.run(t)
 	s.untilMAC(t, hand)
 	// An entry made by hand stays as it is, past several refreshes.
@@ -207,7 +216,7 @@ func kernelState(t *testing.T, s scene) int {
 func TestNeighbourReturnsAfterItsEntryVanished(t *testing.T) {
 	s := newScene(t)
 	s.refresh = time.Hour
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	s.run(t)
 	s.untilMAC(t, s.mac(t))
 	do(t, s.handle.NeighDel(&netlink.Neigh{LinkIndex: s.eth0.Attrs().Index, IP: nfs01.AsSlice()}))
@@ -236,7 +245,7 @@ func (s scene) silentUntil(t *testing.T, timeout <-chan time.Time) bool {
 
 func TestNeighbourChangesItsMAC(t *testing.T) {
 	s := newScene(t)
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	s.run(t)
 	old := s.mac(t)
 	s.untilMAC(t, old)
@@ -252,7 +261,7 @@ func TestNeighbourDiesAndReturns(t *testing.T) {
 	s := newScene(t)
 	home := address(t, "192.168.10.100/24")
 	do(t, s.peer.AddrDel(s.farEth0, home))
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	s.run(t)
 	s.untilFailed(t, model.MAC{}) // nobody answers, and that is told
 	do(t, s.peer.AddrAdd(s.farEth0, home))
@@ -301,7 +310,7 @@ func TestFailedMeansThatSomebodyWasAsked(t *testing.T) {
 		{[]state{asking}, false},
 		{[]state{asking, failed}, true},
 	} {
-		e := entry{link: 2, iface: "eth0"}
+		e := entry{way: way{link: 2, hop: nfs01}, iface: "eth0"}
 		for _, st := range tt.states {
 			s := sighting{addr: nfs01, link: 2, state: st}
 			if st.usable() {
@@ -319,11 +328,11 @@ func TestNeighbourBehindARouter(t *testing.T) {
 	s := newScene(t)
 	s.run(t)
 	far := netip.MustParseAddr("203.0.113.5")
-	s.Keep([]netip.Addr{far, nfs01})
+	s.Keep([]netip.Addr{far, nfs01}, nil)
 	s.until(t, "no MAC without a route", aNeighbour(model.Neighbour{Addr: far}))
 	do(t, s.handle.RouteAdd(&netlink.Route{LinkIndex: s.eth0.Attrs().Index, Gw: nfs01.AsSlice()}))
 	s.untilMAC(t, s.mac(t))
-	if _, err := (&kernel{handle: s.handle}).lead(far); err == nil {
+	if _, err := (&kernel{handle: s.handle}).lead(far, false); err == nil {
 		t.Error("a router's address passed for the server's own")
 	}
 	// A new route makes no notice: asking again finds it.
@@ -333,11 +342,34 @@ func TestNeighbourBehindARouter(t *testing.T) {
 	s.until(t, "the MAC", aNeighbour(model.Neighbour{Addr: far, Iface: "eth0", MAC: s.mac(t)}))
 }
 
+// Who may be behind a router is told with that one's MAC, the address that packets to it
+// come from, and the MTU of the way there, also when one of them changes.
+func TestRoutedNeighbour(t *testing.T) {
+	s := newScene(t)
+	far, router := netip.MustParseAddr("203.0.113.5"), nfs01
+	_, network, _ := net.ParseCIDR("203.0.113.0/24")
+	route := &netlink.Route{LinkIndex: s.eth0.Attrs().Index, Dst: network, Gw: router.AsSlice()}
+	do(t, s.handle.RouteAdd(route))
+	s.Keep([]netip.Addr{router}, []netip.Addr{far})
+	s.run(t)
+	want := model.Neighbour{Addr: far, Iface: "eth0", MAC: s.mac(t), Via: router, Source: netip.MustParseAddr("192.168.10.1"), MTU: 1500}
+	s.until(t, "the router's MAC", aNeighbour(want))
+	route.MTU, want.MTU = 1400, 1400
+	do(t, s.handle.RouteReplace(route))
+	s.until(t, "another MTU", aNeighbour(want))
+	other := model.MAC{2, 0, 0, 0, 0, 9}
+	do(t, s.peer.LinkSetHardwareAddr(s.farEth0, other[:]))
+	want.MAC = other
+	s.until(t, "another router's MAC", aNeighbour(want))
+	do(t, s.handle.RouteDel(route))
+	s.until(t, "no way", aNeighbour(model.Neighbour{Addr: far, Iface: "eth0", Via: router}))
+}
+
 func TestNeighbourIsAskedForWhenAnInterfaceChanges(t *testing.T) {
 	s := newScene(t)
 	do(t, s.handle.LinkSetDown(s.eth0))
 	s.retry = time.Hour
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	s.run(t)
 	s.until(t, "no MAC", aNeighbour(model.Neighbour{Addr: nfs01}))
 	do(t, s.handle.LinkSetUp(s.eth0))
@@ -346,7 +378,7 @@ func TestNeighbourIsAskedForWhenAnInterfaceChanges(t *testing.T) {
 
 func TestNeighbourOfARenamedInterface(t *testing.T) {
 	s := newScene(t)
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	s.run(t)
 	mac := s.mac(t)
 	s.untilMAC(t, mac)
@@ -357,7 +389,7 @@ func TestNeighbourOfARenamedInterface(t *testing.T) {
 
 func TestLeftoverOfAnotherInterfaceIsIgnored(t *testing.T) {
 	mac, other := model.MAC{2, 0, 0, 0, 0, 1}, model.MAC{2, 0, 0, 0, 0, 2}
-	e := entry{link: 2, iface: "eth0", mac: mac, told: true}
+	e := entry{way: way{link: 2, hop: nfs01}, iface: "eth0", mac: mac, told: true}
 	for _, st := range []state{gone, asking, failed, valid, tried, fixed} {
 		got := e.see(sighting{addr: nfs01, link: 3, state: st, mac: other}, time.Now(), time.Hour, time.Second)
 		if got != e {
@@ -368,7 +400,7 @@ func TestLeftoverOfAnotherInterfaceIsIgnored(t *testing.T) {
 
 func TestNeighbourFollowsItsInterface(t *testing.T) {
 	s := newScene(t)
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	s.run(t)
 	mac := s.mac(t)
 	s.untilMAC(t, mac)
@@ -386,9 +418,9 @@ func TestNeighbourFollowsItsInterface(t *testing.T) {
 func TestOnlyKeptNeighboursAreTold(t *testing.T) {
 	s := newScene(t)
 	s.run(t)
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	s.untilMAC(t, s.mac(t))
-	s.Keep(nil)
+	s.Keep(nil, nil)
 	for len(s.wake) > 0 { // until it is being followed
 		runtime.Gosched()
 	}
@@ -412,7 +444,7 @@ func TestOverrunIsMadeGood(t *testing.T) {
 	s := newScene(t)
 	s.buffer = 4096
 	s.refresh = time.Hour
-	s.Keep([]netip.Addr{nfs01})
+	s.Keep([]netip.Addr{nfs01}, nil)
 	lost := make(chan struct{}, 1000)
 	s.log = slog.New(warnings{Handler: slog.DiscardHandler, seen: lost})
 	s.run(t)

@@ -173,17 +173,26 @@ func hasIPv4(l model.Link) bool {
 // that interface, because packets leave by it; an interface without addresses
 // is part of a bridge or bond, whose entries are taken.
 func (n Network) MAC(server netip.Addr, iface string) model.MAC {
+	if nb := n.Neighbour(server, iface); !nb.Via.IsValid() {
+		return nb.MAC
+	}
+	return model.MAC{}
+}
+
+// Neighbour is how a server is reached from an interface: as MAC says, but perhaps by a
+// router. Its MAC is unknown when it is not reached.
+func (n Network) Neighbour(server netip.Addr, iface string) model.Neighbour {
 	l, _ := n.Link(iface)
-	var found model.MAC
+	var found model.Neighbour
 	for _, nb := range n.neighbours {
 		if nb.Addr != server {
 			continue
 		}
 		if nb.Iface == iface {
-			return nb.MAC
+			return nb
 		}
-		if len(l.Addrs) == 0 && !found.Known() {
-			found = nb.MAC
+		if len(l.Addrs) == 0 && !found.MAC.Known() {
+			found = nb
 		}
 	}
 	return found

@@ -42,22 +42,31 @@ func tickleOf(c model.Connection) segment {
 	return s
 }
 
+const (
+	protocolIPIP = 4
+	protocolTCP  = 6
+)
+
+// putIPv4 writes a header of 20 bytes, which are 0 before.
+func putIPv4(ip []byte, from, to netip.Addr, protocol byte, length uint16) {
+	src, dst := from.As4(), to.As4()
+	ip[0] = 4<<4 | 5 // version, header length in words
+	binary.BigEndian.PutUint16(ip[2:], length)
+	ip[6] = 0x40 // do not fragment; then no identification is needed (RFC 6864)
+	ip[8] = 64   // time to live
+	ip[9] = protocol
+	copy(ip[12:], src[:])
+	copy(ip[16:], dst[:])
+	binary.BigEndian.PutUint16(ip[10:], checksum(0, ip[:20]))
+}
+
 // put writes the packet with all its checksums.
 func (s segment) put(b *[packetLen]byte) {
-	src, dst := s.from.Addr().As4(), s.to.Addr().As4()
 	*b = [packetLen]byte{}
 	ip, tcp := b[:20], b[20:]
 	be := binary.BigEndian
 
-	ip[0] = 4<<4 | 5 // version, header length in words
-	be.PutUint16(ip[2:], packetLen)
-	ip[6] = 0x40 // do not fragment; then no identification is needed (RFC 6864)
-	ip[8] = 64   // time to live
-	ip[9] = 6    // TCP
-	copy(ip[12:], src[:])
-	copy(ip[16:], dst[:])
-	be.PutUint16(ip[10:], checksum(0, ip))
-
+	putIPv4(ip, s.from.Addr(), s.to.Addr(), protocolTCP, packetLen)
 	be.PutUint16(tcp[0:], s.from.Port())
 	be.PutUint16(tcp[2:], s.to.Port())
 	be.PutUint32(tcp[4:], s.seq)
@@ -65,7 +74,7 @@ func (s segment) put(b *[packetLen]byte) {
 	tcp[12] = 5 << 4 // header length in words
 	tcp[13] = s.flags
 	// The pseudo-header: both addresses, the protocol and the TCP length.
-	pseudo := sum(6+20, ip[12:20])
+	pseudo := sum(protocolTCP+20, ip[12:20])
 	be.PutUint16(tcp[16:], checksum(pseudo, tcp))
 }
 

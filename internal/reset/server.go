@@ -11,8 +11,11 @@ import (
 	"fairlead/internal/model"
 )
 
-// frameLen is that of a packet with its Ethernet header.
-const frameLen = 14 + packetLen
+// The lengths of the parts of a frame.
+const (
+	etherLen = 14
+	outerLen = 20 // of what a tunnel puts before a packet
+)
 
 // serverReset is the RST for the old server's end: it accepts the sequence
 // number that it expects of the client next.
@@ -67,12 +70,24 @@ func (f *failures) note(index int, to netip.AddrPort, err error) {
 	}
 }
 
-// sendFrame sends one packet in a frame to the server of a connection.
-func (s *Sender) sendFrame(to *unix.SockaddrLinklayer, c model.Connection, seg segment) error {
-	var frame [frameLen]byte
+// frameTo is a packet in a frame to the server of a connection, perhaps by its tunnel.
+func frameTo(room *[etherLen + outerLen + packetLen]byte, c model.Connection, seg segment) []byte {
+	frame := room[:etherLen]
 	copy(frame[0:], c.ServerMAC[:])
 	copy(frame[6:], c.SourceMAC[:])
 	frame[12], frame[13] = 0x08, 0x00 // IPv4
-	seg.put((*[packetLen]byte)(frame[14:]))
-	return transmit(s.frames, frame[:], to)
+	if c.Tunnel != (model.Tunnel{}) {
+		frame = room[:etherLen+outerLen]
+		putIPv4(frame[etherLen:], c.Tunnel.Source, c.Tunnel.Server, protocolIPIP, outerLen+packetLen)
+	}
+	inner := len(frame)
+	frame = room[:inner+packetLen]
+	seg.put((*[packetLen]byte)(frame[inner:]))
+	return frame
+}
+
+// sendFrame sends one packet in a frame to the server of a connection.
+func (s *Sender) sendFrame(to *unix.SockaddrLinklayer, c model.Connection, seg segment) error {
+	var room [etherLen + outerLen + packetLen]byte
+	return transmit(s.frames, frameTo(&room, c, seg), to)
 }

@@ -210,6 +210,11 @@ function group(flows) {
 }
 
 function sentence(director, value) {
+  const way = director.mode === 'tunnel' ? ' Packets go to servers in tunnels.' : '';
+  return state(director, value) + way;
+}
+
+function state(director, value) {
   const since = instant(director.since);
   const long = since ? ` for ${age((Date.parse(value.at) - since) / 1000)}` : '';
   if (director.balanced) {
