@@ -2,9 +2,9 @@
 // step: NULL, MOUNT or LOOKUP from the root, GETATTR, and READ of one file. It
 // tells which step failed, in plain words, and how long each one took.
 //
-// It leaves nothing behind on the server, and writes nothing there. It opens no
-// socket: its caller says how the server is reached. It knows nothing of
-// directors and their checks, and decides nothing.
+// It leaves nothing behind on the server, and writes nothing there, but for Update,
+// which writes one small file. It opens no socket: its caller says how the server is
+// reached. It knows nothing of directors and their checks, and decides nothing.
 package nfswalk
 
 import (

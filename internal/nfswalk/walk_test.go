@@ -163,6 +163,7 @@ func TestGanesha(t *testing.T) {
 	}
 	t.Run("lists", s.testLists)
 	t.Run("words", s.testWords)
+	t.Run("update", func(t *testing.T) { testUpdate(t, s, Target{Version: V3, Export: s.root}) })
 }
 
 // testLists asks a healthy server for everything that it has.
@@ -275,4 +276,7 @@ func TestEmbedded(t *testing.T) {
 	if err := r.Err(); err == nil || !strings.HasPrefix(err.Error(), "the export /data is not there") {
 		t.Errorf("%v: %v", steps(r), err)
 	}
+	t.Run("update", func(t *testing.T) {
+		testUpdate(t, served{root, dial}, Target{Version: V3, Export: nfsd.ExportPath, Port: port, MountPort: port})
+	})
 }
