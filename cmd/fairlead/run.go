@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/dataplane"
 	"fairlead/internal/desk"
 	"fairlead/internal/doctor"
+	"fairlead/internal/freshness"
 	"fairlead/internal/hold"
 	"fairlead/internal/hook"
 	"fairlead/internal/journal"
@@ -174,10 +175,12 @@ func (c *closers) close() error {
 // newParts makes the parts that tell what they see, with their channels.
 func newParts(routes *viproute.Routes, log *slog.Logger) agent.Parts {
 	results := make(chan model.ProbeResult, queue)
+	measured := make(chan model.Measured, queue)
 	facts := make(chan netstate.Fact, queue)
 	seen := make(chan model.VIPStatus, queue)
 	return agent.Parts{
 		Prober: probe.New(results, routes.Check, log), Results: results, Paths: routes,
+		Meter: freshness.New(measured, log), Measured: measured,
 		Watcher: netstate.New(facts, log), Facts: facts,
 		Announcer: announce.New(seen, log), Seen: seen,
 	}

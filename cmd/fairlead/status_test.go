@@ -93,8 +93,26 @@ func brokenStatus() model.Status {
 	return s
 }
 
+// copiesStatus is that of a director whose standby servers have copies.
+func copiesStatus() model.Status {
+	s := quietStatus()
+	d := &s.Directors[0]
+	d.MaxLag = 30 * time.Second
+	of := d.Servers[1]
+	d.Servers = d.Servers[:1]
+	for _, c := range []model.CopyStatus{
+		{Freshness: model.FreshnessTooOld, Lag: 754 * time.Second, Measured: s.At.Add(-4 * time.Second)},
+		{Freshness: model.FreshnessUnknown, Why: "the heartbeat cannot be read on nfs-02: connection refused: nothing listens on the port"},
+		{Freshness: model.FreshnessFresh, Lag: 2500 * time.Millisecond, Measured: s.At.Add(-4 * time.Second)},
+	} {
+		of.Copy = &c
+		d.Servers = append(d.Servers, of)
+	}
+	return s
+}
+
 func TestStatusPage(t *testing.T) {
-	for name, s := range map[string]model.Status{"status.txt": quietStatus(), "status-night.txt": brokenStatus(), "status-empty.txt": {}} {
+	for name, s := range map[string]model.Status{"status.txt": quietStatus(), "status-night.txt": brokenStatus(), "status-copies.txt": copiesStatus(), "status-empty.txt": {}} {
 		var b strings.Builder
 		if err := printStatus(&b, s, false); err != nil {
 			t.Fatal(err)

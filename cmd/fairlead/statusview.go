@@ -192,6 +192,9 @@ func (p *page) servers(all []model.ServerStatus, now time.Time) {
 		if s.NotReady != "" {
 			p.wrap("      not ready: ", s.NotReady)
 		}
+		if s.Copy != nil {
+			p.wrap("      copy: ", copyText(*s.Copy, now))
+		}
 		if s.VIPNote != "" {
 			p.wrap("      note: ", s.VIPNote)
 		}
@@ -199,6 +202,26 @@ func (p *page) servers(all []model.ServerStatus, now time.Time) {
 			p.wrap("      probed while active: ", s.Advisory)
 		}
 	}
+}
+
+// copyText says how far a standby server's copy is behind.
+func copyText(c model.CopyStatus, now time.Time) string {
+	text := c.Freshness.String() + ", never measured"
+	if !c.Measured.IsZero() {
+		text = c.Freshness.String() + fmt.Sprintf(", %s behind when measured %s ago", lag(c.Lag), ago(now.Sub(c.Measured)))
+	}
+	if c.Why != "" {
+		text += ": " + c.Why
+	}
+	return text
+}
+
+// lag is how far behind a copy is: to the second, unless it is short.
+func lag(d time.Duration) string {
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
 }
 
 // healthColour is the colour of a health. Only what was measured is green.

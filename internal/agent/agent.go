@@ -102,6 +102,7 @@ func (a *Agent) run(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"prober", a.parts.Prober.Run},
+		{"meter of the copies", a.parts.Meter.Run},
 		{"watcher of the network", a.parts.Watcher.Run},
 		{"announcer", a.parts.Announcer.Run},
 		{"control socket", func(ctx context.Context) error { return a.parts.Control.Run(ctx, a) }},

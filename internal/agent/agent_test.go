@@ -370,7 +370,7 @@ func TestUnreadableKernel(t *testing.T) {
 		b.start(nil)
 		pass(2 * time.Second)
 		b.plane.set(func(p *fakePlane) { p.unread = errRefused })
-		pass(freshness)
+		pass(lasts)
 		s := b.agent.Status()
 		if s.Directors[0].Applied != "" || s.Directors[0].Desired != "nfs-01" || s.Flows[0].Applied || s.Interfaces[0].Applied != "" {
 			t.Errorf("shown although it was not read: %+v", s)

@@ -35,6 +35,8 @@ type bench struct {
 	t         *testing.T
 	plane     *fakePlane
 	prober    *fakeProber
+	meter     *fakeMeter
+	measured  chan model.Measured
 	paths     *fakePaths
 	watcher   *fakeWatcher
 	announcer *fakeAnnouncer
@@ -66,6 +68,7 @@ func (b *bench) start(prepare func()) {
 	b.seen = make(chan model.VIPStatus)
 	b.hangups = make(chan os.Signal, 1)
 	b.prober = &fakeProber{results: results, wake: make(chan struct{}, 1), down: map[string]bool{}}
+	b.meter, b.measured = &fakeMeter{}, make(chan model.Measured)
 	b.paths = &fakePaths{}
 	b.watcher = &fakeWatcher{facts: facts, keep: make(chan []netip.Addr, 8)}
 	b.announcer = &fakeAnnouncer{journal: b.journal, seen: b.seen, wants: make(chan []announce.Want, 8)}
@@ -86,7 +89,7 @@ func (b *bench) start(prepare func()) {
 		b.t.Fatal(err)
 	}
 	b.agent = New(Parts{
-		Plane: b.plane, Prober: b.prober, Results: results, Paths: b.paths, Watcher: b.watcher, Facts: facts,
+		Plane: b.plane, Prober: b.prober, Results: results, Meter: b.meter, Measured: b.measured, Paths: b.paths, Watcher: b.watcher, Facts: facts,
 		Announcer: b.announcer, Seen: b.seen, Resets: b.sender, Frames: fakeFrames{b.journal},
 		Hooks: b.hooks, Memory: b.memory, Journal: b.events, Control: fakeControl{},
 		Desk: desk, Web: b.web, Notifier: b.notifier, Metrics: b.metrics, Hangups: b.hangups,

@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/announce"
 	"fairlead/internal/decide"
 	"fairlead/internal/desk"
+	"fairlead/internal/freshness"
 	"fairlead/internal/hold"
 	"fairlead/internal/model"
 	"fairlead/internal/probe"
@@ -67,6 +68,7 @@ type loop struct {
 
 	// What the parts were told last.
 	targets []probe.Target
+	copies  []freshness.Target
 	wants   []announce.Want
 	kept    kept
 }
@@ -168,6 +170,8 @@ func (l *loop) run(ctx context.Context) error {
 		case <-awake.C:
 		case r := <-l.parts.Results:
 			l.probed(r)
+		case m := <-l.parts.Measured:
+			l.handleSoon(decide.Measured{At: now(), Result: m}, unhurried)
 		case f := <-l.parts.Facts:
 			l.fact(f)
 		case v := <-l.parts.Seen:

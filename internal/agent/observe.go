@@ -9,9 +9,9 @@ import (
 	"fairlead/internal/model"
 )
 
-// freshness is how long an observation is handed out again: people who all
+// lasts is how long an observation is handed out again: people who all
 // watch the status do not cost the data plane more than one.
-const freshness = 100 * time.Millisecond
+const lasts = 100 * time.Millisecond
 
 // observation is what was read from the kernel at one moment. It is shared, and
 // never changed.
@@ -37,7 +37,7 @@ type observer struct {
 func (o *observer) look(applies uint64) observation {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.applies == applies && !o.last.at.IsZero() && time.Since(o.last.at) < freshness {
+	if o.applies == applies && !o.last.at.IsZero() && time.Since(o.last.at) < lasts {
 		return o.last
 	}
 	o.last, o.applies = observe(o.plane), applies

@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/announce"
 	"fairlead/internal/api"
 	"fairlead/internal/desk"
+	"fairlead/internal/freshness"
 	"fairlead/internal/hook"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
@@ -45,6 +46,12 @@ type Prober interface {
 	Run(context.Context) error
 	Set([]probe.Target)
 	Now(ref model.ServerRef, timeout time.Duration)
+}
+
+// Meter measures how old the copies of standby servers are. Set returns at once.
+type Meter interface {
+	Run(context.Context) error
+	Set([]freshness.Target)
 }
 
 // Paths lets checks reach virtual IPs on single servers. Apply returns why a path is
@@ -122,6 +129,8 @@ type Parts struct {
 	Plane     DataPlane
 	Prober    Prober
 	Results   <-chan model.ProbeResult
+	Meter     Meter
+	Measured  <-chan model.Measured
 	Paths     Paths
 	Watcher   Watcher
 	Facts     <-chan netstate.Fact

@@ -7,6 +7,7 @@ import (
 
 	"fairlead/internal/announce"
 	"fairlead/internal/decide"
+	"fairlead/internal/freshness"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 	"fairlead/internal/probe"
@@ -18,6 +19,10 @@ func (l *loop) tell() {
 	if targets := l.targetsOf(l.state.Targets()); !slices.EqualFunc(targets, l.targets, probe.Target.Equal) {
 		l.targets = targets
 		l.parts.Prober.Set(targets)
+	}
+	if copies := copiesOf(l.state.SyncTargets()); !slices.EqualFunc(copies, l.copies, freshness.Target.Equal) {
+		l.copies = copies
+		l.parts.Meter.Set(copies)
 	}
 	if keep := neighbours(l.loaded.Config); !keep.equal(l.kept) {
 		l.kept = keep
@@ -35,6 +40,14 @@ func (l *loop) targetsOf(wanted []decide.Target) []probe.Target {
 	all := make([]probe.Target, len(wanted))
 	for i, t := range wanted {
 		all[i] = probe.Target(l.open(t))
+	}
+	return all
+}
+
+func copiesOf(wanted []decide.SyncTarget) []freshness.Target {
+	all := make([]freshness.Target, len(wanted))
+	for i, t := range wanted {
+		all[i] = freshness.Target(t)
 	}
 	return all
 }

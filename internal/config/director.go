@@ -65,6 +65,7 @@ func (c *checker) director(s Section) {
 	r.whole()
 	r.balanced()
 	r.persists()
+	r.syncs()
 	r.switching()
 	if c.isFirst("director", args[0]) {
 		c.directors = append(c.directors, r.draft)

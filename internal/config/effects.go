@@ -190,7 +190,9 @@ var words = map[string]string{
 	"Check.Own":        "whether it is checked at its servers' own addresses only",
 	"Persistence.Bits": "the netmask of its persistence",
 	"Fence.Command":    "its fence hook", "Promote.Command": "its promote hook",
-	"Addr": "its address", "Check": "whether it is checked", "Sorry": "whether it is a sorry server",
+	"Sync.MaxLag": "the maxlag of its standby servers", "Sync.File": "the heartbeat file of its synccheck",
+	"Sync.Command": "the programme of its synccheck",
+	"Addr":         "its address", "Check": "whether it is checked", "Sorry": "whether it is a sorry server",
 }
 
 // fields tells of the fields that differ, those of inner structures by

@@ -203,6 +203,9 @@ func dump(cfg model.Config) string {
 		if p := d.Persistence; p != (model.Persistence{}) {
 			fmt.Fprintf(&b, "  persistence timeout=%s netmask=%d\n", p.Timeout, p.Bits)
 		}
+		if y := d.Sync; y != (model.Sync{}) {
+			fmt.Fprintf(&b, "  synccheck file=%s export=%s exec=%s port=%d interval=%s maxlag=%s\n", y.File, y.Export, y.Command, y.Port, y.Interval, y.MaxLag)
+		}
 		for i, h := range []model.Hook{d.Fence, d.Promote} {
 			if h != (model.Hook{}) {
 				fmt.Fprintf(&b, "  hook %s %s timeout=%s policy=%s\n", model.HookKind(i), h.Command, h.Timeout, h.Policy)

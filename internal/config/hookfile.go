@@ -7,7 +7,7 @@ import (
 )
 
 // Hooks lists the programmes that a configuration names, each once, in order: the
-// hooks of its directors with those that check, and the commands that notify.
+// hooks of its directors with those that check and measure, and the commands that notify.
 func Hooks(cfg model.Config) []string {
 	var all []string
 	add := func(path string) {
@@ -18,6 +18,7 @@ func Hooks(cfg model.Config) []string {
 	for _, d := range cfg.Directors {
 		add(d.Fence.Command)
 		add(d.Promote.Command)
+		add(d.Sync.Command)
 		for _, t := range d.Check.Tests {
 			add(t.Command)
 		}
@@ -88,6 +89,12 @@ func (r *report) programme(s Section, l Line, trouble map[string]string) {
 	case s.Kind == KindDirector && word == "option" && len(l.Words) > 2 && l.Words[1].Text == model.CheckExec.String():
 		if why := trouble[l.Words[2].Text]; why != "" {
 			r.fail(l.Words[2], "", "the servers cannot be checked by it: %s", why)
+		}
+	case s.Kind == KindDirector && word == "option" && len(l.Words) > 2 && l.Words[1].Text == "synccheck":
+		for i := 2; i+1 < len(l.Words); i++ {
+			if why := trouble[l.Words[i+1].Text]; l.Words[i].Text == "exec" && why != "" {
+				r.fail(l.Words[i+1], "", "the copies of the standby servers cannot be measured by it: %s", why)
+			}
 		}
 	case s.service() == notify && word == model.TargetCommand.String() && len(l.Words) > 1:
 		if why := trouble[l.Words[1].Text]; why != "" {

@@ -17,10 +17,11 @@ var options = map[string][]spec{
 	// Those of the switch have one value, not settings.
 	"failback": nil, "lastactive": nil, "holddown": nil,
 	"on-no-server": nil, // one value too
+	"synccheck":    syncSpecs,
 }
 
-// switchOptions are those that say when a director switches.
-var switchOptions = []string{"failback", "lastactive", "holddown"}
+// switchOptions are those that say when a director switches, and to whom.
+var switchOptions = []string{"failback", "lastactive", "holddown", "synccheck"}
 
 // checkOptions are those that name a kind of check. A director may have several.
 var checkOptions = []string{"tcpcheck", "httpcheck", "arpcheck", "icmpcheck", "tlscheck", "execcheck", "rpccheck", "nfscheck"}
@@ -60,6 +61,8 @@ func (r *directorReader) option(l Line) {
 		r.waitOption(l, &r.draft.director.HoldDown)
 	case "persistence":
 		r.persistence(l.Words[2:], specs)
+	case "synccheck":
+		r.sync(w, l.Words[2:])
 	}
 }
 

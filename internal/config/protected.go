@@ -29,7 +29,8 @@ func guard(s Section, l Line) (guarded, Word, bool) {
 	g := guarded{owner: owned(s), text: strings.Join(words, " "), hook: keyword == "hook"}
 	switch service := s.service(); {
 	case keyword == "hook":
-	case keyword == "option" && hasFile(l, "ca", model.CheckExec.String()):
+	case keyword == "option" && hasFile(l, "ca", model.CheckExec.String()),
+		keyword == "option" && hasFile(l, "synccheck") && hasFile(l, "exec"):
 		return g, l.Words[1], true
 	case service == notify && keyword == model.TargetCommand.String():
 	case service == notify && hasFile(l, "token-file", "password-file"):

@@ -51,6 +51,8 @@ func TestProtected(t *testing.T) {
 		{"a secret file of an e-mail", "service web\n", "email a@b.example from c@b.example server b.example:25 user u password-file /etc/shadow\nservice web\n", `a "email" line`},
 		{"another check", "option tcpcheck", "option tlscheck name a.example", ""},
 		{"a programme that checks", "option tcpcheck", "option execcheck /bin/sh", `t.cfg:6:8: error: a "execcheck" line of director nfs`},
+		{"a programme that measures", "option tcpcheck", "option tcpcheck\noption synccheck maxlag 10 exec /bin/sh", `t.cfg:7:8: error: a "synccheck" line of director nfs`},
+		{"a heartbeat", "option tcpcheck", "option tcpcheck\noption synccheck file /srv/nfs/beat", ""},
 		{"a file of authorities", "option tcpcheck", "option tlscheck name a.example ca /etc/shadow", `t.cfg:6:8: error: a "tlscheck" line of director nfs`},
 		{"another certificate", "cert.pem", "other.pem", `a "tls" line of service web`},
 		{"no certificate", "tls cert /etc/fairlead/cert.pem key /etc/fairlead/key.pem\n", "tls own\n", ""},

@@ -38,6 +38,7 @@ const (
 	stayNobody              // all servers fell silent together
 	stayLastActive          // all servers were gone: the last one is waited for
 	stayHoldDown            // it switched by itself not long ago
+	stayStale               // the other may lack newer data
 )
 
 // judge decides whether the director changes its active server. It looks at
@@ -52,7 +53,7 @@ func (d *director) judge(at time.Time, reloaded bool) verdict {
 	}
 	switch {
 	case now == nil:
-		best, _ := d.choose(server.usable)
+		best, _ := d.choose(func(s server) bool { return s.usable() && !d.outdated(s) })
 		return verdict{move: true, to: best, reason: model.ReasonRemoved, why: d.removal()}
 	case now.health.Failed() && !d.choice.forced:
 		return d.failed(now, at)
@@ -68,30 +69,31 @@ func (d *director) judge(at time.Time, reloaded bool) verdict {
 func (d *director) failed(now *server, at time.Time) verdict {
 	v := verdict{move: true, reason: model.ReasonFailed, why: "check failed: " + now.health.Why}
 	doubt := now.health.Doubt()
+	other := func(s server) bool { return s.Name != now.Name && s.candidate() }
+	fresh := func(s server) bool { return other(s) && !d.outdated(s) }
 	var ok bool
-	v.to, ok = d.choose(func(s server) bool {
-		return s.Name != now.Name && s.candidate() && s.health.Answers(doubt, at, d.Check)
-	})
-	if better, _ := d.choose(func(s server) bool { return s.Name != now.Name && s.sound() }); ok && better != v.to {
+	v.to, ok = d.choose(func(s server) bool { return fresh(s) && s.health.Answers(doubt, at, d.Check) })
+	if better, _ := d.choose(func(s server) bool { return fresh(s) && s.sound() }); ok && better != v.to {
 		return verdict{waiting: true} // it was asked; to take two servers in a row costs the connections twice
 	}
 	if ok {
 		return d.patient(now, v, d.server(v.to).health.SoundSince(), at)
 	}
-	if _, coming := d.choose(func(s server) bool { return s.Name != now.Name && s.health.Level != model.HealthDown && s.candidate() }); coming {
+	if _, coming := d.choose(func(s server) bool { return fresh(s) && s.health.Level != model.HealthDown }); coming {
 		return verdict{waiting: true}
 	}
-	if d.Promote.Command != "" { // a check can pass only after the promotion
-		v.to, ok = d.choose(func(s server) bool { return s.Name != now.Name && s.candidate() && !d.together(*now, s) })
-		if ok {
-			return d.patient(now, v, d.gone, at)
-		}
+	promotable := func(s server) bool { return d.Promote.Command != "" && !d.together(*now, s) } // a check can pass only after the promotion
+	if v.to, ok = d.choose(func(s server) bool { return fresh(s) && promotable(s) }); ok {
+		return d.patient(now, v, d.gone, at)
+	}
+	if stale, ok := d.choose(func(s server) bool { return other(s) && (s.health.Level != model.HealthDown || promotable(s)) }); ok {
+		return verdict{stay: stay{kind: stayStale, to: stale}}
 	}
 	if d.gone.IsZero() {
 		d.gone = at
 	}
 	for _, s := range d.servers {
-		if s.Name != now.Name && s.candidate() && d.together(*now, s) {
+		if other(s) && d.together(*now, s) {
 			return verdict{stay: stay{kind: stayNobody}}
 		}
 	}
@@ -132,8 +134,12 @@ func (d *director) paced(v verdict, at time.Time) verdict {
 
 // leave is the verdict on an active server that is not to be used any more.
 func (d *director) leave(now *server) verdict {
-	best, ok := d.choose(func(s server) bool { return s.Name != now.Name && s.sound() })
+	other := func(s server) bool { return s.Name != now.Name && s.sound() }
+	best, ok := d.choose(func(s server) bool { return other(s) && !d.outdated(s) })
+	stale, old := d.choose(other)
 	switch {
+	case !ok && old:
+		return verdict{stay: stay{kind: stayStale, to: stale}}
 	case !ok:
 		return verdict{} // nobody could do better: stay
 	case now.mark != model.MarkNone:
@@ -145,7 +151,7 @@ func (d *director) leave(now *server) verdict {
 // preferred is the verdict on an active server that works. What an operator
 // ordered lasts, and a director that fails back by order only stays.
 func (d *director) preferred(now *server, at time.Time, reloaded bool) verdict {
-	best, ok := d.best()
+	best, ok := d.choose(func(s server) bool { return s.Name == now.Name && s.kept() || s.sound() && !d.outdated(s) })
 	if !ok || best == now.Name || d.Failback == model.FailbackManual || d.choice.reason == model.ReasonOperator || d.choice.forced {
 		return verdict{}
 	}
@@ -165,11 +171,15 @@ func (d *director) preferred(now *server, at time.Time, reloaded bool) verdict {
 // ones, and a regular one for those before it.
 func (d *director) start() verdict {
 	first := d.choice.reason != model.ReasonRemoved
-	name, ok := d.choose(func(s server) bool { return s.health.Level != model.HealthDown && s.candidate() })
+	may := func(s server) bool { return s.health.Level != model.HealthDown && s.candidate() }
+	name, ok := d.choose(func(s server) bool { return may(s) && !d.outdated(s) })
 	switch {
 	case !ok:
 		if first {
 			d.choice.reason = model.ReasonNoServer
+		}
+		if stale, old := d.choose(func(s server) bool { return may(s) && s.usable() }); old {
+			return verdict{stay: stay{kind: stayStale, to: stale}}
 		}
 		return verdict{}
 	case d.server(name).health.Level == model.HealthUnknown:
@@ -189,9 +199,7 @@ func (d *director) start() verdict {
 // until its check says that it is down: after a restart it is still unknown.
 func (d *director) best() (string, bool) {
 	active := d.active()
-	return d.choose(func(s server) bool {
-		return s.sound() || active != nil && s.Name == active.Name && s.candidate() && !s.health.Failed()
-	})
+	return d.choose(func(s server) bool { return s.sound() || active != nil && s.Name == active.Name && s.kept() })
 }
 
 // choose returns the best of the servers that pass.
@@ -222,6 +230,8 @@ func (d *director) stayText(s stay) string {
 		return fmt.Sprintf("waiting for %s, which was active last, until %s; %s may hold older data", d.choice.active, clock(s.until), s.to)
 	case stayHoldDown:
 		return fmt.Sprintf("left alone until %s: it switched by itself at %s", clock(s.until), clock(d.choice.auto))
+	case stayStale:
+		return fmt.Sprintf("%s is not taken by itself: %s", s.to, d.lacksOf(s.to))
 	}
 	return ""
 }

@@ -18,6 +18,7 @@ func (s State) Alarms() []model.Alarm {
 	for i := range s.directors {
 		d := &s.directors[i]
 		all = append(all, d.serverAlarms()...)
+		all = append(all, d.copyAlarms()...)
 		all = append(all, s.networkAlarms(d)...)
 	}
 	if s.lost != "" {
@@ -155,6 +156,8 @@ func (d *director) silentAlarm() []model.Alarm {
 func (d *director) stayAlarm(now *server) model.Alarm {
 	to := d.ref(d.stay.to)
 	switch d.stay.kind {
+	case stayStale:
+		return d.staleAlarm(now)
 	case stayNobody:
 		return model.Alarm{
 			What: fmt.Sprintf("director %s: no server answers; staying with %s", d.Name, now.Name),
@@ -179,6 +182,26 @@ func (d *director) stayAlarm(now *server) model.Alarm {
 		What: fmt.Sprintf("director %s: no other server is up; staying with %s", d.Name, now.Name),
 		Why:  fmt.Sprintf("%s is %s", now.Name, now.health.Text()),
 		Do:   fmt.Sprintf("bring a server of %s back; it is used as soon as its check passes", d.Name),
+	}
+}
+
+// staleAlarm says why nobody takes the place of a server that does not work.
+func (d *director) staleAlarm(now *server) model.Alarm {
+	why, back := d.vacancy(), "bring a server with newer data back"
+	if now != nil {
+		why, back = fmt.Sprintf("%s is %s", now.Name, now.health.Text()), fmt.Sprintf("bring %s back", now.Name)
+	}
+	if now != nil && !now.candidate() {
+		why = d.lonely(now)
+	}
+	why += "; " + d.lacksOf(d.stay.to)
+	if to := d.server(d.stay.to); to != nil && to.copy.why != "" {
+		why += "; " + to.copy.why
+	}
+	return model.Alarm{
+		What: fmt.Sprintf("director %s: %s is not taken by itself, as its copy may be too old", d.Name, d.stay.to),
+		Why:  why,
+		Do:   fmt.Sprintf("%s; if its older data are better than none: fairlead switch %s", back, d.ref(d.stay.to)),
 	}
 }
 

@@ -75,6 +75,9 @@ func newDirector(cfg model.Director, w ways, old *director, at time.Time) (direc
 			if was := old.server(c.Name); was != nil && sameQuestion(old, *was, cfg, n) {
 				n.health = was.health
 			}
+			if was := old.server(c.Name); was != nil && was.Addr == c.Addr && old.Sync == cfg.Sync {
+				n.copy = was.copy
+			}
 		}
 		d.servers = append(d.servers, n)
 	}

@@ -80,6 +80,7 @@ func (w *witness) forget() {
 	w.calls, w.waiting, w.clients, w.gone = map[uint64]RunHook{}, map[uint64]bool{}, map[string]client{}, map[string]bool{}
 	w.views, w.marks = map[string]view{}, map[model.ServerRef]model.Mark{}
 	w.started, w.absent = false, map[string]view{}
+	w.copies = map[model.ServerRef]*copied{}
 	for name, h := range w.ended {
 		if w.holds[name] == nil {
 			w.holds[name] = h

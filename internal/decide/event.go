@@ -34,6 +34,13 @@ type Probed struct {
 	Result model.ProbeResult
 }
 
+// Measured: it was measured how old the copy of a standby server is, or it could
+// not be.
+type Measured struct {
+	At
+	Result model.Measured
+}
+
 // Suspected: something hints that a server is gone, for example that its
 // clients' packets are not answered. Held: a SYN is kept until it is known.
 type Suspected struct {

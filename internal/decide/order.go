@@ -48,6 +48,9 @@ func (s *State) order(e Ordered) []Action {
 		return refused(err)
 	}
 	v := verdict{to: srv.Name, reason: model.ReasonOperator, why: "ordered by an operator", order: e.ID, force: e.Force}
+	if d.outdated(*srv) && d.former().Name != "" {
+		v.why += ", although " + d.lacks(*srv)
+	}
 	switch d.turn.step {
 	case model.StepNone:
 		return s.begin(d, v, e.When())
@@ -133,7 +136,7 @@ func (s *State) markServer(d *director, srv *server, mark model.Mark, e Ordered)
 	best, ok := d.other(srv, e.Force)
 	switch {
 	case !ok && !e.Force:
-		return []Action{Reply{ID: e.ID, Err: fmt.Sprintf("no other server of %s can be used; %s is not %s", d.Name, srv.Name, mark)}}
+		return []Action{Reply{ID: e.ID, Err: fmt.Sprintf("no other server of %s can be used%s; %s is not %s", d.Name, d.olderWords(srv), srv.Name, mark)}}
 	case !ok:
 		srv.mark = mark
 		return []Action{Reply{ID: e.ID, Text: text + "; it stays active until another server can be used"}}
@@ -144,14 +147,24 @@ func (s *State) markServer(d *director, srv *server, mark model.Mark, e Ordered)
 
 // other is the best server beside the active one, for an order.
 func (d *director) other(now *server, force bool) (string, bool) {
-	best, ok := d.choose(func(s server) bool { return s.Name != now.Name && s.sound() })
+	fresh := func(s server) bool { return s.Name != now.Name && !d.outdated(s) }
+	best, ok := d.choose(func(s server) bool { return fresh(s) && s.sound() })
 	if !ok && (force || d.Promote.Command != "") {
-		best, ok = d.choose(func(s server) bool { return s.Name != now.Name && s.usable() })
+		best, ok = d.choose(func(s server) bool { return fresh(s) && s.usable() })
 	}
 	if !ok && d.Promote.Command != "" {
-		best, ok = d.choose(func(s server) bool { return s.Name != now.Name && s.candidate() })
+		best, ok = d.choose(func(s server) bool { return fresh(s) && s.candidate() })
 	}
 	return best, ok
+}
+
+// olderWords says which servers could be used, were their data new enough.
+func (d *director) olderWords(now *server) string {
+	stale, ok := d.choose(func(s server) bool { return s.Name != now.Name && s.usable() && d.outdated(s) })
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf(": %s; to take it all the same: fairlead switch %s", d.lacksOf(stale), d.ref(stale))
 }
 
 func have(what string, names []string) string {

@@ -56,6 +56,9 @@ func (w *witness) director(d model.Director, before view, after *view, switches 
 	if replayed {
 		return nil
 	}
+	if len(switches) == 0 {
+		w.former[d.Name] = after.former
+	}
 	return w.level(d, after, e.When())
 }
 
@@ -140,6 +143,10 @@ func (w *witness) move(d model.Director, before view, sw model.Switch, e Event, 
 	}
 	from, kept := d.Server(before.active)
 	kept = kept && from.Addr == before.server.Addr
+	named := ordered && (o.Verb == model.VerbSwitch && o.Ref.Server == sw.To)
+	if ok && !named && sw.To != before.active && w.outdated(d, to) {
+		return fmt.Errorf("the copy of %s is not known to be new enough, and nobody ordered to take it", sw.To)
+	}
 	if auto(sw.Reason) && !at.Before(before.auto) && at.Before(before.auto.Add(d.HoldDown)) {
 		return fmt.Errorf("it is the second switch by itself within %v, after %v", d.HoldDown, at.Sub(before.auto))
 	}
@@ -254,7 +261,7 @@ func (w *witness) first(d model.Director, before view, sw model.Switch) error {
 		if s.Name == sw.To {
 			return nil
 		}
-		if h := w.opinion(d.Name, s.Name).health; w.allowed(d, s) && h != model.HealthDown {
+		if h := w.opinion(d.Name, s.Name).health; w.allowed(d, s) && h != model.HealthDown && !w.outdated(d, s) {
 			return fmt.Errorf("%s was preferred and is %v", s.Name, h)
 		}
 	}
@@ -262,7 +269,7 @@ func (w *witness) first(d model.Director, before view, sw model.Switch) error {
 }
 
 func (w *witness) anyUsable(d model.Director) bool {
-	return slices.ContainsFunc(d.Servers, func(s model.Server) bool { return w.usable(d, s) })
+	return slices.ContainsFunc(d.Servers, func(s model.Server) bool { return w.usable(d, s) && !w.outdated(d, s) })
 }
 
 // level: what must hold after every event, whatever happened before.
@@ -295,6 +302,7 @@ func (w *witness) level(d model.Director, v *view, at time.Time) error {
 		anybody = anybody || w.allowed(d, s) && (other.health != model.HealthDown || d.Promote.Command != "" && !together)
 		settled := d.Failback == model.FailbackManual || d.Failback == model.FailbackDelay || v.reason == model.ReasonOperator || paced || v.forced
 		switch {
+		case w.outdated(d, s): // it stays
 		case o.failed() && w.sound(d, s) && !w.answers(d, s, doubt(o), at):
 			asked = true
 		case o.failed() && !asked && !v.forced && !paced && !w.gone[d.Name] && w.answers(d, s, doubt(o), at):
@@ -316,7 +324,7 @@ func (w *witness) vacant(d model.Director, v view) error {
 	want := model.ReasonNoServer
 	for _, s := range rank(d.Servers) {
 		h := w.opinion(d.Name, s.Name).health
-		if !w.allowed(d, s) || h == model.HealthDown {
+		if !w.allowed(d, s) || h == model.HealthDown || w.outdated(d, s) {
 			continue
 		}
 		if h != model.HealthUnknown {

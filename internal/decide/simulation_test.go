@@ -45,7 +45,7 @@ func TestSimulation(t *testing.T) {
 		}
 	}
 	for _, k := range []model.EventKind{model.EventSuspect, model.EventHealth, model.EventHold, model.EventFence,
-		model.EventPromote, model.EventVerify, model.EventFlip, model.EventStay} {
+		model.EventPromote, model.EventVerify, model.EventFlip, model.EventStay, model.EventCopy} {
 		if !reached.kinds[k] {
 			t.Errorf("no entry of kind %v was ever told", k)
 		}
@@ -55,7 +55,7 @@ func TestSimulation(t *testing.T) {
 			t.Errorf("step %v was never reached", step)
 		}
 	}
-	for kind := stayNone; kind <= stayHoldDown; kind++ {
+	for kind := stayNone; kind <= stayStale; kind++ {
 		if !reached.stays[kind] {
 			t.Errorf("stay %v was never reached", kind)
 		}

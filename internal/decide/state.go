@@ -47,7 +47,8 @@ type server struct {
 	via    []model.VIPTest // those that they make at the virtual IP too
 	health health.Health
 	mark   model.Mark
-	share  share // of a balanced director
+	share  share   // of a balanced director
+	copy   replica // of a standby server
 }
 
 // choice is the active server of a director.
@@ -131,6 +132,9 @@ func (s server) candidate() bool { return s.Weight > 0 && s.mark == model.MarkNo
 
 func (s server) usable() bool { return s.candidate() && s.health.Usable() }
 func (s server) sound() bool  { return s.candidate() && s.health.Sound() }
+
+// kept tells whether the server may stay the active one.
+func (s server) kept() bool { return s.candidate() && !s.health.Failed() }
 
 // ref names a server of the director.
 func (d director) ref(server string) model.ServerRef {

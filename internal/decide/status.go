@@ -34,6 +34,7 @@ func (s State) status(d *director) model.DirectorStatus {
 		Scheduler: d.Scheduler,
 		Failback:  d.Failback,
 		Mode:      d.Mode,
+		MaxLag:    d.Sync.MaxLag,
 	}
 	if p := d.Persistence; p.Timeout > 0 && d.Balanced() {
 		st.Persistence = &model.Persisting{Timeout: p.Timeout, Netmask: p.Bits}
@@ -64,6 +65,7 @@ func (s State) status(d *director) model.DirectorStatus {
 			LastProbe: srv.health.Probed,
 			Latency:   srv.health.Latency,
 			MAC:       s.reach(d, srv, iface).MAC,
+			Copy:      d.copyStatus(srv),
 		})
 	}
 	return st
@@ -78,10 +80,10 @@ func (d *director) note() string {
 		return ""
 	case d.turn.step != model.StepNone:
 		return d.turn.note()
-	case now == nil:
-		return d.vacancy()
 	case d.stay.kind != stayNone:
 		return d.stayText(d.stay)
+	case now == nil:
+		return d.vacancy()
 	case d.choice.source == fromMemory && now.health.Level == model.HealthUnknown:
 		return now.Name + " is kept from the memory on disk; its check has not passed yet"
 	case !ok || !now.candidate():
@@ -92,6 +94,9 @@ func (d *director) note() string {
 	what := fmt.Sprintf("%s is %s and preferred", best, d.server(best).health.Text())
 	if d.choice.last.From == best && d.choice.reason == model.ReasonFailed {
 		what = best + " is up again"
+	}
+	if d.outdated(*d.server(best)) {
+		what += ", but " + d.lacksOf(best)
 	}
 	return fmt.Sprintf("%s; to return: fairlead switch %s", what, d.ref(best))
 }

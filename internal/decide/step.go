@@ -12,7 +12,9 @@ import (
 func Step(before State, e Event) (State, []Action) {
 	s := before.clone()
 	at := e.When()
-	actions, reloaded := s.take(e)
+	actions := s.weigh(at) // an order must not find what time has changed
+	taken, reloaded := s.take(e)
+	actions = append(append(actions, taken...), s.weigh(at)...)
 	for i := range s.directors {
 		d := &s.directors[i]
 		switch {
@@ -24,6 +26,7 @@ func Step(before State, e Event) (State, []Action) {
 			actions = append(actions, s.judged(d, at, reloaded)...)
 		}
 	}
+	actions = append(actions, s.weigh(at)...)
 	actions = append(actions, s.asks(at)...)
 	return s, append(actions, s.releases(at)...)
 }
@@ -38,6 +41,8 @@ func (s *State) take(e Event) (actions []Action, reloaded bool) {
 		actions = s.probed(e)
 	case Suspected:
 		actions = s.suspected(e)
+	case Measured:
+		s.measured(e.Result)
 	case Linked:
 		s.net = s.net.Linked(e.Link, e.Gone)
 		s.net = s.net.Only(s.visible, func(netip.Addr) bool { return true })

@@ -46,3 +46,35 @@ func (s State) Targets() []Target {
 	}
 	return all
 }
+
+// SyncTarget is a director whose standby servers' copies are to be measured.
+type SyncTarget struct {
+	Director string
+	Sync     model.Sync
+	Source   netip.Addr   // invalid: the kernel's choice
+	Active   model.Server // what the copies are compared with
+	Standbys []model.Server
+}
+
+// SyncTargets are those of all directors. While a switch is under way nothing is
+// measured: the server that is left is perhaps being fenced.
+func (s State) SyncTargets() []SyncTarget {
+	var all []SyncTarget
+	for i := range s.directors {
+		d := &s.directors[i]
+		now := d.active()
+		if now == nil || d.turn.step != model.StepNone {
+			continue
+		}
+		t := SyncTarget{Director: d.Name, Sync: d.Sync, Source: d.Check.Source, Active: now.Server}
+		for _, srv := range d.servers {
+			if d.standsBy(srv.Name) {
+				t.Standbys = append(t.Standbys, srv.Server)
+			}
+		}
+		if len(t.Standbys) > 0 {
+			all = append(all, t)
+		}
+	}
+	return all
+}

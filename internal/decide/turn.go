@@ -259,6 +259,7 @@ func (s *State) flip(d *director, at time.Time) []Action {
 		next.forced = t.force && !to.health.Usable()
 	}
 	told := d.flipped(at, sw, sw.To, "%s is active instead of %s: %s", orNone(sw.To), orNone(sw.From), sw.Why)
+	d.forget(d.choice.active, t.to.Name)
 	d.choice = next
 	actions := []Action{told, Switched{Director: d.Name, Switch: sw, Silent: s.silent()}, Release{Director: d.Name}}
 	if t.order != 0 {

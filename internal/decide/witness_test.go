@@ -27,6 +27,8 @@ type witness struct {
 	memory  model.Memory             // what is on disk
 	marks   map[model.ServerRef]model.Mark
 	ended   map[string]*hold // the last switch of each director that ended
+	copies  map[model.ServerRef]*copied
+	former  map[string]model.Server // active now, or last
 	reached
 }
 
@@ -37,8 +39,9 @@ type view struct {
 	epoch  uint64
 	reason model.Reason
 	since  time.Time
-	auto   time.Time // its last switch by itself
-	forced bool      // ordered to a server whose check did not pass
+	auto   time.Time    // its last switch by itself
+	forced bool         // ordered to a server whose check did not pass
+	former model.Server // active, or the last one that was
 	step   model.Step
 	to     string // of a switch under way
 	force  bool   // of it
@@ -78,7 +81,7 @@ func newWitness() *witness {
 	return &witness{links: map[string]model.Link{}, servers: map[model.ServerRef]*record{}, views: map[string]view{},
 		epochs: map[string]uint64{}, absent: map[string]view{}, holds: map[string]*hold{}, calls: map[uint64]RunHook{}, waiting: map[uint64]bool{},
 		clients: map[string]client{}, gone: map[string]bool{}, kernel: map[string]model.Adopted{},
-		marks: map[model.ServerRef]model.Mark{}, ended: map[string]*hold{}, reached: nothing()}
+		marks: map[model.ServerRef]model.Mark{}, ended: map[string]*hold{}, copies: map[model.ServerRef]*copied{}, reached: nothing()}
 }
 
 // opinion is what the results say of a server.
@@ -201,9 +204,13 @@ func (w *witness) answers(d model.Director, s model.Server, doubt, now time.Time
 
 // see takes an event, and the state before it, before it is judged what came of it.
 func (w *witness) see(s State, e Event) {
+	w.seeFormer(s)
+	w.weigh(e.When())
 	switch e := e.(type) {
 	case Configured:
 		w.configured(e)
+	case Measured:
+		w.measured(e.Result)
 	case Probed:
 		w.probed(s, e.Result)
 	case Suspected:
@@ -251,6 +258,7 @@ func (w *witness) severed(s State, ref model.ServerRef) bool {
 }
 
 func (w *witness) configured(e Configured) {
+	w.keepCopies(e.Config)
 	w.config = e.Config
 	was := w.servers
 	w.servers = map[model.ServerRef]*record{}
@@ -360,6 +368,7 @@ func (w *witness) judge(s State, e Event, actions []Action) error {
 			return err
 		}
 	}
+	w.weigh(e.When())
 	views := map[string]view{}
 	for i, cfg := range w.config.Directors {
 		after, err := w.one(&s.directors[i], cfg, e, reloaded, actions)
@@ -380,7 +389,9 @@ func (w *witness) judge(s State, e Event, actions []Action) error {
 			delete(w.gone, name)
 		}
 	}
+	w.switched(views)
 	w.views, w.started = views, true
+	w.weigh(e.When())
 	return w.kept(s)
 }
 
@@ -395,10 +406,15 @@ func (w *witness) one(d *director, cfg model.Director, e Event, reloaded bool, a
 			w.gone[cfg.Name] = true
 		}
 	}
+	if _, known := w.former[cfg.Name]; !known { // it returns, or the daemon does
+		if w.former[cfg.Name] = before.former; before.active != "" {
+			w.former[cfg.Name] = before.server
+		}
+	}
 	c := d.choice
 	after := view{active: c.active, epoch: c.epoch, reason: c.reason, since: c.since, auto: before.auto, forced: before.forced,
 		step: d.turn.step, to: d.turn.to.Name, force: d.turn.force, why: d.turn.reason}
-	after.server = model.Server{Name: c.active, Addr: c.addr}
+	after.server, after.former = model.Server{Name: c.active, Addr: c.addr}, d.former()
 	for i, srv := range cfg.Servers {
 		if got, want := d.servers[i].health.Level, w.opinion(cfg.Name, srv.Name).health; got != want {
 			return after, fmt.Errorf("health of %s is %v, want %v", srv.Name, got, want)

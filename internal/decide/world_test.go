@@ -37,8 +37,10 @@ func (w *world) chance(percent int) bool { return w.dice.IntN(100) < percent }
 func (w *world) next(s State) (e Event, restart bool) {
 	w.pass(s)
 	switch n := w.dice.IntN(100); {
-	case n < 45:
+	case n < 35:
 		e = w.probe()
+	case n < 45:
+		e = w.measurement(s)
 	case n < 53:
 		e = Ticked{At{w.now}}
 	case n < 60:
@@ -228,6 +230,7 @@ func (w *world) failover(d *model.Director) {
 	if w.chance(30) {
 		d.HoldDown = time.Duration(w.dice.IntN(60)) * time.Second
 	}
+	d.Sync = w.sync()
 	hook := model.Hook{Command: "/etc/fairlead/hook", Timeout: 30 * time.Second}
 	if w.chance(40) {
 		d.Fence = hook

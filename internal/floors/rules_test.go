@@ -29,6 +29,7 @@ var floor = map[string]int{
 	"internal/config":       20,
 	"internal/decide":       20,
 	"internal/probe":        30,
+	"internal/freshness":    30,
 	"internal/viproute":     30,
 	"internal/dataplane":    30,
 	"internal/reset":        30,

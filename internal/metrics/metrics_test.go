@@ -42,7 +42,8 @@ func nfs() model.Status {
 			Name: "nfs", Mode: model.ModeGateway, Desired: "nfs-02", Applied: "nfs-02", Epoch: 7, Reason: model.ReasonFailed, Since: at.Add(-time.Minute),
 			Connections: 4, Old: 1, Failback: model.FailbackManual, Persistence: &model.Persisting{Templates: 12},
 			Servers: []model.ServerStatus{
-				{Name: "nfs-01", Addr: netip.MustParseAddr("192.168.10.100"), Weight: 10, Health: model.HealthDown, Since: at, LastProbe: at},
+				{Name: "nfs-01", Addr: netip.MustParseAddr("192.168.10.100"), Weight: 10, Health: model.HealthDown, Since: at, LastProbe: at,
+					Copy: &model.CopyStatus{Freshness: model.FreshnessTooOld, Lag: 12500 * time.Millisecond, Measured: at.Add(-100 * time.Second)}},
 				{Name: "nfs-02", Addr: netip.MustParseAddr("192.168.10.101"), Weight: 10, Sorry: true, Health: model.HealthUnchecked,
 					Active: true, Connections: 4, Total: model.Counter{Packets: 90, Bytes: 6000}},
 			},
@@ -129,6 +130,10 @@ func TestScrape(t *testing.T) {
 		`fairlead_server_health{director="nfs",server="nfs-02",state="unchecked"} 1`,
 		`fairlead_server_active{director="nfs",server="nfs-02"} 1`,
 		`fairlead_server_desired{director="nfs",server="nfs-01"} 0`,
+		`fairlead_server_copy_state{director="nfs",server="nfs-01",state="too-old"} 1`,
+		`fairlead_server_copy_state{director="nfs",server="nfs-01",state="fresh"} 0`,
+		`fairlead_server_copy_lag_seconds{director="nfs",server="nfs-01"} 12.5`,
+		`fairlead_server_copy_measured_timestamp_seconds{director="nfs",server="nfs-01"} 1.6999999e+09`,
 		`fairlead_server_info{address="192.168.10.101",director="nfs",role="sorry",server="nfs-02"} 1`,
 		`fairlead_server_packets_total{director="nfs",server="nfs-02"} 90`,
 		`fairlead_checks_total{director="nfs",result="ok",server="nfs-01"} 1`,
@@ -150,7 +155,8 @@ func TestScrape(t *testing.T) {
 		t.Errorf("lacks %s", line)
 	}
 	// An address of a client has no place here; nor have check times of an unchecked server.
-	for _, bad := range []string{`fairlead_server_last_check_timestamp_seconds{director="nfs",server="nfs-02"}`, `flow="idle",verdict="reset"`} {
+	for _, bad := range []string{`fairlead_server_last_check_timestamp_seconds{director="nfs",server="nfs-02"}`, `flow="idle",verdict="reset"`,
+		`copy_state{director="nfs",server="nfs-02"`} {
 		if strings.Contains(got, bad) {
 			t.Errorf("has %s", bad)
 		}

@@ -20,6 +20,7 @@ type shape struct {
 	serverInfo, serverHealth, serverSince, serverProbed *prometheus.Desc
 	serverActive, serverDesired, serverWeight           *prometheus.Desc
 	serverMarked, serverConnections                     *prometheus.Desc
+	serverCopy, serverLag, serverMeasured               *prometheus.Desc
 	serverPackets, serverBytes                          *prometheus.Desc
 }
 
@@ -124,6 +125,12 @@ func (s *shape) addServers() {
 		"Weight of the configuration. 0 is quiescent: it gets no new connections.", "director", "server")
 	s.serverMarked = s.add("server_marked",
 		"1 if an operator took the server out of use, by drain or by disable. It lasts until fairlead enable.", "director", "server")
+	s.serverCopy = s.add("server_copy_state",
+		"What is known of a standby server's copy of the data (option synccheck): 1 for its state, 0 for the others. Absent for the active server.", "director", "server", "state")
+	s.serverLag = s.add("server_copy_lag_seconds",
+		"How far a standby server's copy was behind the active server when it was measured last. Absent if it was never measured.", "director", "server")
+	s.serverMeasured = s.add("server_copy_measured_timestamp_seconds",
+		"Unix time of that measurement. The lag may have grown since.", "director", "server")
 	s.serverConnections = s.add("server_connections",
 		"TCP connections of the present epoch to this server that were not seen to end.", "director", "server")
 	s.serverPackets = s.add("server_packets_total",

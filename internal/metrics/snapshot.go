@@ -137,6 +137,14 @@ func (m *shape) server(e emitter, d model.DirectorStatus, s model.ServerStatus, 
 	}
 	e.gauge(m.serverWeight, float64(s.Weight), d.Name, s.Name)
 	e.flag(m.serverMarked, s.Mark != model.MarkNone, d.Name, s.Name)
+	if c := s.Copy; c != nil {
+		for _, f := range []model.Freshness{model.FreshnessUnknown, model.FreshnessMeasured, model.FreshnessFresh, model.FreshnessTooOld} {
+			e.flag(m.serverCopy, c.Freshness == f, d.Name, s.Name, f.String())
+		}
+		if e.instant(m.serverMeasured, c.Measured, d.Name, s.Name); !c.Measured.IsZero() {
+			e.gauge(m.serverLag, c.Lag.Seconds(), d.Name, s.Name)
+		}
+	}
 	if blind {
 		return
 	}

@@ -76,6 +76,7 @@ type Director struct {
 	HoldDown   time.Duration // at most one switch by itself in this time; 0: no limit
 	Fence      Hook          // keeps the old server from writing, before the new one is promoted
 	Promote    Hook          // makes the new server ready, before it gets packets
+	Sync       Sync          // how far the standby servers' copies are behind
 }
 
 // Persistence keeps a network of clients on one server, whatever the protocol and
@@ -124,7 +125,7 @@ func (d Director) Balanced() bool {
 // that acts on a switch only.
 func (d Director) switches() bool {
 	return d.ServesNFS() || d.Failback != FailbackAuto || d.LastActive > 0 || d.HoldDown > 0 ||
-		d.Fence.Command != "" || d.Promote.Command != ""
+		d.Fence.Command != "" || d.Promote.Command != "" || !d.Sync.Off()
 }
 
 // ServesNFS tells whether a server port or a check's port is NFS's 2049. Such a

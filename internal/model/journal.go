@@ -27,11 +27,12 @@ const (
 	EventAudit                      // somebody changed something, or tried to: who and what
 	EventFinding                    // the doctor found something that it had not found before
 	EventMended                     // and finds it no longer
+	EventCopy                       // a standby's copy became too old, fresh again, or is not known any more
 	eventsEnd
 )
 
 var eventKinds = table{"start", "stop", "reload", "order", "suspect", "health", "hold", "fence", "promote",
-	"verify", "flip", "applied", "reset", "done", "stay", "vip", "alarm", "alarm-over", "audit", "finding", "mended"}
+	"verify", "flip", "applied", "reset", "done", "stay", "vip", "alarm", "alarm-over", "audit", "finding", "mended", "copy"}
 
 // EventKinds lists every kind.
 func EventKinds() []EventKind {

@@ -107,6 +107,7 @@ type DirectorStatus struct {
 	Held        int            `json:"held_syns,omitempty"` // SYNs kept at the moment
 	Failback    Failback       `json:"failback"`
 	Mode        Mode           `json:"mode"`
+	MaxLag      time.Duration  `json:"maxlag_ns,omitempty"` // how far a standby may be behind to be taken without an order
 }
 
 // Persisting says how a director keeps clients on their servers.
@@ -156,6 +157,7 @@ type ServerStatus struct {
 	CheckedVIPs string        `json:"checked_vips,omitempty"` // the virtual IPs at which its checks are made too
 	VIPNote     string        `json:"vip_note,omitempty"`     // why they are not made at one
 	NotReady    string        `json:"not_ready,omitempty"`    // what the doctor found last that keeps it from taking over
+	Copy        *CopyStatus   `json:"copy,omitempty"`         // of a standby: how far its data are behind the active server's
 	Advisory    string        `json:"advisory,omitempty"`     // an unchecked server's last probe while active: passes, or the error
 	LastProbe   time.Time     `json:"last_probe,omitzero"`
 	Latency     time.Duration `json:"latency_ns"`

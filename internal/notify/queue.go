@@ -60,7 +60,8 @@ func importance(k model.EventKind) int {
 	switch k {
 	case model.EventAlarm, model.EventStay, model.EventFlip:
 		return 3
-	case model.EventHealth, model.EventFinding, model.EventMended, model.EventAlarmOver, model.EventStart, model.EventStop:
+	case model.EventHealth, model.EventFinding, model.EventMended, model.EventAlarmOver, model.EventStart, model.EventStop,
+		model.EventCopy:
 		return 2
 	case model.EventReload, model.EventOrder, model.EventVIP, model.EventHold, model.EventFence, model.EventPromote, model.EventVerify,
 		model.EventApplied, model.EventReset, model.EventDone:

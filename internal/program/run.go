@@ -170,5 +170,10 @@ func words(err error) error {
 	case exit.ExitCode() == 126 || exit.ExitCode() == 127:
 		return fmt.Errorf("it ended with exit code %d: a command in it was not found or cannot be run", exit.ExitCode())
 	}
-	return fmt.Errorf("it ended with exit code %d", exit.ExitCode())
+	return Exit(exit.ExitCode())
 }
+
+// Exit is the exit code of a programme that ended by itself and did not succeed.
+type Exit int
+
+func (e Exit) Error() string { return fmt.Sprintf("it ended with exit code %d", int(e)) }

@@ -5,7 +5,7 @@
 import { query } from './api.js';
 import { attr, h, s, text } from './dom.js';
 import { bits, count, packets, plural } from './format.js';
-import { address, healthOf, role, serversOf, under } from './state.js';
+import { address, copyShort, copyTone, healthOf, role, serversOf, under } from './state.js';
 import { shapePath, toneOf } from './widgets.js';
 
 const mostServers = 18; // boxes that are drawn; the rest are named on Servers
@@ -313,11 +313,13 @@ function fillServer(part, directorName, director, server, rate, blind) {
   text(part.name, server.name);
   if (part.addr) {
     text(part.addr, address(server));
-    text(part.connections, active || server.connections ? plural(server.connections, 'connection') : '');
+    const serves = active || server.connections;
+    text(part.connections, serves ? plural(server.connections, 'connection') : copyShort(server));
+    attr(part.connections, 'class', `d-line ${serves || !copyTone(server) ? '' : `tone-${copyTone(server)}`}`);
   }
   fillTag(part, is, active ? 'd-on' : alerting.has(is) ? 'd-alert' : '');
   fillHealth(part, health);
-  text(part.title, `${server.name}, ${address(server)}: ${is}, ${health}${server.why && health !== 'up' ? ', ' + server.why : ''}`);
+  text(part.title, `${server.name}, ${address(server)}: ${is}, ${health}${server.why && health !== 'up' ? ', ' + server.why : ''}${server.copy ? ', ' + copyShort(server) : ''}`);
   const total = (field) => rate((v) => v.directors?.[directorName]?.servers?.[server.name]?.total?.[field]);
   const perSecond = total('packets');
   const flows = perSecond > 0;

@@ -49,7 +49,7 @@ export function follow({ since = '', told, state = () => {} }) {
 
 // The kinds of entries by what they are about, for filters and marks.
 export const groups = {
-  'the switches': ['suspect', 'health', 'hold', 'fence', 'promote', 'verify', 'flip', 'applied', 'reset', 'done', 'stay'],
+  'the switches': ['suspect', 'health', 'hold', 'fence', 'promote', 'verify', 'flip', 'applied', 'reset', 'done', 'stay', 'copy'],
   'what people did': ['order', 'reload', 'audit'],
   'the daemon': ['start', 'stop', 'vip', 'alarm', 'alarm-over', 'finding', 'mended'],
 };

@@ -5,7 +5,7 @@ import { attr, h, text } from './dom.js';
 import { age, bits, clock, count, instant, moment, packets, span } from './format.js';
 import { order, possible } from './orders.js';
 import { latencyPlot, sparkline } from './plot.js';
-import { address, applied, desired, healthOf, stepText, under } from './state.js';
+import { address, applied, copyText, desired, healthOf, stepText, under } from './state.js';
 import { mark, setMark } from './widgets.js';
 
 const again = 5000; // ms after which the results of checks are asked for again
@@ -135,6 +135,7 @@ export function createServer(ctx, closed) {
     fact('Health since', since && `${moment(since)} (${age((Date.parse(value.at) - since) / 1000)})`);
     fact('Why', s.health === 'up' ? '' : s.why);
     fact('Not ready', s.not_ready);
+    fact('Copy', copyText(s, value.at));
     fact('While active', s.advisory && s.health === 'unchecked' ? `its probes: ${s.advisory}` : '');
     fact('Checked at', s.health === 'unchecked' ? '' : ['its own address', s.checked_vips].filter(Boolean).join(' and ') + (s.vip_note ? `; ${s.vip_note}` : ''));
     fact('Last check', probe && `${clock(probe)}, ${span(s.latency_ns)}`);

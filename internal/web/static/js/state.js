@@ -1,6 +1,8 @@
 // state says in words what the picture holds: the role of a server, what is desired,
 // applied and observed of it. It draws nothing.
 
+import { age, instant, span } from './format.js';
+
 // serversOf are the servers of a director in the configuration's order, with their names.
 export function serversOf(director) {
   return Object.entries(director.servers ?? {})
@@ -45,6 +47,26 @@ export function role(director, server, blind) {
 
 // healthOf is the word of a server's health; what nobody told is unknown.
 export const healthOf = (server) => server.health || 'unknown';
+
+const copies = { unknown: 'copy not known', measured: 'copy', fresh: 'copy fresh', 'too-old': 'copy too old' };
+
+// copyTone is how the copy of a standby server is marked; '' is not at all.
+export const copyTone = (server) => ({ 'too-old': 'bad', unknown: 'warn', fresh: 'ok' })[server.copy?.freshness] ?? '';
+
+// copyShort says in few words how far a standby server's copy is behind; '' without one.
+export function copyShort({ copy }) {
+  if (!copy) return '';
+  return copies[copy.freshness] + (copy.measured && copy.freshness !== 'unknown' ? `: ${span(copy.lag_ns)} behind` : '');
+}
+
+// copyText says all that is known of it, at a time.
+export function copyText(server, at) {
+  const { copy } = server;
+  if (!copy) return '';
+  const measured = instant(copy.measured);
+  const known = measured ? `${span(copy.lag_ns)} behind when it was measured ${age((Date.parse(at) - measured) / 1000)} ago` : 'never measured';
+  return `${copies[copy.freshness]}, ${known}${copy.why ? `: ${copy.why}` : ''}`;
+}
 
 // address is a server's address with its port.
 export function address(server) {

@@ -6,7 +6,7 @@ import { createDiagram } from '../diagram.js';
 import { age, bytes, clock, count, instant, moment, packets, plural, short, utc } from '../format.js';
 import { errorOf, follow, toneOf } from '../journal.js';
 import { createList } from '../list.js';
-import { directorsOf, reasonText, standing, stepText, under } from '../state.js';
+import { copyText, directorsOf, reasonText, serversOf, standing, stepText, under } from '../state.js';
 import { headline, renderCounts, renderTimeline } from '../timeline.js';
 import { mark, setMark } from '../widgets.js';
 
@@ -165,9 +165,10 @@ function directorCard() {
   const state = mark('');
   const why = h('p', { class: 'said' });
   const note = h('p', { class: 'said note', hidden: true });
+  const copies = h('p', { class: 'said copies', hidden: true });
   const step = h('p', { class: 'said step', role: 'status', hidden: true });
   const diagram = createDiagram();
-  const node = h('section', { class: 'card', 'aria-label': 'Diagram' }, h('header', {}, name, state), h('div', { class: 'body' }, step, why, note, diagram.node));
+  const node = h('section', { class: 'card', 'aria-label': 'Diagram' }, h('header', {}, name, state), h('div', { class: 'body' }, step, why, note, copies, diagram.node));
   const none = h('div', { class: 'empty', hidden: true }, h('p', {}, 'The configuration has no director yet.'),
     h('p', {}, 'Begin with the ', h('a', { href: '/flow' }, 'Flow'), ' tab, then ', h('a', { href: '/l4' }, 'LB layer 4'), '.'));
   node.append(none);
@@ -192,6 +193,9 @@ function directorCard() {
       text(why, sentence(director, value));
       text(note, director.note ?? '');
       note.hidden = !director.note;
+      const behind = serversOf(director).filter((server) => server.copy).map((server) => `${server.name}: ${copyText(server, value.at)}`);
+      text(copies, behind.join('; '));
+      copies.hidden = behind.length === 0;
       step.hidden = !under(director);
       if (under(director)) text(step, stepSentence(director));
       diagram.draw({ name: chosen, director, flows: byDirector.get(chosen) ?? [], rate: live.rate, blind: value.blind });

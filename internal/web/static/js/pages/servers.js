@@ -7,7 +7,7 @@ import { age, count, instant, packets, plural, span } from '../format.js';
 import { createList } from '../list.js';
 import { sparkline } from '../plot.js';
 import { createServer } from '../server.js';
-import { address, applied, desired, directorsOf, healthOf } from '../state.js';
+import { address, applied, copyText, desired, directorsOf, healthOf } from '../state.js';
 import { mark, setMark } from '../widgets.js';
 
 export const title = 'Servers';
@@ -179,7 +179,7 @@ function sinceWhy(server, value) {
   const since = instant(server.since);
   const long = since ? age((Date.parse(value.at) - since) / 1000) : '';
   const why = server.health === 'up' ? '' : server.why || (server.advisory && `asked while active: ${server.advisory}`) || '';
-  return [long, why, server.not_ready && `not ready: ${server.not_ready}`].filter(Boolean).join(': ') || '–';
+  return [long, why, copyText(server, value.at), server.not_ready && `not ready: ${server.not_ready}`].filter(Boolean).join(': ') || '–';
 }
 
 // The filter: a text, a director, a state.
