@@ -3,10 +3,11 @@
 # make check      forms, linters, generated code, dependencies, floors and documents
 # make test       all tests, as root; `sh scripts/test` installs what they need
 # make bench      what the data plane costs, and thousands of checks; as root
+# make instructions  what a packet takes, beside routing and IPVS, in a virtual machine
 # make lab        the whole diagram on this machine; as root
 # make lab-all    every fault, with the note's own check; as root
 
-.PHONY: build generate check test bench lab lab-all
+.PHONY: build generate check test bench instructions lab lab-all
 .PHONY: check-format check-vet check-lint check-generated check-modules check-layout
 .PHONY: test-browser test-fuzz test-race test-kernel test-vm
 
@@ -76,6 +77,9 @@ test-vm:
 bench:
 	go run ./bench
 	go test -run '^$$' -bench FiveThousand -benchtime 1x ./internal/probe
+
+instructions:
+	go run ./vm/cost
 
 lab:
 	go run ./cmd/fairlead lab

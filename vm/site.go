@@ -8,22 +8,17 @@
 package vm
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"fairlead/examples"
-	"fairlead/vm/image"
+	"fairlead/vm/boot"
 	"fairlead/vm/machine"
 )
 
@@ -51,26 +46,17 @@ const commandTime = 60 * time.Second
 
 // open boots a machine and builds the site in it.
 func open(ctx context.Context, o options) (*site, error) {
-	files, err := overlay(ctx, o)
+	files, programs, err := contents(o)
 	if err != nil {
 		return nil, err
 	}
-	made, err := image.Build(ctx, o.cache, o.progress)
-	if err != nil {
-		return nil, err
-	}
-	initrd := filepath.Join(o.dir, "initrd.cpio")
-	if err := concatenate(initrd, made.Initrd, files); err != nil {
-		return nil, fmt.Errorf("make the guest's first file system: %w", err)
-	}
-	o.progress("starting a machine with kernel " + made.Release)
-	m, err := machine.Start(ctx, machine.Options{
-		Kernel: made.Kernel, Initrd: initrd, Disk: made.Disk, Memory: 640, CPUs: 2, Dir: o.dir,
+	m, release, err := boot.Start(ctx, boot.Plan{
+		Cache: o.cache, Dir: o.dir, Files: files, Programs: programs, Memory: 640, CPUs: 2, Progress: o.progress,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &site{Machine: m, Release: made.Release}
+	s := &site{Machine: m, Release: release}
 	for _, command := range []string{"segment", "storage", "server nfs-01", "server nfs-02", "serving nfs-01", "serving nfs-02"} {
 		if _, err := s.run(ctx, "%s", command); err != nil {
 			return nil, errors.Join(err, errors.New(m.Logs(40)), m.Close())
@@ -79,81 +65,26 @@ func open(ctx context.Context, o options) (*site, error) {
 	return s, nil
 }
 
-// overlay is what a change of the sources changes in the guest.
-func overlay(ctx context.Context, o options) (map[string][]byte, error) {
-	files := map[string][]byte{}
-	programs := map[string]string{"probe": "fairlead/vm/probe", "fairlead": "fairlead/cmd/fairlead"}
+// contents are the files of the guest, and the programmes that are built for it.
+func contents(o options) (files map[string][]byte, programs map[string]string, err error) {
+	files = map[string][]byte{}
+	programs = map[string]string{"probe": "fairlead/vm/probe", "fairlead": "fairlead/cmd/fairlead"}
 	if o.fairlead != "" {
 		delete(programs, "fairlead")
-		text, err := os.ReadFile(o.fairlead)
-		if err != nil {
-			return nil, fmt.Errorf("read the programme to test: %w", err)
+		if files["bin/fairlead"], err = os.ReadFile(o.fairlead); err != nil {
+			return nil, nil, fmt.Errorf("read the programme to test: %w", err)
 		}
-		files["bin/fairlead"] = text
 	}
-	for name, source := range programs {
-		text, err := build(ctx, source, filepath.Join(o.dir, name))
-		if err != nil {
-			return nil, err
-		}
-		files["bin/"+name] = text
-	}
-	err := errors.Join(
-		addFiles(files, guest, "guest", ""),
-		addFiles(files, examples.NFSHighAvailability, "nfs-ha", "etc/fairlead/"))
+	err = errors.Join(
+		boot.Add(files, guest, "guest", ""),
+		boot.Add(files, examples.NFSHighAvailability, "nfs-ha", "etc/fairlead/"))
 	files["etc/fairlead/l4.cfg"] = append(files["etc/fairlead/l4.cfg"], promoteHook...)
-	return files, err
+	return files, programs, err
 }
 
 // promoteHook is what the guest's configuration has beside the application note's
 // lines. See guest/promote for why.
 const promoteHook = "hook promote /promote\n"
-
-// build makes a programme that needs no library of the guest.
-func build(ctx context.Context, source, name string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", name, source)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build %s: %w\n%s", source, err, out)
-	}
-	return os.ReadFile(name)
-}
-
-// addFiles adds the files of a directory below a prefix.
-func addFiles(files map[string][]byte, from fs.FS, dir, prefix string) error {
-	entries, err := fs.ReadDir(from, dir)
-	if err != nil {
-		return fmt.Errorf("list %s: %w", dir, err)
-	}
-	for _, e := range entries {
-		text, err := fs.ReadFile(from, dir+"/"+e.Name())
-		if err != nil {
-			return fmt.Errorf("read %s: %w", e.Name(), err)
-		}
-		files[prefix+e.Name()] = text
-	}
-	return nil
-}
-
-// concatenate writes an archive of files behind another archive.
-func concatenate(name, first string, files map[string][]byte) (err error) {
-	base, err := os.Open(first)
-	if err != nil {
-		return err
-	}
-	defer base.Close()
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	var more bytes.Buffer
-	if err := image.Overlay(&more, files); err != nil {
-		return err
-	}
-	_, err = io.Copy(f, io.MultiReader(base, &more))
-	return err
-}
 
 // run runs a command in the guest.
 func (s *site) run(ctx context.Context, format string, args ...any) (string, error) {

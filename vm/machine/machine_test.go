@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -130,4 +131,14 @@ func running(pid int) bool {
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(text), ") Z ")
+}
+
+// TestCounted: a machine that counts has one processor, and its clock is their number.
+func TestCounted(t *testing.T) {
+	plain, counted := arguments(Options{CPUs: 2}), arguments(Options{CPUs: 2, Counted: true})
+	for _, word := range []string{"shift=0,sleep=off", "tcg,thread=single", "1"} {
+		if slices.Contains(plain, word) || !slices.Contains(counted, word) {
+			t.Errorf("%s: plain %q, counted %q", word, plain, counted)
+		}
+	}
 }
