@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,21 +42,34 @@ var errEnough = errors.New("another test has failed")
 
 // asker puts the questions of a probe.
 type asker struct {
-	own, via []question
+	own      []question
+	via      *turns        // at virtual IPs
+	interval time.Duration // of the target
 	put      func(context.Context, question) error
 	// lost says why the way to a virtual IP on a server is not there; nil: it is.
 	lost func(model.Path) error
 }
 
-// ask puts all questions, and returns the results of those that ended by themselves,
-// in their order. Those at virtual IPs come after the others: a server that fails at
-// its own address has no other fault that would be worth telling.
-func (a asker) ask(ctx context.Context) []model.TestResult {
+// ask puts the questions of one probe, and returns the results of those that ended by
+// themselves, in their order. Those at virtual IPs come after the others: a server that
+// fails at its own address has no other fault that would be worth telling.
+func (a asker) ask(ctx context.Context, ordered bool) []model.TestResult {
+	share := a.via.share(ordered, a.interval, time.Now())
 	results := a.all(ctx, a.own)
-	if errorOf(results) != "" || len(a.via) == 0 {
-		return results
+	parts := slices.Collect(slices.Chunk(share.first, abreast))
+	before := len(parts) // of those that failed before
+	parts = append(parts, slices.Collect(slices.Chunk(share.then, abreast))...)
+	for i, part := range parts {
+		if errorOf(results) != "" {
+			break
+		}
+		results = append(results, a.all(ctx, part)...)
+		if i+1 == before && errorOf(results) == "" {
+			share.trust()
+		}
 	}
-	return append(results, a.all(ctx, a.via)...)
+	share.ended(errorOf(results) == "")
+	return results
 }
 
 // all puts questions at the same time.
@@ -115,6 +129,7 @@ func (a asker) one(ctx context.Context, q question) (model.TestResult, bool) {
 	r.Error = explain(err, q, within)
 	if q.by.IsValid() {
 		r.Error = explainVIP(r.Error, err, q)
+		a.via.doubt(q.addr)
 	}
 	return r, true
 }

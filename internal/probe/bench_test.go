@@ -50,7 +50,7 @@ func BenchmarkThousands(b *testing.B) {
 // tells when the first did.
 func lateness(begun map[model.ServerRef][]time.Duration, targets []Target) (total int, late []time.Duration) {
 	for rank, t := range targets {
-		slot := entryOf(t, rank, len(targets), time.Time{}).first.Sub(time.Time{})
+		slot := entryOf(t, rank, len(targets), 0, time.Time{}).first.Sub(time.Time{})
 		for i, at := range begun[t.Ref] {
 			late = append(late, at-slot-time.Duration(i)*t.Interval)
 		}

@@ -10,9 +10,13 @@ import (
 // handful is how many new targets begin at once. More of them spread.
 const handful = 16
 
-// longest is the time over which the first probes of many new targets spread, at
-// most: nobody wants to wait longer for what he has just configured.
-const longest = time.Second
+// longest is the time over which the first probes of many new targets spread, unless
+// they would ask more than atOnce questions: nobody wants to wait longer for what he
+// has just configured.
+const (
+	longest = time.Second
+	atOnce  = 10_000
+)
 
 // entry is how a target enters its schedule.
 type entry struct {
@@ -24,12 +28,13 @@ type entry struct {
 // among them. A handful begins at once, and then spreads over a tenth of the
 // interval. Many begin evenly over the whole interval, so that the packets of
 // thousands never come in a burst; where that would take too long, they begin
-// within a second, and spread with the second probe.
-func entryOf(t Target, rank, n int, now time.Time) entry {
+// within a second, or in the time that so many questions take, and spread with the
+// second probe.
+func entryOf(t Target, rank, n, questions int, now time.Time) entry {
 	if n <= handful {
 		return entry{now, phase(t)}
 	}
-	spread := min(t.Interval, longest)
+	spread := min(t.Interval, max(longest, longest*time.Duration(questions)/atOnce))
 	e := entry{first: now.Add(time.Duration(float64(spread) / float64(n) * float64(rank)))}
 	if spread < t.Interval {
 		// Multiples of the golden ratio spread evenly, for any n and in any part.

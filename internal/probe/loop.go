@@ -48,11 +48,11 @@ func (l *loop) run(ctx context.Context) {
 			timer.Reset(time.Until(slot))
 		}
 		if l.order > 0 && len(l.shots) < most {
-			l.fire(ctx, l.order)
+			l.fire(ctx, l.order, true)
 			l.order = 0
 		}
 		if due && len(l.shots) == 0 {
-			l.fire(ctx, l.target.Timeout)
+			l.fire(ctx, l.target.Timeout, false)
 			due = false
 		}
 	}
@@ -94,13 +94,13 @@ func (l *loop) end(s *shot) {
 	}
 }
 
-// fire begins a probe. It hands on its outcome itself, so that the loop never
-// waits for the reader.
-func (l *loop) fire(ctx context.Context, timeout time.Duration) {
+// fire begins a probe, by the schedule or ordered. It hands on its outcome itself, so
+// that the loop never waits for the reader.
+func (l *loop) fire(ctx context.Context, timeout time.Duration, ordered bool) {
 	s := newShot(ctx, timeout)
 	l.shots = append(l.shots, s)
 	go func() {
-		if r, ok := s.result(l.target.Ref, l.asker.ask(s.ctx)); ok {
+		if r, ok := s.result(l.target.Ref, l.asker.ask(s.ctx, ordered)); ok {
 			select {
 			case l.results <- r:
 			case <-ctx.Done():

@@ -122,7 +122,7 @@ func TestSecondProbeIsNeverLate(t *testing.T) {
 	for _, interval := range []time.Duration{200 * time.Millisecond, time.Second, 1100 * time.Millisecond, 10 * time.Second} {
 		now := time.Now()
 		for i, target := range crowd(500, interval) {
-			e := entryOf(target, i, 500, now)
+			e := entryOf(target, i, 500, 500, now)
 			if wait := e.first.Sub(now); wait < 0 || wait >= min(interval, longest) {
 				t.Errorf("interval %v, rank %d: the first comes after %v", interval, i, wait)
 			}

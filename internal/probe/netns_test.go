@@ -62,7 +62,7 @@ func from(t *testing.T, h *topology.Host, q question, timeout time.Duration) str
 	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, timedOut(timeout))
 	defer cancel()
 	var r model.TestResult
-	if err := h.Do(func() error { r, _ = asker{put: put}.one(ctx, q); return nil }); err != nil {
+	if err := h.Do(func() error { r, _ = asker{put: put, via: newTurns(nil, timeout)}.one(ctx, q); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return r.Error

@@ -109,9 +109,12 @@ func (p *Prober) reconcile(ctx context.Context, loops map[model.ServerRef]*loop,
 			delete(loops, ref)
 		}
 	}
-	now := time.Now()
+	now, questions := time.Now(), 0
+	for _, t := range fresh {
+		questions += len(t.Tests) + len(t.Via)
+	}
 	for i, t := range fresh {
-		loops[t.Ref] = p.start(ctx, t, entryOf(t, i, len(fresh), now), done)
+		loops[t.Ref] = p.start(ctx, t, entryOf(t, i, len(fresh), questions, now), done)
 	}
 	for _, o := range orders {
 		l := loops[o.ref]
@@ -129,10 +132,11 @@ func (p *Prober) reconcile(ctx context.Context, loops map[model.ServerRef]*loop,
 func (p *Prober) start(ctx context.Context, t Target, e entry, done *sync.WaitGroup) *loop {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &loop{
-		target: t, asker: asker{put: p.put, lost: p.lost}, entry: e, results: p.results, cancel: cancel,
+		target: t, entry: e, results: p.results, cancel: cancel,
 		now: make(chan time.Duration, 1), ended: make(chan *shot, most),
 	}
-	l.asker.own, l.asker.via = t.questions()
+	own, via := t.questions()
+	l.asker = asker{own: own, via: newTurns(via, t.Interval), interval: t.Interval, put: p.put, lost: p.lost}
 	done.Go(func() {
 		defer cancel()
 		l.run(ctx)

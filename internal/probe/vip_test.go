@@ -126,14 +126,14 @@ func TestViaComesSecond(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newShot(t.Context(), nfs01.Timeout)
-				a := asker{own: own, via: via, lost: func(model.Path) error { return tt.lost },
+				a := asker{own: own, via: newTurns(via, target.Interval), lost: func(model.Path) error { return tt.lost },
 					put: func(ctx context.Context, q question) error {
 						if q.addr == tt.fails {
 							return silence(ctx)
 						}
 						return nil
 					}}
-				r, ok := s.result(nfs01.Ref, a.ask(s.ctx))
+				r, ok := s.result(nfs01.Ref, a.ask(s.ctx, false))
 				var got []string
 				for _, one := range r.Tests {
 					got = append(got, map[bool]string{true: "+", false: "-"}[one.OK]+one.At)
