@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -235,22 +236,57 @@ const (
 	prompt = 5 * time.Millisecond
 )
 
-// probed takes the outcome of a probe.
+// batch is how many results are taken up together, at most.
+const batch = 1000
+
+// probed takes the outcome of a probe, and those of others that wait behind it: at a
+// start a thousand servers are up within a second, and each would be carried out
+// alone. A switch, or whatever else is not just told, waits for no further one.
 func (l *loop) probed(r model.ProbeResult) {
-	l.history.add(r)
-	l.parts.Metrics.Probed(r)
-	l.handleSoon(decide.Probed{At: now(), Result: r}, unhurried)
+	var actions []decide.Action
+	var at decide.At
+	for n := 1; ; n++ {
+		l.history.add(r)
+		l.parts.Metrics.Probed(r)
+		at = now()
+		more := l.step(decide.Probed{At: at, Result: r})
+		actions = append(actions, more...)
+		if n == batch || slices.ContainsFunc(more, pressing) {
+			break
+		}
+		select {
+		case r = <-l.parts.Results:
+			continue
+		default:
+		}
+		break
+	}
+	l.soon(at.At, actions, unhurried)
+}
+
+// pressing tells whether an action is more than an entry for the journal or a
+// question.
+func pressing(a decide.Action) bool {
+	switch a.(type) {
+	case decide.Told, decide.ProbeNow:
+		return false
+	}
+	return true
 }
 
 // handleSoon handles an event of which there may be thousands. One that leads to no
 // action may wait so long until it is carried out and shown, together with others.
 func (l *loop) handleSoon(e decide.Event, wait time.Duration) {
-	actions := l.step(e)
+	l.soon(e.When(), l.step(e), wait)
+}
+
+// soon carries out actions at once, and what led to none a little later.
+func (l *loop) soon(at time.Time, actions []decide.Action, wait time.Duration) {
 	if len(actions) > 0 {
-		l.finish(e.When(), actions)
+		l.finish(at, actions)
 		return
 	}
-	if by := e.When().Add(wait); l.later.IsZero() || by.Before(l.later) {
+	if by := at.Add(wait); l.later.IsZero() || by.Before(l.later) {
 		l.later = by
 	}
 }

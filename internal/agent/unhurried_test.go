@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,52 @@ func TestUnhurriedResults(t *testing.T) {
 		if got := b.plane.active(); got != "nfs-02" {
 			t.Errorf("%s is active just after the confirmation", got)
 		}
+		b.end()
+	})
+}
+
+// TestManyAreUpTogether: the results that wait while something is carried out are
+// taken up together.
+func TestManyAreUpTogether(t *testing.T) {
+	const servers = 12
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		text := "flow web director web\nmatch iface eth0 dst 192.168.10.60 proto tcp dstport 80\n" +
+			"director web\nbalance roundrobin\nmode gateway\ncheck port 80\noption tcpcheck\n"
+		for i := 1; i <= servers; i++ {
+			text += fmt.Sprintf("server web-%02d 192.168.10.%d:80 weight 1 check\n", i, 99+i)
+		}
+		b.files.text = text
+		b.start(func() {
+			for i := 1; i <= servers; i++ {
+				b.prober.down[fmt.Sprintf("web-%02d", i)] = true
+			}
+		})
+		pass(1500 * time.Millisecond)
+		applies := 0
+		b.plane.mu.Lock()
+		b.plane.onApply = func(model.Desired) { applies++ }
+		b.plane.mu.Unlock()
+		b.plane.slow.Store(int64(50 * time.Millisecond))
+		for i := 1; i <= servers; i++ {
+			server := model.ServerRef{Director: "web", Server: fmt.Sprintf("web-%02d", i)}
+			go func() {
+				for j := range 2 { // rise
+					b.prober.results <- model.ProbeResult{Ref: server, At: time.Now().Add(time.Duration(j)), OK: true}
+				}
+			}()
+		}
+		pass(300 * time.Millisecond)
+		up := 0
+		for _, s := range b.agent.view.Load().directors[0].Servers {
+			if s.Health == model.HealthUp {
+				up++
+			}
+		}
+		if up != servers || applies > 6 {
+			t.Errorf("%d of %d servers are up after %d changes of the data plane, want all after a few", up, servers, applies)
+		}
+		b.plane.slow.Store(0)
 		b.end()
 	})
 }
