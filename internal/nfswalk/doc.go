@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,11 @@ const (
 )
 
 var versionNames = [...]string{"3", "4", "4.1", "4.2"}
+
+// VersionOf is the version of that name: "3", "4" (which is 4.0), "4.1" or "4.2".
+func VersionOf(name string) Version {
+	return Version(max(0, slices.Index(versionNames[:], name)))
+}
 
 func (v Version) String() string {
 	if int(v) < len(versionNames) {

@@ -163,7 +163,15 @@ func TestGanesha(t *testing.T) {
 	}
 	t.Run("lists", s.testLists)
 	t.Run("words", s.testWords)
-	t.Run("update", func(t *testing.T) { testUpdate(t, s, Target{Version: V3, Export: s.root}) })
+	t.Run("update by 3", func(t *testing.T) { testUpdate(t, s, Target{Version: V3, Export: s.root}) })
+	for _, v := range []Version{V40, V41, V42} {
+		t.Run("update by "+v.String(), func(t *testing.T) {
+			if err := os.Remove(filepath.Join(s.root, "deep/beat")); err != nil {
+				t.Fatal(err)
+			}
+			testUpdate(t, s, Target{Version: v, Export: "/export"})
+		})
+	}
 }
 
 // testLists asks a healthy server for everything that it has.

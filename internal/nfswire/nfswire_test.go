@@ -20,6 +20,7 @@ var (
 	someData    Data
 	someClient  Introduced
 	someSession SessionID
+	someWritten Written
 	someEntries []Entry
 	someWhole   bool
 )
@@ -39,6 +40,7 @@ var decoders = map[string]func([]byte) error{
 	"4 GETFH":          reads(Compound(0, GetFH(&someHandle))),
 	"4 GETATTR":        reads(Compound(0, PutRootFH(), GetAttrOp(&someAttr))),
 	"4 READ":           reads(Compound(0, ReadOp(Bypass, 0, 4, &someData))),
+	"4 WRITE":          reads(Compound(0, WriteOp(Anonymous, 0, []byte("1234"), FileSync, &someWritten))),
 	"4 EXCHANGE_ID":    reads(Compound(1, ExchangeID(Identity{}, &someClient))),
 	"4 CREATE_SESSION": reads(Compound(1, CreateSession(someClient, &someSession))),
 	"4 READDIR":        reads(Compound(0, ReadDirOp(&someEntries, &someWhole))),
@@ -82,6 +84,7 @@ func TestMalformedResults(t *testing.T) {
 		{"a bitmap without end", "4 GETATTR", words(0, 0, 2, 24, 0, 9, 0, 0xffffffff)},
 		{"attributes shorter than their bitmap", "4 GETATTR", words(0, 0, 2, 24, 0, 9, 0, 1, 1<<attrSize, 4, 0)},
 		{"more data than was asked for in 4", "4 READ", words(0, 0, 1, 25, 0, 1, 8, 1, 2)},
+		{"more written than was sent in 4", "4 WRITE", words(0, 0, 1, 38, 0, 5, 2, 0, 0)},
 		{"an entry without a handle", "4 READDIR", words(0, 0, 1, 26, 0, 0, 0, 1, 0, 1, 0, 1, 1<<attrHandle, 4, 0)},
 		{"a directory cut short", "4 READDIR", words(0, 0, 1, 26, 0, 0, 0, 1, 0, 1)},
 		{"protection of the state", "4 EXCHANGE_ID", words(0, 0, 1, 42, 0, 0, 1, 0, 0, 2)},

@@ -168,7 +168,7 @@ func (a *Attr4) value(d *rpc.Decoder, number uint32) error {
 	return d.Err()
 }
 
-// The two special states of a file that is read without having been opened (RFC
+// The two special states of a file that is used without having been opened (RFC
 // 8881, section 8.2.3).
 var (
 	// Anonymous is refused with StatusGrace by servers in their grace period.
@@ -189,6 +189,23 @@ func ReadOp(s State, offset uint64, n uint32, data *Data) Op {
 	}, result: func(d *rpc.Decoder) {
 		data.EOF = d.Bool()
 		data.Bytes = d.Opaque(n)
+	}}
+}
+
+// WriteOp writes at an offset of the file.
+func WriteOp(s State, offset uint64, data []byte, stable uint32, written *Written) Op {
+	return Op{name: "WRITE", code: 38, args: func(e *rpc.Encoder) {
+		e.Fixed(s[:])
+		e.Uint64(offset)
+		e.Uint32(stable)
+		e.Opaque(data)
+	}, result: func(d *rpc.Decoder) {
+		written.Count = d.Uint32()
+		written.Stable = d.Uint32() == FileSync
+		written.Verifier = verifier(d)
+		if int(written.Count) > len(data) {
+			d.Fail("%d bytes written of %d", written.Count, len(data))
+		}
 	}}
 }
 

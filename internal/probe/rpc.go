@@ -74,9 +74,6 @@ func callRPC[T any](ctx context.Context, q question, network string, port uint16
 	return answer, errors.Join(err, c.Close())
 }
 
-// nfsVersions are the versions as the configuration says them.
-var nfsVersions = map[string]nfswalk.Version{"3": nfswalk.V3, "4": nfswalk.V40, "4.1": nfswalk.V41, "4.2": nfswalk.V42}
-
 // askNFS asks what a client that mounts the export would ask.
 func askNFS(ctx context.Context, q question) error {
 	// Many servers believe only who comes from a port that only root may take.
@@ -89,6 +86,6 @@ func askNFS(ctx context.Context, q question) error {
 		}
 	}
 	return q.unwell(nfswalk.Walk(overdue{ctx}, dial, nfswalk.Target{
-		Version: nfsVersions[q.Version], Export: q.Export, File: q.File, Port: q.Port, Machine: machine,
+		Version: nfswalk.VersionOf(q.Version), Export: q.Export, File: q.File, Port: q.Port, Machine: machine,
 	}).Err())
 }
