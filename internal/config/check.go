@@ -106,6 +106,7 @@ type directorDraft struct {
 	director model.Director
 	name     Word
 	servers  []serverDraft // one for each server of the director
+	sync     Word          // the word synccheck
 }
 
 // serverDraft holds the words of a server. A wrong one has an error on its line.

@@ -176,6 +176,9 @@ func Notes(cfg model.Config, f File) []string {
 		if slices.ContainsFunc(d.Servers, func(s model.Server) bool { return s.Check }) {
 			notes = append(notes, "director "+d.Name+": "+whereNote(d))
 		}
+		for _, n := range syncNotes(d) {
+			notes = append(notes, "director "+d.Name+": "+n)
+		}
 	}
 	return notes
 }

@@ -204,7 +204,7 @@ func dump(cfg model.Config) string {
 			fmt.Fprintf(&b, "  persistence timeout=%s netmask=%d\n", p.Timeout, p.Bits)
 		}
 		if y := d.Sync; y != (model.Sync{}) {
-			fmt.Fprintf(&b, "  synccheck file=%s export=%s exec=%s port=%d interval=%s maxlag=%s\n", y.File, y.Export, y.Command, y.Port, y.Interval, y.MaxLag)
+			fmt.Fprintf(&b, "  synccheck file=%s export=%s exec=%s version=%s port=%d interval=%s maxlag=%s\n", y.File, y.Export, y.Command, y.Version, y.Port, y.Interval, y.MaxLag)
 		}
 		for i, h := range []model.Hook{d.Fence, d.Promote} {
 			if h != (model.Hook{}) {

@@ -17,6 +17,7 @@ func (c *checker) relations() {
 	c.translations()
 	c.places()
 	c.interfaces()
+	c.heartbeats()
 }
 
 // advice warns of what is right and yet cannot be meant.

@@ -51,7 +51,7 @@ func (s *State) weigh(at time.Time) []Action {
 	var actions []Action
 	for i := range s.directors {
 		d := &s.directors[i]
-		if d.active() == nil && !d.Sync.Off() && !d.Balanced() {
+		if d.Sync.Off() || d.Balanced() || d.active() == nil {
 			continue
 		}
 		for j := range d.servers {

@@ -23,7 +23,7 @@ type files interface {
 	update(ctx context.Context, t Target, s model.Server, next nfswalk.Next) error
 }
 
-// network reaches them by NFSv3.
+// network reaches them by NFS.
 type network struct{ machine string }
 
 func (n network) read(ctx context.Context, t Target, s model.Server) (size uint64, held []byte, err error) {
@@ -36,7 +36,7 @@ func (n network) update(ctx context.Context, t Target, s model.Server, next nfsw
 }
 
 func (n network) target(t Target) nfswalk.Target {
-	w := nfswalk.Target{Version: nfswalk.V3, Export: t.Sync.Export, File: t.Sync.File, Port: t.Sync.Port, Machine: n.machine}
+	w := nfswalk.Target{Version: nfswalk.VersionOf(t.Sync.Version), Export: t.Sync.Export, File: t.Sync.File, Port: t.Sync.Port, Machine: n.machine}
 	if w.Export == "" {
 		w.Export, w.File = path.Split(t.Sync.File)
 		w.Export = path.Clean(w.Export)
@@ -48,8 +48,10 @@ func (n network) target(t Target) nfswalk.Target {
 func explain(err error, t Target) error {
 	var refused *rpc.Refusal
 	switch {
-	case errors.As(err, &refused) && refused.Low > 3:
-		return fmt.Errorf("%w; the heartbeat is written by NFS version 3: let the server offer it, or use synccheck exec", err)
+	case errors.As(err, &refused) && refused.Low > 0:
+		return fmt.Errorf("%w: say which with synccheck version", err)
+	case errors.Is(err, nfswire.StatusNoEntry) && nfswalk.VersionOf(t.Sync.Version) != nfswalk.V3:
+		return fmt.Errorf("%w: with version %s it must be made once on the active server: install -o nobody -g nogroup -m 644 /dev/null FILE", err, t.Sync.Version)
 	case errors.Is(err, nfswire.StatusReadOnly):
 		return fmt.Errorf("%w: the director needs a directory that it may write to", err)
 	case errors.Is(err, nfswire.StatusAccess), errors.Is(err, nfswire.StatusNotOwner):

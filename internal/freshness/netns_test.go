@@ -2,6 +2,7 @@ package freshness
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -261,13 +262,19 @@ func (s *scene) full(root string) {
 	}
 }
 
-// TestGanesha writes and reads at nfs-ganesha, and is told what to do about one that serves version 4 only.
+// TestGanesha writes and reads at nfs-ganesha, and is told what to do where that cannot be.
 func TestGanesha(t *testing.T) {
-	for _, tt := range []struct{ versions, want string }{
-		{"3", ""},
-		{"4", "the server offers version 4 of nfs, not 3; the heartbeat is written by NFS version 3: let the server offer it, or use synccheck exec"},
+	for _, tt := range []struct {
+		versions, by string
+		made         bool // the file
+		want         string
+	}{
+		{"3", "3", false, ""},
+		{"4", "4.1", true, ""},
+		{"4", "4.1", false, "is not there (LOOKUP: no such file or directory (status 2)): with version 4.1 it must be made once on the active server: install -o nobody -g nogroup -m 644 /dev/null FILE"},
+		{"4", "3", false, "the server offers version 4 of nfs, not 3: say which with synccheck version"},
 	} {
-		t.Run("version "+tt.versions, func(t *testing.T) {
+		t.Run(fmt.Sprintf("version %s by %s, %t", tt.versions, tt.by, tt.made), func(t *testing.T) {
 			root, dir := t.TempDir(), t.TempDir() // removed after the server has ended
 			s := newScene(t)
 			h := s.add(one.Name, one.Addr)
@@ -279,7 +286,14 @@ func TestGanesha(t *testing.T) {
 				t.Fatal(err)
 			}
 			of := target(one, two)
-			of.Sync.File = filepath.Join(root, "beat")
+			if of.Sync.Version, of.Sync.File = tt.by, filepath.Join(root, "beat"); tt.by != "3" {
+				of.Sync.File = "/export/beat"
+			}
+			if tt.made {
+				if err := os.WriteFile(filepath.Join(root, "beat"), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*longest)
 			defer cancel()
 			tr := s.meter.track(ctx, of)

@@ -7,6 +7,7 @@ import "time"
 type Sync struct {
 	File     string        // the heartbeat, from the root of the server or of Export; "": none
 	Export   string        // what is mounted; "": the directory of File
+	Version  string        // of NFS: 3, 4, 4.1 or 4.2
 	Command  string        // a programme that tells instead: an absolute path; "": none
 	Port     uint16        // of NFS
 	Interval time.Duration // from one measurement to the next

@@ -276,6 +276,36 @@ func TestChecksOneByOne(t *testing.T) {
 	}
 }
 
+// TestCopies: how old the copy of a standby server is stands on Overview and Servers.
+func TestCopies(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, noteDaemon(time.Now()))
+	s.change(func(s *model.Status) {
+		s.Directors[0].Servers[1].Copy = &model.CopyStatus{Freshness: model.FreshnessFresh, Measured: time.Now()}
+	})
+	for _, v := range views {
+		p := open(t, s, model.RoleViewer, "/", v)
+		p.await("a fresh copy", `/nfs-02: copy fresh, 0 µs behind when it was measured \d+ s ago/.test(document.querySelector('.said.copies')?.innerText)`)
+		p.await("it in the diagram", `document.querySelector('.d-line.tone-ok:not(.d-health)')?.textContent.startsWith('copy fresh')`)
+		if c := p.complaints(); len(c) > 0 {
+			t.Errorf("the page complained: %q", c)
+		}
+	}
+	p := open(t, s, model.RoleViewer, "/", desk)
+	s.change(func(s *model.Status) {
+		s.Directors[0].Servers[1].Copy = &model.CopyStatus{Freshness: model.FreshnessTooOld, Lag: 754 * time.Second, Measured: time.Now(), Why: "the link is lost"}
+	})
+	p.await("an old copy", `/nfs-02: copy too old, 12 min 34 s behind when it was measured \d+ s ago: the link is lost/.test(document.querySelector('.said.copies')?.innerText)`)
+	p.await("it in the diagram", `document.querySelector('.d-line.tone-bad')?.textContent === 'copy too old: 12 min 34 s behind'`)
+	p.shoot("copies")
+	p = open(t, s, model.RoleViewer, "/servers?director=nfs&server=nfs-02", desk)
+	p.await("it in the panel", `document.querySelector('.panel-facts')?.innerText.includes('copy too old, 12 min 34 s behind')`)
+	p.await("it in the list", `[...document.querySelectorAll('.page-servers *')].some((e) => e.children.length === 0 && e.textContent.includes('copy too old, 12 min 34 s behind'))`)
+	p.shoot("copies-servers")
+	s.change(func(s *model.Status) { s.Directors[0].Servers[1].Copy = nil })
+	p.await("no copy", `!document.querySelector('.page-servers').innerText.includes('copy')`)
+}
+
 // TestDoctor: what was found is shown, and a new look replaces it.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
