@@ -63,7 +63,7 @@ func (s State) SyncTargets() []SyncTarget {
 	for i := range s.directors {
 		d := &s.directors[i]
 		now := d.active()
-		if now == nil || d.turn.step != model.StepNone {
+		if d.Sync.Off() || now == nil || d.turn.step != model.StepNone {
 			continue
 		}
 		t := SyncTarget{Director: d.Name, Sync: d.Sync, Source: d.Check.Source, Active: now.Server}
