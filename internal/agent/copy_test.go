@@ -1,12 +1,15 @@
 package agent
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"fairlead/internal/api"
+	"fairlead/internal/freshness"
 	"fairlead/internal/model"
 )
 
@@ -56,4 +59,27 @@ func TestOldCopyHolds(t *testing.T) {
 			t.Errorf("after the switch the meter was told %+v", all)
 		}
 	})
+}
+
+// fakeMeter measures nothing by itself.
+type fakeMeter struct {
+	mu      sync.Mutex // guards the following
+	targets []freshness.Target
+}
+
+func (m *fakeMeter) Set(targets []freshness.Target) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.targets = targets
+}
+
+func (m *fakeMeter) told() []freshness.Target {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.targets
+}
+
+func (m *fakeMeter) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
 }

@@ -16,7 +16,6 @@ import (
 
 	"fairlead/internal/announce"
 	"fairlead/internal/api"
-	"fairlead/internal/freshness"
 	"fairlead/internal/model"
 	"fairlead/internal/netstate"
 	"fairlead/internal/probe"
@@ -409,29 +408,6 @@ func (p *fakeProber) Run(ctx context.Context) error {
 		case <-p.wake:
 		}
 	}
-}
-
-// fakeMeter measures nothing by itself.
-type fakeMeter struct {
-	mu      sync.Mutex // guards the following
-	targets []freshness.Target
-}
-
-func (m *fakeMeter) Set(targets []freshness.Target) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.targets = targets
-}
-
-func (m *fakeMeter) told() []freshness.Target {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.targets
-}
-
-func (m *fakeMeter) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return ctx.Err()
 }
 
 // fakePaths has all paths, unless it is to refuse those of a server.

@@ -9,8 +9,8 @@
 // It does not carry out what it decides, and it does not know whether anybody did.
 //
 // Each file is one noun: activity judges, turn leads a switch through its steps,
-// suspicion weighs results and hints, balance shares, order obeys, memory
-// remembers. They stay one package, larger than the others, because each of them
+// suspicion weighs results and hints, copy how old the servers' data are, balance
+// shares, order obeys, memory remembers. They stay one package, larger than the others, because each of them
 // reads and writes the same director: a turn judges anew when it is given up, an
 // order begins one, a restart resumes it. To cut there would lay open to others what
 // only Step may write. What needs less than a whole director stands below: health,

@@ -208,3 +208,37 @@ func TestCandidateMustAnswer(t *testing.T) {
 	s.pass("nfs-02")
 	s.active("nfs-02", 2, model.ReasonFailed)
 }
+
+func (w *witness) suspected(s State, e Suspected) {
+	v, r := w.views[e.Ref.Director], w.servers[e.Ref]
+	d, ok := w.directorOf(e.Ref.Director)
+	if !ok {
+		return
+	}
+	if v.balanced {
+		in := s.director(d.Name).serving(e.Ref.Server) != nil
+		if r != nil && in && r.asked[3] == true && !w.severed(s, e.Ref) && r.opinion().health != model.HealthDown {
+			r.results = append(r.results, hintOf(e))
+		}
+		return
+	}
+	if e.Held && w.clients[d.Name].since.IsZero() {
+		w.clients[d.Name] = client{v.active, e.When()}
+	}
+	srv, _ := d.Server(v.active)
+	if r == nil || v.step != model.StepNone || v.active != e.Ref.Server || srv.Addr != v.server.Addr || r.asked[3] == false ||
+		w.severed(s, e.Ref) || r.opinion().health == model.HealthDown {
+		return
+	}
+	r.results = append(r.results, hintOf(e))
+}
+
+// hintOf: the server is believed to answer when a probe passes that began after it;
+// while a client waits, a little later.
+func hintOf(e Suspected) result {
+	began := e.When()
+	if e.Held {
+		began = began.Add(110 * time.Millisecond)
+	}
+	return result{at: e.When(), began: began, hint: true}
+}
