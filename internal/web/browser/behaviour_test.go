@@ -285,21 +285,30 @@ func TestCopies(t *testing.T) {
 	})
 	for _, v := range views {
 		p := open(t, s, model.RoleViewer, "/", v)
-		p.await("a fresh copy", `/nfs-02: copy fresh, 0 µs behind when it was measured \d+ s ago/.test(document.querySelector('.said.copies')?.innerText)`)
-		p.await("it in the diagram", `document.querySelector('.d-line.tone-ok:not(.d-health)')?.textContent.startsWith('copy fresh')`)
+		p.await("a fresh copy", `/Copy on nfs-02: fresh, 0 µs behind when it was measured \d+ s ago/.test(document.querySelector('.said.copies')?.innerText)`)
+		p.await("it in the diagram", `document.querySelector('.d-line.tone-ok:not(.d-health)')?.textContent === 'copy fresh'`)
 		if c := p.complaints(); len(c) > 0 {
 			t.Errorf("the page complained: %q", c)
 		}
+	}
+	const apart = `(() => { const [health, copy] = [...document.querySelectorAll('.d-server')].at(-1).querySelectorAll('.d-line:nth-last-of-type(-n+2)');
+		return health.getBoundingClientRect().right < copy.getBoundingClientRect().left; })()`
+	s.change(func(s *model.Status) {
+		s.Directors[0].Servers[1].Copy = &model.CopyStatus{Freshness: model.FreshnessUnknown} // the longest words
+	})
+	for _, v := range views {
+		p := open(t, s, model.RoleViewer, "/", v)
+		p.await("the words apart from those of the health", `document.querySelector('.d-line.tone-warn')?.textContent === 'copy not known' && `+apart)
 	}
 	p := open(t, s, model.RoleViewer, "/", desk)
 	s.change(func(s *model.Status) {
 		s.Directors[0].Servers[1].Copy = &model.CopyStatus{Freshness: model.FreshnessTooOld, Lag: 754 * time.Second, Measured: time.Now(), Why: "the link is lost"}
 	})
-	p.await("an old copy", `/nfs-02: copy too old, 12 min 34 s behind when it was measured \d+ s ago: the link is lost/.test(document.querySelector('.said.copies')?.innerText)`)
-	p.await("it in the diagram", `document.querySelector('.d-line.tone-bad')?.textContent === 'copy too old: 12 min 34 s behind'`)
+	p.await("an old copy", `/Copy on nfs-02: too old, 12 min 34 s behind when it was measured \d+ s ago: the link is lost/.test(document.querySelector('.said.copies')?.innerText)`)
+	p.await("it in the diagram", `document.querySelector('.d-line.tone-bad')?.textContent === 'copy too old'`)
 	p.shoot("copies")
 	p = open(t, s, model.RoleViewer, "/servers?director=nfs&server=nfs-02", desk)
-	p.await("it in the panel", `document.querySelector('.panel-facts')?.innerText.includes('copy too old, 12 min 34 s behind')`)
+	p.await("it in the panel", `document.querySelector('.panel-facts')?.innerText.includes('too old, 12 min 34 s behind')`)
 	p.await("it in the list", `[...document.querySelectorAll('.page-servers *')].some((e) => e.children.length === 0 && e.textContent.includes('copy too old, 12 min 34 s behind'))`)
 	p.shoot("copies-servers")
 	s.change(func(s *model.Status) { s.Directors[0].Servers[1].Copy = nil })

@@ -48,16 +48,13 @@ export function role(director, server, blind) {
 // healthOf is the word of a server's health; what nobody told is unknown.
 export const healthOf = (server) => server.health || 'unknown';
 
-const copies = { unknown: 'copy not known', measured: 'copy', fresh: 'copy fresh', 'too-old': 'copy too old' };
+const copies = { unknown: 'not known', measured: 'measured', fresh: 'fresh', 'too-old': 'too old' };
 
 // copyTone is how the copy of a standby server is marked; '' is not at all.
 export const copyTone = (server) => ({ 'too-old': 'bad', unknown: 'warn', fresh: 'ok' })[server.copy?.freshness] ?? '';
 
-// copyShort says in few words how far a standby server's copy is behind; '' without one.
-export function copyShort({ copy }) {
-  if (!copy) return '';
-  return copies[copy.freshness] + (copy.measured && copy.freshness !== 'unknown' ? `: ${span(copy.lag_ns)} behind` : '');
-}
+// copyShort says in a word how old a standby server's copy is; '' without one.
+export const copyShort = ({ copy }) => (copy ? `copy ${copies[copy.freshness]}` : '');
 
 // copyText says all that is known of it, at a time.
 export function copyText(server, at) {

@@ -193,8 +193,8 @@ function directorCard() {
       text(why, sentence(director, value));
       text(note, director.note ?? '');
       note.hidden = !director.note;
-      const behind = serversOf(director).filter((server) => server.copy).map((server) => `${server.name}: ${copyText(server, value.at)}`);
-      text(copies, behind.join('; '));
+      const behind = serversOf(director).filter((server) => server.copy).map((server) => `Copy on ${server.name}: ${copyText(server, value.at)}.`);
+      text(copies, behind.join(' '));
       copies.hidden = behind.length === 0;
       step.hidden = !under(director);
       if (under(director)) text(step, stepSentence(director));

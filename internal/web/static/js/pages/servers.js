@@ -179,7 +179,7 @@ function sinceWhy(server, value) {
   const since = instant(server.since);
   const long = since ? age((Date.parse(value.at) - since) / 1000) : '';
   const why = server.health === 'up' ? '' : server.why || (server.advisory && `asked while active: ${server.advisory}`) || '';
-  return [long, why, copyText(server, value.at), server.not_ready && `not ready: ${server.not_ready}`].filter(Boolean).join(': ') || '–';
+  return [long, why, server.copy && `copy ${copyText(server, value.at)}`, server.not_ready && `not ready: ${server.not_ready}`].filter(Boolean).join(': ') || '–';
 }
 
 // The filter: a text, a director, a state.
