@@ -75,7 +75,7 @@ func newDirector(cfg model.Director, w ways, old *director, at time.Time) (direc
 			if was := old.server(c.Name); was != nil && sameQuestion(old, *was, cfg, n) {
 				n.health = was.health
 			}
-			if was := old.server(c.Name); was != nil && was.Addr == c.Addr && old.Sync == cfg.Sync {
+			if was := old.server(c.Name); was != nil && was.Addr == c.Addr && old.Sync.Measuring() == cfg.Sync.Measuring() {
 				n.copy = was.copy
 			}
 		}

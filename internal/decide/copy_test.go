@@ -224,6 +224,19 @@ func TestProgrammeSaysTooOld(t *testing.T) {
 	}
 }
 
+func TestReloadKeepsWhatWasMeasured(t *testing.T) {
+	s := serving(t, synced())
+	s.copied("nfs-02", 20*time.Second)
+	s.reload(synced(func(d *model.Director) { d.Sync.MaxLag = 10 * time.Second }))
+	s.copyOf("nfs-02", model.FreshnessTooOld)
+	s.reload(synced(func(d *model.Director) { d.Sync.MaxLag = time.Minute }))
+	s.copyOf("nfs-02", model.FreshnessFresh)
+	s.reload(synced(func(d *model.Director) { d.Sync.File = "/srv/nfs/other" }))
+	s.copyOf("nfs-02", model.FreshnessUnknown)
+	s.reload(synced(func(d *model.Director) { d.Sync = model.Sync{} }))
+	s.copyOf("nfs-02", model.FreshnessNone)
+}
+
 func TestRemovedServerLeavesAFreshCopy(t *testing.T) {
 	two := synced(func(d *model.Director) {
 		d.Servers = append(d.Servers, model.Server{Name: "nfs-03", Addr: addr("192.168.10.102"), Port: 2049, Weight: 1, Sorry: true, Check: true})

@@ -97,7 +97,7 @@ func (w *witness) keepCopies(after model.Config) {
 		old, _ := w.directorOf(ref.Director)
 		was, _ := old.Server(ref.Server)
 		for _, d := range after.Directors {
-			if now, ok := d.Server(ref.Server); ok && d.Name == ref.Director && now.Addr == was.Addr && d.Sync == old.Sync {
+			if now, ok := d.Server(ref.Server); ok && d.Name == ref.Director && now.Addr == was.Addr && d.Sync.Measuring() == old.Sync.Measuring() {
 				kept[ref] = c
 			}
 		}

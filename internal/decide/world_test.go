@@ -291,7 +291,7 @@ func (w *world) edited(d model.Director) model.Director {
 		return d
 	}
 	i := w.dice.IntN(len(d.Servers))
-	switch w.dice.IntN(9) {
+	switch w.dice.IntN(10) {
 	case 0:
 		d.Servers[i].Weight = w.dice.IntN(6)
 	case 1:
@@ -311,6 +311,8 @@ func (w *world) edited(d model.Director) model.Director {
 		d.Check.Port = [...]uint16{80, model.NFSPort}[w.dice.IntN(2)]
 	case 8:
 		w.failover(&d)
+	case 9:
+		d.Sync.MaxLag = time.Duration(w.dice.IntN(20)) * time.Second
 	}
 	return d
 }

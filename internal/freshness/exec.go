@@ -67,8 +67,8 @@ func short(text string) string {
 func (t *track) facts(s model.Server) [][2]string {
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 	limit := ""
-	if t.sync.MaxLag > 0 {
-		limit = seconds(t.sync.MaxLag)
+	if most := t.target.Sync.MaxLag; most > 0 {
+		limit = seconds(most)
 	}
 	return [][2]string{
 		{"DIRECTOR", t.director},

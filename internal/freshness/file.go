@@ -55,7 +55,7 @@ func explain(err error, t Target) error {
 	case errors.Is(err, nfswire.StatusReadOnly):
 		return fmt.Errorf("%w: the director needs a directory that it may write to", err)
 	case errors.Is(err, nfswire.StatusAccess), errors.Is(err, nfswire.StatusNotOwner):
-		return fmt.Errorf("%w: with root_squash the director is nobody there: install -d -o nobody -g nogroup %s", err, path.Dir(t.Sync.File))
+		return fmt.Errorf("%w: with root_squash the director is nobody there: install -d -o nobody -g nogroup %s", err, path.Join(t.Sync.Export, path.Dir(t.Sync.File)))
 	}
 	return err
 }

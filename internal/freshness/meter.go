@@ -92,7 +92,7 @@ func (m *Meter) reconcile(ctx context.Context, tracks map[string]*track, done *s
 	for name, t := range tracks {
 		if next, ok := want[name]; !ok {
 			t.turn(Target{})
-		} else if next.Sync != t.sync {
+		} else if next.Sync.Measuring() != t.sync {
 			t.cancel()
 			delete(tracks, name)
 		}
@@ -109,7 +109,7 @@ func (m *Meter) reconcile(ctx context.Context, tracks map[string]*track, done *s
 }
 
 func (m *Meter) track(ctx context.Context, first Target) *track {
-	t := &track{meter: m, sync: first.Sync, director: first.Director, life: rand.Text(), next: make(chan Target, 1),
+	t := &track{meter: m, sync: first.Sync.Measuring(), director: first.Director, life: rand.Text(), next: make(chan Target, 1),
 		begun: make(map[uint64]time.Time)}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	return t

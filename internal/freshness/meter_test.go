@@ -31,6 +31,7 @@ type disks struct {
 	mu   sync.Mutex // guards the following
 	held map[string][]byte
 	down map[string]bool
+	one  bool            // they share one storage
 	lost map[string]bool // what is written there arrives, and the answer is lost
 }
 
@@ -44,7 +45,7 @@ func (d *disks) read(_ context.Context, _ Target, s model.Server) (uint64, []byt
 	if d.down[s.Name] {
 		return 0, nil, errors.New("no answer in time")
 	}
-	held, ok := d.held[s.Name]
+	held, ok := d.held[d.name(s)]
 	if !ok {
 		return 0, nil, errors.New("it is not there")
 	}
@@ -57,15 +58,24 @@ func (d *disks) update(ctx context.Context, t Target, s model.Server, next nfswa
 	if d.down[s.Name] {
 		return errors.New("no answer in time")
 	}
-	data, err := next(uint64(len(d.held[s.Name])), d.held[s.Name])
+	held := d.held[d.name(s)]
+	data, err := next(uint64(len(held)), held)
 	if err != nil {
 		return err
 	}
-	d.held[s.Name] = data
+	d.held[d.name(s)] = data
 	if d.lost[s.Name] {
 		return errors.New("no answer in time")
 	}
 	return nil
+}
+
+// name is the disk of a server.
+func (d *disks) name(s model.Server) string {
+	if d.one {
+		return "shared"
+	}
+	return s.Name
 }
 
 func (d *disks) set(change func()) {
@@ -176,6 +186,27 @@ func TestSwitch(t *testing.T) {
 		r.want(t, 5*time.Second, "nfs-01/nfs-02 false 0s the heartbeat cannot be written to nfs-02: no answer in time")
 		r.want(t, 5*time.Second, "nfs-01/nfs-02 true 1m11s")
 		r.want(t, 5*time.Second, "nfs-01/nfs-02 true 1m16s")
+	})
+}
+
+// With one storage there is no lag, whatever a look finds.
+func TestSharedStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisks()
+		d.one = true
+		r := newRig(t, d, "director-1")
+		of := target(one, two)
+		r.Set([]Target{of})
+		r.want(t, time.Second, "")
+		for range 10 {
+			r.want(t, 5*time.Second, "nfs-02/nfs-01 true 0s")
+		}
+		of.Sync.MaxLag = time.Hour // another limit disturbs nothing
+		r.Set([]Target{of})
+		r.want(t, time.Millisecond, "nfs-02/nfs-01 true 0s")
+		r.Set([]Target{target(two, one)}) // a switch
+		r.want(t, 4*time.Second, "")
+		r.want(t, 5*time.Second, "nfs-01/nfs-02 true 0s")
 	})
 }
 

@@ -177,6 +177,7 @@ func TestNFS(t *testing.T) {
 	}
 	t.Run("strange files", func(t *testing.T) { s.strange(at(standby), standby) })
 	t.Run("a full disk", func(t *testing.T) { s.full(standby) })
+	t.Run("a read-only file system", func(t *testing.T) { s.readOnly(standby) })
 }
 
 // strange reads and writes files that are none of ours. The server is nfs-02.
@@ -198,23 +199,17 @@ func (s *scene) strange(path, root string) {
 	}
 	for file, want := range map[string]string{"precious": "it is not a heartbeat of Fairlead", "huge": "it is not a heartbeat of Fairlead",
 		"link": "is not a regular file", "link/beat": "is not there", ".": "is not a regular file"} {
-		of := target(two, one)
-		of.Sync.File, of.Sync.Export = "/"+file, "/export"
-		ctx, cancel := context.WithTimeout(s.Context(), longest)
-		tr := s.meter.track(ctx, of)
-		tr.target = of
-		tr.beat(ctx)
+		tr := s.tried("/" + file)
 		if tr.failed == nil || !strings.Contains(tr.failed.Error(), want) {
 			s.Errorf("%s: written: %v, want %q", file, tr.failed, want)
 		}
-		size, held, err := s.meter.files.read(ctx, of, two)
+		size, held, err := s.meter.files.read(tr.ctx, tr.target, two)
 		if err == nil {
 			_, err = parse(size, held)
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			s.Errorf("%s: read: %v, want %q", file, err, want)
 		}
-		cancel()
 	}
 	if b, err := os.ReadFile(precious); err != nil || string(b) != "data" {
 		s.Errorf("it holds %q, %v", b, err)
@@ -226,40 +221,68 @@ func (s *scene) strange(path, root string) {
 
 // full writes to a file system without room, and then to one that has some again.
 func (s *scene) full(root string) {
-	small := filepath.Join(root, "small")
-	if err := os.Mkdir(small, 0o755); err != nil {
-		s.Fatal(err)
-	}
-	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=16k"); err != nil {
-		s.Fatal(err)
-	}
-	defer func() {
-		if err := unix.Unmount(small, unix.MNT_DETACH); err != nil {
-			s.Error(err)
-		}
-	}()
+	small := s.mount(root, "small", "size=16k")
 	filler := filepath.Join(small, "filler")
 	if err := os.WriteFile(filler, make([]byte, 16<<10), 0o644); err != nil {
 		s.Fatal(err)
 	}
-	of := target(two, one)
-	of.Sync.File, of.Sync.Export = "/small/beat", "/export"
-	ctx, cancel := context.WithTimeout(s.Context(), longest)
-	defer cancel()
-	tr := s.meter.track(ctx, of)
-	tr.target = of
-	for range 2 { // the first leaves an empty file
-		if tr.beat(ctx); tr.failed == nil || tr.newest != 0 {
-			s.Errorf("a full disk took heartbeat %d", tr.newest)
-		}
+	tr := s.tried("/small/beat") // leaves an empty file
+	if tr.beat(tr.ctx); tr.failed == nil || tr.newest != 0 {
+		s.Errorf("a full disk took heartbeat %d", tr.newest)
 	}
 	s.Logf("a full disk: %v", tr.failed)
 	if err := os.Remove(filler); err != nil {
 		s.Fatal(err)
 	}
-	if tr.beat(ctx); tr.failed != nil || tr.newest != 3 {
+	if tr.beat(tr.ctx); tr.failed != nil || tr.newest != 3 {
 		s.Errorf("with room again: %v, heartbeat %d", tr.failed, tr.newest)
 	}
+}
+
+// readOnly writes to a file system that allows no writing.
+func (s *scene) readOnly(root string) {
+	dir := s.mount(root, "readonly", "")
+	if err := os.WriteFile(filepath.Join(dir, "beat"), nil, 0o644); err != nil {
+		s.Fatal(err)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		s.Fatal(err)
+	}
+	tr := s.tried("/readonly/beat")
+	if tr.failed == nil || tr.newest != 0 {
+		s.Errorf("a read-only file system took heartbeat %d", tr.newest)
+	}
+	s.Logf("a read-only file system: %v", tr.failed)
+}
+
+// mount mounts an empty file system below a directory until the test ends.
+func (s *scene) mount(root, name, options string) (dir string) {
+	s.Helper()
+	dir = filepath.Join(root, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		s.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			s.Error(err)
+		}
+	})
+	return dir
+}
+
+// tried is a track that tried to write one heartbeat to nfs-02.
+func (s *scene) tried(file string) *track {
+	of := target(two, one)
+	of.Sync.File, of.Sync.Export = file, "/export"
+	ctx, cancel := context.WithTimeout(s.Context(), longest)
+	s.Cleanup(cancel)
+	tr := s.meter.track(ctx, of)
+	tr.target = of
+	tr.beat(ctx)
+	return tr
 }
 
 // TestGanesha writes and reads at nfs-ganesha, and is told what to do where that cannot be.

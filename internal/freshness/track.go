@@ -17,7 +17,7 @@ const mostKept = 4096
 // track is the measuring of one director. All but the first block belongs to run.
 type track struct {
 	meter    *Meter
-	sync     model.Sync
+	sync     model.Sync // without its limit
 	director string
 	life     string
 	ctx      context.Context

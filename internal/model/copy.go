@@ -17,6 +17,12 @@ type Sync struct {
 // Off tells whether nothing is measured.
 func (s Sync) Off() bool { return s.File == "" && s.Command == "" }
 
+// Measuring is all but the limit: what was measured holds on when only that changes.
+func (s Sync) Measuring() Sync {
+	s.MaxLag = 0
+	return s
+}
+
 // The bounds of how long one step of a measurement may take.
 const (
 	syncTimeoutLeast = time.Second
