@@ -6,7 +6,7 @@
  * here, one packet of each jiffy, and every packet while old ones may be left.
  *
  * A connection has two candidate buckets and goes into the emptier one, so that
- * hardly any finds no room: one in 600,000 in a table that is 70 % full. Writers race with
+ * hardly any finds no room: one in 30,000 in a table that is 72 % full. Writers race with
  * compare-and-swap; a lost race costs an entry, never a wrong one, because the exact tuple is
  * compared before it is believed.
  */
@@ -40,12 +40,12 @@
 
 INLINE __u32 first_bucket(__u64 h)
 {
-	return (__u32)h & shared.table.mask;
+	return (__u64)(__u32)h * shared.table.buckets >> 32;
 }
 
 INLINE __u32 second_bucket(__u64 h)
 {
-	return (__u32)(h ^ (h >> 32) * 0x5bd1e995) & shared.table.mask;
+	return first_bucket(h ^ (h >> 32) * 0x5bd1e995);
 }
 
 #define EVERY_BYTE 0x0101010101010101ULL
@@ -54,18 +54,33 @@ INLINE __u32 second_bucket(__u64 h)
 /* where a connection lies: bucket << 3 | slot */
 #define NOWHERE (~0U)
 
+/* Are the words of the addresses that tuples do not hold the packet's? */
+INLINE int is_upper(__u32 index, __u64 k, struct packet *p)
+{
+	struct uppers *u = bpf_map_lookup_elem(&uppers, &index);
+	__u32 differ = 0;
+
+	barrier_var(k);
+	if (!u || k >= SLOTS)
+		return 0;
+	for (int i = 0; i < 3; i++)
+		differ |= (u->slots[k].source[i] ^ p->source.words[i]) |
+			  (u->slots[k].destination[i] ^ p->destination.words[i]);
+	return !differ;
+}
+
 /*
  * Finds the connection in one bucket: all tag bytes are compared at once, so
  * that no branch depends on where in the bucket it lies.
  */
-GLOBAL __u32 find_in(__u32 index, __u64 h, struct visit *v)
+GLOBAL __u32 find_in(__u32 index, __u64 h, struct packet *p)
 {
 	struct bucket *b = bpf_map_lookup_elem(&buckets, &index);
 	struct tuples *t = bpf_map_lookup_elem(&tuples, &index);
 	__u64 differ, hits, k;
 	struct tuple *c;
 
-	if (!b || !t || !v)
+	if (!b || !t || !p)
 		return NOWHERE;
 	differ = b->tags ^ HASH_BYTE(h) * EVERY_BYTE;
 	hits = (differ - EVERY_BYTE) & ~differ & TOP_BITS;
@@ -79,8 +94,10 @@ GLOBAL __u32 find_in(__u32 index, __u64 h, struct visit *v)
 		if (k >= SLOTS || SLOT_TAG(b->slots[k]) != HASH_TAG(h))
 			continue;
 		c = &t->slots[k];
-		if (c->source == v->source && c->source_port == v->source_port &&
-		    c->destination == v->destination && c->destination_port == v->destination_port)
+		if (c->source == p->source.words[3] && c->source_port == p->source_port &&
+		    c->destination == p->destination.words[3] &&
+		    c->destination_port == p->destination_port &&
+		    (!p->six || is_upper(index, k, p)))
 			return index << 3 | k;
 	}
 	return NOWHERE;
@@ -125,17 +142,16 @@ GLOBAL __u32 readiest(__u32 index, __u32 now)
 	return best + (free << 8);
 }
 
-INLINE __u64 slot_value(struct visit *v, __u64 h, __u32 states, __u8 now)
+INLINE __u64 slot_value(struct packet *p, __u64 h, __u32 states, __u8 now)
 {
-	return HASH_TAG(h) << 44 | ONE_PACKET | (__u64)v->generation << 24 |
-	       (__u64)v->generation << 24 | (__u64)v->director << 16 |
-	       (__u64)(v->server & 0xf) << 12 | SLOT_STATES(SLOT_USED | states) | now;
+	return HASH_TAG(h) << 44 | ONE_PACKET | (__u64)p->generation << 24 | (__u64)p->director << 16 |
+	       (__u64)(p->server & 0xf) << 12 | SLOT_STATES(SLOT_USED | states) | now;
 }
 
 /* what the server expects after the packet */
-INLINE __u32 next_of(struct visit *v)
+INLINE __u32 next_of(struct packet *p)
 {
-	return v->seq + v->payload + !!(v->tcp_flags & (TCP_SYN | TCP_FIN));
+	return p->seq + p->payload + !!(p->tcp_flags & (TCP_SYN | TCP_FIN));
 }
 
 /* Does a slot count among its server's connections? */
@@ -158,8 +174,22 @@ INLINE void reckon(__u32 settings, __u64 was, __u64 is)
 		__sync_fetch_and_add(conns_of(SLOT_DIRECTOR(is), SLOT_SERVER(is)), 1);
 }
 
+/* Notes the words of the addresses that tuples do not hold. */
+INLINE void write_upper(__u32 index, __u64 k, struct packet *p)
+{
+	struct uppers *u = bpf_map_lookup_elem(&uppers, &index);
+
+	barrier_var(k);
+	if (!u || k >= SLOTS)
+		return;
+	for (int i = 0; i < 3; i++) {
+		u->slots[k].source[i] = p->source.words[i];
+		u->slots[k].destination[i] = p->destination.words[i];
+	}
+}
+
 /* Writes the connection into a slot; false when somebody else just did. */
-INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 expected)
+INLINE int write_slot(__u32 at, struct packet *p, __u64 h, __u64 value, __u64 expected)
 {
 	__u32 index = at >> 3;
 	__u64 k = at & 7; /* 64 bits wide: kernel 6.1 learns nothing from a narrow comparison */
@@ -174,28 +204,30 @@ INLINE int write_slot(__u32 at, struct visit *v, __u64 h, __u64 value, __u64 exp
 		return 0;
 	if (__sync_val_compare_and_swap(&b->slots[k], expected, value) != expected)
 		return 0;
-	reckon(v->settings, expected, value);
-	t->slots[k].source = v->source;
-	t->slots[k].destination = v->destination;
-	t->slots[k].source_port = v->source_port;
-	t->slots[k].destination_port = v->destination_port;
-	t->slots[k].last_ack = v->ack;
-	t->slots[k].next = next_of(v);
+	reckon(p->settings, expected, value);
+	if (p->six)
+		write_upper(index, k, p);
+	t->slots[k].source = p->source.words[3];
+	t->slots[k].destination = p->destination.words[3];
+	t->slots[k].source_port = p->source_port;
+	t->slots[k].destination_port = p->destination_port;
+	t->slots[k].last_ack = p->ack;
+	t->slots[k].next = next_of(p);
 	t->slots[k].begun_s = bpf_ktime_get_ns() / NS_PER_S;
-	note_client(v);
+	note_client(p);
 	old = b->tags >> 8 * k & 0xff; /* only the winner changes this byte */
 	__sync_fetch_and_xor(&b->tags, (old ^ HASH_BYTE(h)) << 8 * k);
 	return 1;
 }
 
 /* A connection that is not in the table: false when there is no room. */
-GLOBAL int insert(struct visit *v, __u64 h, __u32 states, __u32 now)
+GLOBAL int insert(struct packet *p, __u64 h, __u32 states, __u32 now)
 {
 	__u32 index, other, r, r2;
 	struct bucket *b;
 	__u64 slot;
 
-	if (!v)
+	if (!p)
 		return 0;
 	for (int i = 0; i < 4; i++) { /* others may take the same slot meanwhile */
 		index = first_bucket(h);
@@ -213,7 +245,7 @@ GLOBAL int insert(struct visit *v, __u64 h, __u32 states, __u32 now)
 		/* still what it was taken for? */
 		if (readiness(slot, now) < READY_FREE && r >> 8 >= READY_FREE)
 			continue;
-		if (write_slot(index << 3 | (r & 7), v, h, slot_value(v, h, states, now), slot))
+		if (write_slot(index << 3 | (r & 7), p, h, slot_value(p, h, states, now), slot))
 			return 1;
 	}
 	if (!dry_run)
@@ -226,21 +258,21 @@ GLOBAL int insert(struct visit *v, __u64 h, __u32 states, __u32 now)
  * its first bare FIN, still follow it to its server, which may be alive and
  * should know.
  */
-INLINE __u32 farewell(struct visit *v, __u64 slot, __u64 *at)
+INLINE __u32 farewell(struct packet *p, __u64 slot, __u64 *at)
 {
 	__u32 server = SLOT_DIRECTOR(slot) * SERVERS_PER_DIRECTOR + SLOT_SERVER(slot);
-	__u32 first = !(SLOT_STATE(slot) & SLOT_ENDED), ends = v->tcp_flags & (TCP_RST | TCP_FIN);
+	__u32 first = !(SLOT_STATE(slot) & SLOT_ENDED), ends = p->tcp_flags & (TCP_RST | TCP_FIN);
 
 	if (slot && at && ends) {
 		if (!dry_run)
 			__sync_val_compare_and_swap(at, slot, slot | SLOT_STATES(SLOT_ENDED));
-		if (!v->payload && (first || v->tcp_flags & TCP_RST) &&
-		    server_of(v->settings, SLOT_DIRECTOR(slot), SLOT_SERVER(slot))->mac0)
+		if (!p->payload && (first || p->tcp_flags & TCP_RST) &&
+		    server_of(p->settings, SLOT_DIRECTOR(slot), SLOT_SERVER(slot))->mac0)
 			return ANSWER(VERDICT_FORWARD_OLD, server);
 	}
-	if (v->tcp_flags & TCP_RST) /* never answered */
+	if (p->tcp_flags & TCP_RST) /* never answered */
 		return VERDICT_DROP_OLD;
-	if (v->choice_flags & CHOICE_SILENT || !(v->tcp_flags & TCP_ACK))
+	if (p->choice_flags & CHOICE_SILENT || !(p->tcp_flags & TCP_ACK))
 		return VERDICT_DROP_OLD;
 	return VERDICT_RESET;
 }
@@ -263,49 +295,49 @@ INLINE void ask_for_samples(void)
  * A SYN. It starts a connection on its server, whatever was known of its tuple;
  * only what is known of a living connection stays, since a SYN can be forged.
  */
-INLINE __u32 begin(struct visit *v, __u64 h, __u32 at, __u64 slot, int current, __u8 now)
+INLINE __u32 begin(struct packet *p, __u64 h, __u32 at, __u64 slot, int current, __u8 now)
 {
 	__u32 living = current && !(SLOT_STATE(slot) & SLOT_ENDED), answer;
 
-	answer = ANSWER(VERDICT_FORWARD, v->server);
+	answer = ANSWER(VERDICT_FORWARD, p->server);
 	if (living && !(SLOT_STATE(slot) & SLOT_ACKED))
-		return answer | tell(v, SIGHTING_REPEATED_SYN);
-	if ((current || is_known_client(v)) && may_keep(v))
-		return ANSWER(VERDICT_HELD, v->server) | ANSWER_SIGHTING(SIGHTING_RECONNECT);
-	if (!slot && !insert(v, h, 0, now) && v->choice_flags & CHOICE_BALANCED)
+		return answer | tell(p, SIGHTING_REPEATED_SYN);
+	if ((current || is_known_client(p)) && may_keep(p))
+		return ANSWER(VERDICT_HELD, p->server) | ANSWER_SIGHTING(SIGHTING_RECONNECT);
+	if (!slot && !insert(p, h, 0, now) && p->choice_flags & CHOICE_BALANCED)
 		/* its next packet will not be known: it must go where that one goes */
-		answer = ANSWER(VERDICT_FORWARD, unknown_share(v));
+		answer = ANSWER(VERDICT_FORWARD, unknown_share(p));
 	else if (slot && !living)
-		write_slot(at, v, h, slot_value(v, h, 0, now), slot);
+		write_slot(at, p, h, slot_value(p, h, 0, now), slot);
 	if (!dry_run)
 		ask_for_samples();
 	return answer;
 }
 
 /* A packet in the middle of a connection of this generation is noted. */
-INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32 states, __u8 now)
+INLINE __u32 note(struct packet *p, __u64 slot, __u64 *at, struct tuple *t, __u32 states, __u8 now)
 {
-	__u32 answer = ANSWER(VERDICT_FORWARD, v->server);
+	__u32 answer = ANSWER(VERDICT_FORWARD, p->server);
 	__u64 noted = (slot & ~(0xffULL | SLOT_STATES(SLOT_IDLE))) | SLOT_STATES(states) | now;
 
 	if (dry_run)
 		return answer;
-	if (v->payload && !(states & SLOT_ENDED))
+	if (p->payload && !(states & SLOT_ENDED))
 		/* it lives: the RST or FIN before was forged, or of its predecessor */
 		noted &= ~SLOT_STATES(SLOT_ENDED);
 	if (SLOT_PACKETS(slot) < MOST_PACKETS)
 		noted += ONE_PACKET;
 	if (noted != slot && __sync_val_compare_and_swap(at, slot, noted) == slot &&
 	    (noted ^ slot) & SLOT_STATES(SLOT_ENDED | SLOT_IDLE)) {
-		reckon(v->settings, slot, noted);
-		if (v->choice_flags & CHOICE_BALANCED)
-			templated(v->settings, v->director, v->source); /* its time begins anew */
+		reckon(p->settings, slot, noted);
+		if (p->choice_flags & CHOICE_BALANCED)
+			templated(p->settings, p->director, p); /* its time begins anew */
 	}
-	if (is_repeated(v, t))
-		return answer | tell(v, SIGHTING_REPEATED_DATA);
-	t->next = next_of(v);
-	if (v->tcp_flags & TCP_ACK)
-		t->last_ack = v->ack;
+	if (is_repeated(p, t))
+		return answer | tell(p, SIGHTING_REPEATED_DATA);
+	t->next = next_of(p);
+	if (p->tcp_flags & TCP_ACK)
+		t->last_ack = p->ack;
 	return answer;
 }
 
@@ -314,27 +346,27 @@ INLINE __u32 note(struct visit *v, __u64 slot, __u64 *at, struct tuple *t, __u32
  * one gets the scheduler's choice, an unknown one whatever its hash says.
  * False: there is no server for it.
  */
-INLINE int share(struct visit *v, __u64 slot)
+INLINE int share(struct packet *p, __u64 slot)
 {
 	__u32 server = NO_SERVER;
 	struct server *s;
 
-	if (slot && SLOT_DIRECTOR(slot) == v->director) {
+	if (slot && SLOT_DIRECTOR(slot) == p->director) {
 		server = SLOT_SERVER(slot);
-		s = server_of(v->settings, v->director, server);
-		if (SLOT_GENERATION(slot) != s->generation && is_opening(v))
+		s = server_of(p->settings, p->director, server);
+		if (SLOT_GENERATION(slot) != s->generation && is_opening(p))
 			server = NO_SERVER;
-		else if (is_opening(v) && SLOT_STATE(slot) & SLOT_ENDED)
+		else if (is_opening(p) && SLOT_STATE(slot) & SLOT_ENDED)
 			server = NO_SERVER;
 		else if (dry_run)
 			explanation.chooser = CHOSEN_BY_CONNECTION;
 	}
 	if (server == NO_SERVER)
-		server = is_opening(v) ? new_share(v) : unknown_share(v);
+		server = is_opening(p) ? new_share(p) : unknown_share(p);
 	if (server == NO_SERVER)
 		return 0;
-	v->server = server;
-	v->generation = server_of(v->settings, v->director, server)->generation;
+	p->server = server;
+	p->generation = server_of(p->settings, p->director, server)->generation;
 	return 1;
 }
 
@@ -344,7 +376,7 @@ INLINE int share(struct visit *v, __u64 slot)
  * director's) bidden farewell. The unknown: old while old ones may be left,
  * otherwise learnt.
  */
-GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
+GLOBAL __u32 visit_table(struct packet *p, __u64 jiffies)
 {
 	__u8 now = jiffies >> tick_shift;
 	__u32 at, index, states = 0;
@@ -353,49 +385,49 @@ GLOBAL __u32 visit_table(struct visit *v, __u64 jiffies)
 	__u64 slot = 0, h, k;
 	int current;
 
-	if (!v)
+	if (!p)
 		return VERDICT_PASS;
-	h = hash(v);
-	at = find_in(first_bucket(h), h, v);
+	h = hash(p);
+	at = find_in(first_bucket(h), h, p);
 	if (at == NOWHERE)
-		at = find_in(second_bucket(h), h, v);
+		at = find_in(second_bucket(h), h, p);
 	index = at >> 3;
 	if (at != NOWHERE)
 		b = bpf_map_lookup_elem(&buckets, &index);
 	if (b)
 		slot = b->slots[at & 7];
-	if (v->choice_flags & CHOICE_BALANCED && !share(v, slot))
+	if (p->choice_flags & CHOICE_BALANCED && !share(p, slot))
 		return VERDICT_DROP_NO_SERVER;
 
 	if (dry_run)
 		explanation.slot = slot;
-	current = slot && SLOT_GENERATION(slot) == v->generation &&
-		  SLOT_DIRECTOR(slot) == v->director;
+	current = slot && SLOT_GENERATION(slot) == p->generation &&
+		  SLOT_DIRECTOR(slot) == p->director;
 	if (dry_run)
 		explanation.old = slot && !current;
-	if (is_opening(v))
-		return begin(v, h, at, slot, current, now);
-	if (v->tcp_flags & TCP_ACK)
+	if (is_opening(p))
+		return begin(p, h, at, slot, current, now);
+	if (p->tcp_flags & TCP_ACK)
 		states |= SLOT_ACKED;
-	if (v->tcp_flags & (TCP_FIN | TCP_RST))
+	if (p->tcp_flags & (TCP_FIN | TCP_RST))
 		states |= SLOT_ENDED;
 	if (!slot) {
-		if (v->choice_flags & CHOICE_LOOKUP)
-			return farewell(v, 0, 0);
+		if (p->choice_flags & CHOICE_LOOKUP)
+			return farewell(p, 0, 0);
 		if (!(states & SLOT_ENDED))
-			insert(v, h, states, now);
-		return ANSWER(VERDICT_FORWARD, v->server);
+			insert(p, h, states, now);
+		return ANSWER(VERDICT_FORWARD, p->server);
 	}
 	if (!b)
 		return VERDICT_PASS; /* for the verifier: there is a slot */
 	if (!current)
-		return farewell(v, slot, &b->slots[at & 7]);
+		return farewell(p, slot, &b->slots[at & 7]);
 	t = bpf_map_lookup_elem(&tuples, &index);
 	k = at & 7;
 	barrier_var(k);
 	if (!t || k >= SLOTS)
-		return ANSWER(VERDICT_FORWARD, v->server);
-	return note(v, slot, &b->slots[k], &t->slots[k], states, now);
+		return ANSWER(VERDICT_FORWARD, p->server);
+	return note(p, slot, &b->slots[k], &t->slots[k], states, now);
 }
 
 #endif

@@ -13,13 +13,13 @@
 
 /* what was decided of a packet */
 struct outcome {
-	enum verdict verdict;
-	__u32 flow;	       /* index, 0: no flow claims it */
 	struct choice *choice; /* of its director */
-	__u32 settings, director;
-	__u32 listed;	/* a list decided: the packet is perhaps a common one */
-	__u32 server;	/* of FORWARD its index in the director, of FORWARD_OLD in servers */
-	__u32 sighting; /* what the daemon is to be told, plus 1 */
+	enum verdict verdict;
+	__u32 server; /* of FORWARD its index in the director, of FORWARD_OLD in servers */
+	__u16 flow;   /* index, 0: no flow claims it */
+	__u8 settings, director;
+	__u8 listed;   /* a list decided: the packet is perhaps a common one */
+	__u8 sighting; /* what the daemon is to be told, plus 1 */
 };
 
 INLINE struct choice *choice_of(__u32 settings, __u32 director)
@@ -30,22 +30,13 @@ INLINE struct choice *choice_of(__u32 settings, __u32 director)
 /* The table has something to say about the packet. */
 INLINE void ask_table(struct outcome *o, struct packet *p)
 {
-	struct visit v = {
-		.source = p->source,
-		.destination = p->destination,
-		.source_port = p->source_port,
-		.destination_port = p->destination_port,
-		.ack = p->ack,
-		.seq = p->seq,
-		.payload = p->payload,
-		.generation = o->choice->generation,
-		.director = o->director,
-		.server = o->choice->server,
-		.tcp_flags = p->tcp_flags,
-		.choice_flags = o->choice->flags,
-		.settings = o->settings,
-	};
-	__u32 answer = visit_table(&v, bpf_jiffies64());
+	__u32 answer;
+
+	p->generation = o->choice->generation;
+	p->director = o->director;
+	p->server = o->choice->server;
+	p->choice_flags = o->choice->flags;
+	answer = visit_table(p, bpf_jiffies64());
 
 	o->verdict = ANSWER_VERDICT(answer);
 	o->server = ANSWER_SERVER(answer);
@@ -72,11 +63,10 @@ INLINE void spread(struct outcome *o, struct packet *p, enum shape shape)
 {
 	o->server = NO_SERVER;
 	if (p->protocol != PROTOCOL_TCP || shape != SHAPE_LATER) {
-		o->server = templated(o->settings, o->director, p->source);
+		o->server = templated(o->settings, o->director, p);
 		if (o->server == NO_SERVER)
-			o->server = make_template(o->settings, o->director, p->source,
-						  placed_share(o->settings, o->director, p->source,
-							       p->destination, 0));
+			o->server = make_template(o->settings, o->director, p,
+						  placed_share(o->settings, o->director, p, 0));
 	}
 	if (o->server == NO_SERVER)
 		o->verdict = VERDICT_DROP_NO_SERVER;
@@ -121,6 +111,36 @@ INLINE void direct_arp(struct outcome *o, void *data, void *end)
 	o->verdict = VERDICT_ARP_REPLY;
 }
 
+/*
+ * The same of IPv6: a valid solicitation (RFC 4861, 7.1.1) of an address that is ours to
+ * announce. It may be a probe of somebody who is about to take it (RFC 4862): the answer
+ * to all is what keeps him from it. The packet becomes the answer's: from the target.
+ */
+static __attribute__((noinline)) int direct_solicitation(struct outcome *o, struct packet *p, void *data, void *end)
+{
+	struct rule_lists *l = lists_of(o->settings);
+	struct ipv6 *ip = data + ETH_HLEN;
+	struct neighbour *n = (void *)(ip + 1);
+	struct vip *vip;
+	__u32 slot;
+
+	if (!l || !is_solicitation(p, ip, n, end))
+		return 0;
+	set_ipv6(&p->source, ip->source);
+	set_ipv6(&p->destination, n->target);
+	slot = vip6_slot(flows_of(o->settings), l, &p->destination);
+	if (slot == NO_SLOT)
+		return 0;
+	vip = &l->vips6[slot & (VIP6_SLOTS - 1)].vip;
+	if (!(vip->flags & VIP_ANNOUNCE) || choice_of(o->settings, vip->director)->mac1 == 0)
+		return 0;
+	o->choice = choice_of(o->settings, vip->director);
+	/* the answer's sender, once they are exchanged */
+	set_destination(data, o->choice);
+	o->verdict = VERDICT_ARP_REPLY;
+	return 0;
+}
+
 INLINE int is_claimed(struct outcome *o, __u32 flow, __u32 director)
 {
 	o->flow = flow;
@@ -130,27 +150,18 @@ INLINE int is_claimed(struct outcome *o, __u32 flow, __u32 director)
 
 /* The lists decide. True: a flow hands the packet to its director. */
 INLINE int ask_lists(struct outcome *o, struct packet *p, enum shape shape, struct service *s,
-		     __u32 slot, __u32 iface)
+		     __u32 slot)
 {
-	struct offer offer = {
-		.iface = iface,
-		.source = p->source,
-		.destination = p->destination,
-		.source_port = bpf_ntohs(p->source_port),
-		.port = bpf_ntohs(p->destination_port),
-		.protocol = p->protocol,
-		.icmp_type = p->icmp_type,
-		.lacks = shape >= SHAPE_PORTS	      ? ON_ICMP_TYPE :
-			 p->protocol == PROTOCOL_ICMP ? ON_PORTS :
-							ON_PORTS | ON_ICMP_TYPE,
-		.hidden = shape == SHAPE_LATER || shape == SHAPE_MALFORMED ?
-				  ON_PORTS | ON_ICMP_TYPE :
-				  0,
-	};
-	int place = match_rules(o->settings, &offer, s, slot);
+	int place;
 	struct rule_lists *l = lists_of(o->settings);
 	struct rule *r;
 
+	p->lacks = shape >= SHAPE_PORTS		? ON_ICMP_TYPE :
+		   p->protocol == PROTOCOL_ICMP ? ON_PORTS :
+						  ON_PORTS | ON_ICMP_TYPE;
+	if (shape == SHAPE_LATER || shape == SHAPE_MALFORMED)
+		p->hidden |= ON_PORTS | ON_ICMP_TYPE;
+	place = match_rules(o->settings, p, s, slot);
 	if (place == NO_RULE || !l)
 		return 0;
 	r = rule_at(l, place);
@@ -162,59 +173,78 @@ INLINE int ask_lists(struct outcome *o, struct packet *p, enum shape shape, stru
 	return 0;
 }
 
+/* What is known of a destination: where its slot, its list and its services are. */
+struct place {
+	struct vip *vip; /* 0: no rule names it */
+	__u32 slot;	 /* in of_vip; or NO_SLOT */
+	__be32 addr;	 /* as its services have it */
+	__u8 of_six;	 /* what their protocol has besides */
+};
+
+INLINE void find_place(struct place *at, __u32 settings, struct packet *p)
+{
+	struct flow_set *set = flows_of(settings);
+	struct rule_lists *l;
+
+	at->slot = NO_SLOT;
+	if (!p->six) {
+		at->addr = p->destination.words[3];
+		at->slot = vip_slot(set, at->addr);
+		if (at->slot != NO_SLOT)
+			at->vip = &set->vips[at->slot & (VIP_SLOTS - 1)];
+		return;
+	}
+	l = lists_of(settings);
+	if (!l)
+		return;
+	at->addr = vip6_slot(set, l, &p->destination);
+	if (at->addr == NO_SLOT)
+		return;
+	at->vip = &l->vips6[at->addr & (VIP6_SLOTS - 1)].vip;
+	at->slot = VIP_SLOTS + at->addr;
+	at->of_six = SERVICE_OF_SIX;
+}
+
 /* Which flow claims the packet? True: it hands it to its director. */
-INLINE int ask_flows(struct outcome *o, struct packet *p, enum shape shape, __u32 slot, __u32 iface)
+INLINE int ask_flows(struct outcome *o, struct packet *p, enum shape shape, struct place *at)
 {
 	struct flow_set *set = flows_of(o->settings);
 	int later = shape == SHAPE_LATER || shape == SHAPE_MALFORMED;
+	struct vip *vip = at->vip;
 	struct service *s = 0;
 
-	if (slot != NO_SLOT) {
-		struct vip *vip = &set->vips[slot & (VIP_SLOTS - 1)];
+	if (vip) {
 		int services = vip->flags & VIP_SERVICES;
 
 		if (vip->flags & VIP_OWN)
 			return 0;
 		if (services && shape >= SHAPE_PORTS)
-			s = service_of(set, p->destination, p->protocol, p->destination_port);
-		if (s && is_direct(set, s->flags, s->flow, iface))
+			s = service_of(set, at->addr, p->protocol | at->of_six,
+				       p->destination_port);
+		if (s && is_direct(set, s->flags, s->flow, p->iface))
 			return is_claimed(o, s->flow, s->director);
-		if (!s && !(services && later) && is_direct(set, vip->flags, vip->flow, iface))
+		if (!s && !(services && later) && is_direct(set, vip->flags, vip->flow, p->iface))
 			return is_claimed(o, vip->flow, vip->director);
 	}
-	return ask_lists(o, p, shape, s, slot, iface);
+	return ask_lists(o, p, shape, s, at->slot);
 }
 
 /*
- * The packet that makes up nearly all traffic: in the middle of a connection, no
- * options, no fragment, to a destination or a service that goes to one director
- * whatever else the packet is. Returns its choice; 0: it is another one. This path is
- * kept free of everything that costs a nanosecond (docs/performance.md).
+ * The end of the common way, of both families: to its choice if nothing stands in the
+ * way. 0: something does.
  */
-INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *flow)
+INLINE struct choice *common_choice(void *data, void *ctx, int xdp, __u32 settings, struct vip *vip,
+				    __be32 addr, __u32 of_six, __u8 protocol, struct tcp *tcp,
+				    __u32 *flow)
 {
-	__u32 settings = current_settings(), slot, flags, director, iface = 0;
+	__u32 flags = vip->flags, director = vip->director, iface = 0;
 	struct flow_set *set = flows_of(settings);
-	struct ethernet *eth = data;
-	struct ipv4 *ip = data + ETH_HLEN;
-	struct tcp *tcp = (void *)(ip + 1);
 	struct service *s;
 	struct choice *c;
-	struct vip *vip;
 
-	if (unlikely((void *)(tcp + 1) > end || eth->type != ETHERTYPE_IPV4 || !is_common(data) ||
-		     bpf_ntohs(ip->length) < sizeof(*ip) + sizeof(*tcp)))
-		return 0;
-	slot = vip_slot(set, ip->destination);
-	if (slot == NO_SLOT)
-		return 0;
-	vip = &set->vips[slot & (VIP_SLOTS - 1)];
-	flags = vip->flags;
-	director = vip->director;
 	*flow = vip->flow;
-	if (flags & VIP_SERVICES &&
-	    (ip->protocol == PROTOCOL_TCP || ip->protocol == PROTOCOL_UDP)) {
-		s = service_of(set, ip->destination, ip->protocol, tcp->destination);
+	if (flags & VIP_SERVICES && (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP)) {
+		s = service_of(set, addr, protocol | of_six, tcp->destination);
 		if (s) {
 			flags = s->flags;
 			director = s->director;
@@ -231,10 +261,59 @@ INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *f
 			     CHOICE_FORWARD ||
 		     !is_for_us(data, c)))
 		return 0;
-	if (ip->protocol == PROTOCOL_TCP &&
+	if (protocol == PROTOCOL_TCP &&
 	    (tcp->flags & (TCP_SYN | TCP_FIN | TCP_RST) || is_sample()))
 		return 0;
 	return c;
+}
+
+/*
+ * The packet that makes up nearly all traffic: in the middle of a connection, no
+ * options, no fragment, to a destination or a service that goes to one director
+ * whatever else the packet is. Returns its choice; 0: it is another one. This path is
+ * kept free of everything that costs a nanosecond (docs/performance.md).
+ */
+INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *flow)
+{
+	__u32 settings = current_settings(), slot;
+	struct flow_set *set = flows_of(settings);
+	struct ethernet *eth = data;
+	struct ipv4 *ip = data + ETH_HLEN;
+	struct tcp *tcp = (void *)(ip + 1);
+
+	if (unlikely((void *)(tcp + 1) > end || eth->type != ETHERTYPE_IPV4 || !is_common(data) ||
+		     bpf_ntohs(ip->length) < sizeof(*ip) + sizeof(*tcp)))
+		return 0;
+	slot = vip_slot(set, ip->destination);
+	if (slot == NO_SLOT)
+		return 0;
+	return common_choice(data, ctx, xdp, settings, &set->vips[slot & (VIP_SLOTS - 1)],
+			     ip->destination, 0, ip->protocol, tcp, flow);
+}
+
+/* Can it be such a packet of IPv6? */
+INLINE int is_six(void *data, void *end)
+{
+	return data + RESET6_LENGTH <= end && ((struct ethernet *)data)->type == ETHERTYPE_IPV6;
+}
+
+/* The same of IPv6: no extension headers, and with ports. */
+INLINE struct choice *common_six(void *data, void *end, void *ctx, int xdp, __u32 *flow)
+{
+	__u32 settings = current_settings(), slot;
+	struct ipv6 *ip = data + ETH_HLEN;
+	struct tcp *tcp = (void *)(ip + 1);
+	struct rule_lists *l = lists_of(settings);
+
+	if (!l || (void *)(tcp + 1) > end ||
+	    (*(__u8 *)ip & 0xf0) != 0x60 || bpf_ntohs(ip->length) < sizeof(*tcp) ||
+	    (ip->next != PROTOCOL_TCP && ip->next != PROTOCOL_UDP))
+		return 0;
+	slot = vip6_slot(flows_of(settings), l, (union address *)ip->destination);
+	if (slot == NO_SLOT)
+		return 0;
+	return common_choice(data, ctx, xdp, settings, &l->vips6[slot & (VIP6_SLOTS - 1)].vip, slot,
+			     SERVICE_OF_SIX, ip->next, tcp, flow);
 }
 
 /* A packet that came here for its rules, or for its server, alone may be as common as any. */
@@ -245,58 +324,81 @@ INLINE int needs_table(struct outcome *o, struct packet *p)
 	       is_sample();
 }
 
-INLINE struct outcome direct(struct packet *p, void *data, void *end, __u32 iface)
+/* Takes the destination, which is all that most rules ask for. False: it is no IP. */
+INLINE int take_destination(struct packet *p, void *data, void *end)
 {
-	struct outcome o = {.verdict = VERDICT_PASS};
 	struct ethernet *eth = data;
-	struct ipv4 *ip = data + ETH_HLEN;
+	struct ipv4 *four = data + ETH_HLEN;
+	struct ipv6 *six = data + ETH_HLEN;
+
+	if (eth->type == ETHERTYPE_IPV4) {
+		set_ipv4(&p->destination, four->destination);
+		return 1;
+	}
+	if (eth->type != ETHERTYPE_IPV6 || (void *)(six + 1) > end)
+		return 0;
+	p->six = 1;
+	set_ipv6(&p->destination, six->destination);
+	return 1;
+}
+
+/*
+ * Decides all that needs no table. True: the table is to be asked. A function of its
+ * own, so that its frame is gone before the table's are needed: all frames of a chain of
+ * calls together may take 512 bytes, each rounded up to 32 on older kernels.
+ */
+static __attribute__((noinline)) int direct(struct outcome *o, struct packet *p, void *data,
+					    void *end)
+{
+	struct ethernet *eth = data;
+	struct place at = {};
 	enum shape shape;
-	__u32 slot;
 
 	/* parse: can a rule claim it? */
-	if (unlikely((void *)(ip + 1) > end))
-		return o;
-	if (unlikely(eth->type != ETHERTYPE_IPV4)) {
+	if (unlikely(data + ETH_HLEN + sizeof(struct ipv4) > end))
+		return 0;
+	if (unlikely(!take_destination(p, data, end))) {
 		if (eth->type == ETHERTYPE_ARP)
-			direct_arp(&o, data, end);
-		return o;
+			direct_arp(o, data, end);
+		return 0;
 	}
-	o.settings = current_settings();
-	p->destination = ip->destination;
-	slot = vip_slot(flows_of(o.settings), ip->destination);
-	if (slot == NO_SLOT && !flows_of(o.settings)->general.number)
-		return o;
+	o->settings = p->settings = current_settings();
+	if (p->six && is_discovery(data, end)) {
+		direct_solicitation(o, p, data, end);
+		return 0;
+	}
+	find_place(&at, o->settings, p);
+	if (!at.vip && !flows_of(o->settings)->general.number)
+		return 0;
 
 	/* parsed with care, rule by rule */
-	shape = parse_ipv4(p, data, end);
-	if (!ask_flows(&o, p, shape, slot, iface))
-		return o;
-	o.choice = choice_of(o.settings, o.director);
-	o.server = o.choice->server;
-	if (!is_for_us(data, o.choice)) {
-		o.flow = 0;
-		return o;
+	shape = p->six ? parse_ipv6(p, data, end) : parse_ipv4(p, data, end);
+	if (!ask_flows(o, p, shape, &at))
+		return 0;
+	o->choice = choice_of(o->settings, o->director);
+	o->server = o->choice->server;
+	if (!is_for_us(data, o->choice)) {
+		o->flow = 0;
+		return 0;
 	}
 	if (shape == SHAPE_MALFORMED) {
-		o.verdict = VERDICT_DROP_MALFORMED;
-		return o;
+		o->verdict = VERDICT_DROP_MALFORMED;
+		return 0;
 	}
-	if (o.choice->flags & CHOICE_HOLD) {
-		hold(&o, p, shape);
-		return o;
+	if (o->choice->flags & CHOICE_HOLD) {
+		hold(o, p, shape);
+		return 0;
 	}
-	if (!(o.choice->flags & CHOICE_FORWARD) || o.choice->flags & CHOICE_REJECT) {
-		o.verdict = VERDICT_DROP_NO_SERVER;
-		return o;
+	if (!(o->choice->flags & CHOICE_FORWARD) || o->choice->flags & CHOICE_REJECT) {
+		o->verdict = VERDICT_DROP_NO_SERVER;
+		return 0;
 	}
-	o.verdict = VERDICT_FORWARD;
-	if (shape == SHAPE_TCP) {
-		if (needs_table(&o, p))
-			ask_table(&o, p);
-	} else if (o.choice->flags & CHOICE_BALANCED) {
-		spread(&o, p, shape);
-	}
-	return o;
+	o->verdict = VERDICT_FORWARD;
+	if (shape == SHAPE_TCP)
+		return needs_table(o, p);
+	if (o->choice->flags & CHOICE_BALANCED)
+		spread(o, p, shape);
+	return 0;
 }
 
 #endif

@@ -37,7 +37,7 @@ INLINE void explain(struct outcome *o)
 }
 
 /* Is the server of what is forwarded behind a tunnel, and does the packet fit in? */
-INLINE void find_remote(struct outcome *o, struct packet *p, void *data, void *end, __u32 segment)
+INLINE void find_remote(struct outcome *o, struct packet *p, void *data, void *end)
 {
 	__u32 place = o->settings * REMOTES + o->server;
 	struct ipv4 *ip = data + ETH_HLEN;
@@ -50,8 +50,12 @@ INLINE void find_remote(struct outcome *o, struct packet *p, void *data, void *e
 	r = remote_at(place);
 	if (r->mode != MODE_TUNNEL || (void *)(ip + 1) > end)
 		return;
+	if (p->six) { /* the configuration leads none here */
+		o->verdict = VERDICT_DROP_NO_SERVER;
+		return;
+	}
 	p->remote = place + 1;
-	if (!is_too_big(r, p, ip, segment))
+	if (!is_too_big(r, p, ip, p->segment))
 		return;
 	p->mtu = r->mtu - OUTER_LENGTH;
 	o->verdict = can_tell(p, ip) ? VERDICT_TOO_BIG : VERDICT_DROP_TOO_BIG;
@@ -61,14 +65,14 @@ INLINE void find_remote(struct outcome *o, struct packet *p, void *data, void *e
  * Tells the daemon what it should know, rewrites what is forwarded, and counts
  * the packet under its verdict.
  */
-INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void *end, __u32 iface,
-			   __u32 length, __u32 segment)
+static __attribute__((noinline)) enum verdict finish(struct outcome *o, struct packet *p, void *data,
+						     void *end, __u32 length)
 {
 	__u32 column, balanced = o->choice && o->choice->flags & CHOICE_BALANCED;
 	struct server *s = 0;
 
 	if (unlikely(o->sighting) &&
-	    !hand_over(o->sighting - 1, p, o->director, o->server, iface, data, end) &&
+	    !hand_over(o->sighting - 1, p, o->director, o->server, data, end) &&
 	    o->verdict == VERDICT_HELD)
 		/* nobody could keep it: on hold it may go nowhere, else where it would have gone */
 		o->verdict =
@@ -83,7 +87,7 @@ INLINE enum verdict finish(struct outcome *o, struct packet *p, void *data, void
 		    (o->server & (DIRECTORS * SERVERS_PER_DIRECTOR - 1));
 	if (s && !s->mac0)
 		o->verdict = VERDICT_DROP_NO_SERVER;
-	find_remote(o, p, data, end, segment);
+	find_remote(o, p, data, end);
 
 	column = o->verdict;
 	if (o->verdict == VERDICT_FORWARD)
@@ -136,7 +140,7 @@ static __attribute__((noinline)) int respond_xdp(struct xdp_md *ctx, struct pack
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct quoted q = {};
 
-	if (answer == UNREACHABLE_LENGTH && quote(&q, data, end))
+	if (quote(&q, data, end, answer))
 		return 1;
 	if (bpf_xdp_adjust_tail(ctx, (int)answer - (int)length))
 		return 1;
@@ -149,15 +153,17 @@ static __attribute__((noinline)) int respond_xdp(struct xdp_md *ctx, struct pack
 static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct packet p = {};
-	struct outcome o = direct(&p, data, end, ctx->ingress_ifindex);
+	struct packet p = {.iface = ctx->ingress_ifindex};
+	struct outcome o = {.verdict = VERDICT_PASS};
 	__u32 length, answer;
 	enum verdict verdict;
 
+	if (direct(&o, &p, data, end))
+		ask_table(&o, &p);
 	data = (void *)(long)ctx->data; /* read once more, rather than kept on the stack */
 	end = (void *)(long)ctx->data_end;
 	length = multi_buffer ? bpf_xdp_get_buff_len(ctx) : end - data;
-	verdict = finish(&o, &p, data, end, ctx->ingress_ifindex, length, 0);
+	verdict = finish(&o, &p, data, end, length);
 	answer = answer_length(verdict, &p);
 	if (answer) {
 		if (respond_xdp(ctx, &p, answer, length))
@@ -174,6 +180,13 @@ static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 	return verdict >= VERDICT_DENY ? XDP_DROP : XDP_TX;
 }
 
+/* A function of its own, so that it costs the packets of IPv4 nothing. */
+static __attribute__((noinline)) struct choice *common_six_xdp(void *data, void *end,
+							       struct xdp_md *ctx, __u32 *flow)
+{
+	return common_six(data, end, ctx, 1, flow);
+}
+
 SEC("xdp.frags")
 int fairlead_xdp(struct xdp_md *ctx)
 {
@@ -182,6 +195,8 @@ int fairlead_xdp(struct xdp_md *ctx)
 	__u32 length, flow;
 
 	choice = dry_run ? 0 : common(data, end, ctx, 1, &flow);
+	if (unlikely(!choice) && !dry_run && is_six(data, end))
+		choice = common_six_xdp(data, end, ctx, &flow);
 	if (unlikely(!choice))
 		return careful_xdp(ctx);
 	set_macs(data, choice->mac0, choice->mac1);
@@ -200,7 +215,7 @@ static __attribute__((noinline)) int respond_tc(struct __sk_buff *skb, struct pa
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct quoted q = {};
 
-	if (answer == UNREACHABLE_LENGTH && quote(&q, data, end))
+	if (quote(&q, data, end, answer))
 		return 1;
 	if (bpf_skb_change_tail(skb, answer, 0))
 		return 1;
@@ -212,14 +227,16 @@ static __attribute__((noinline)) int respond_tc(struct __sk_buff *skb, struct pa
 static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct packet p = {};
-	struct outcome o = direct(&p, data, end, skb->ifindex);
+	struct packet p = {.iface = skb->ifindex, .segment = skb->gso_size};
+	struct outcome o = {.verdict = VERDICT_PASS};
 	enum verdict verdict;
 	__u32 answer;
 
+	if (direct(&o, &p, data, end))
+		ask_table(&o, &p);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	verdict = finish(&o, &p, data, end, skb->ifindex, skb->len, skb->gso_size);
+	verdict = finish(&o, &p, data, end, skb->len);
 	answer = answer_length(verdict, &p);
 	if (answer) {
 		if (respond_tc(skb, &p, answer))
@@ -233,18 +250,28 @@ static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 	return verdict >= VERDICT_DENY ? TC_DROP : bpf_redirect(skb->ifindex, 0);
 }
 
+static __attribute__((noinline)) struct choice *common_six_tc(void *data, void *end,
+							      struct __sk_buff *skb, __u32 *flow)
+{
+	return common_six(data, end, skb, 0, flow);
+}
+
 SEC("tcx/ingress")
 int fairlead_tc(struct __sk_buff *skb)
 {
 	__u32 flow, iface = skb->ifindex;
 
 	/* headers may lie in a fragment of a large frame */
-	if (skb->data_end - skb->data < RESET_LENGTH && skb->len >= RESET_LENGTH)
+	if (skb->data_end - skb->data < RESET6_LENGTH && skb->len >= RESET6_LENGTH)
+		bpf_skb_pull_data(skb, RESET6_LENGTH);
+	else if (skb->data_end - skb->data < RESET_LENGTH && skb->len >= RESET_LENGTH)
 		bpf_skb_pull_data(skb, RESET_LENGTH);
 
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct choice *choice = dry_run ? 0 : common(data, end, skb, 0, &flow);
 
+	if (unlikely(!choice) && !dry_run && is_six(data, end))
+		choice = common_six_tc(data, end, skb, &flow);
 	if (unlikely(!choice))
 		return careful_tc(skb);
 	set_macs(data, choice->mac0, choice->mac1);

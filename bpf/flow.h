@@ -47,6 +47,31 @@ INLINE __u32 vip_slot(struct flow_set *set, __be32 addr)
 	return set->vips[slot].addr == addr ? slot : NO_SLOT;
 }
 
+INLINE __u64 vip6_key(union address *a)
+{
+	__u64 key = a->halves[0] * 0x9E3779B97F4A7C15ULL + a->halves[1];
+
+	return key ^ key >> 32;
+}
+
+INLINE int is_vip6(struct vip6 *v, union address *a)
+{
+	return v->vip.addr == a->words[3] && v->upper[2] == a->words[2] &&
+	       v->upper[1] == a->words[1] && v->upper[0] == a->words[0];
+}
+
+/* The slot of an IPv6 destination in vips6, or NO_SLOT. */
+INLINE __u32 vip6_slot(struct flow_set *set, struct rule_lists *l, union address *a)
+{
+	__u64 product = vip6_key(a) * set->vip6_multiplier;
+	__u32 slot = first_slot(product, VIP6_SLOT_BITS);
+
+	if (likely(is_vip6(&l->vips6[slot], a)))
+		return slot;
+	slot = second_slot(product, VIP6_SLOT_BITS);
+	return is_vip6(&l->vips6[slot], a) ? slot : NO_SLOT;
+}
+
 INLINE int is_service(struct service *s, __be32 addr, __u8 protocol, __be16 port)
 {
 	return s->addr == addr && s->port == port && s->protocol == protocol;
@@ -74,17 +99,6 @@ INLINE int is_direct(struct flow_set *set, __u32 flags, __u32 flow, __u32 iface)
 }
 
 #define ON_PORTS (ON_SOURCE_PORT | ON_PORT)
-
-/* what a packet offers to the conditions of rules */
-struct offer {
-	__u32 iface;
-	__be32 source, destination;
-	__u16 source_port, port;
-	__u8 protocol;
-	__u8 icmp_type;
-	__u8 lacks;  /* the conditions on what it does not have: they fail */
-	__u8 hidden; /* those on what it hides, a fragment or malformed: see rule_holds */
-};
 
 /* a walk over a list */
 struct walk {
@@ -115,20 +129,30 @@ INLINE __u64 outside(__u64 n, __u64 first, __u64 last)
 	return (below | above) >> 63;
 }
 
-INLINE int rule_holds(struct rule *r, struct offer *o)
+/* 1 if the address is not in the network, or of the other family */
+INLINE __u64 beyond(union address *a, __u64 *network, __u64 *mask, __u64 other)
 {
-	__u64 conditions = r->conditions & ~o->hidden, fails = o->lacks;
+	return differ(((a->halves[0] & mask[0]) ^ network[0]) |
+			      ((a->halves[1] & mask[1]) ^ network[1]) | other,
+		      0);
+}
 
-	if (r->ignore && r->conditions & o->hidden)
+INLINE int rule_holds(struct rule *r, struct packet *p)
+{
+	__u64 conditions = r->conditions & ~p->hidden, fails = p->lacks;
+
+	if (r->ignore && r->conditions & p->hidden)
 		return 0;
-	fails |= differ(r->iface, o->iface) * ON_IFACE;
-	fails |= differ(r->protocol, o->protocol) * ON_PROTOCOL;
-	fails |= differ(o->source & r->source_mask, r->source) * ON_SOURCE;
-	fails |= differ(o->destination & r->destination_mask, r->destination) * ON_DESTINATION;
-	fails |=
-		outside(o->source_port, r->source_port_first, r->source_port_last) * ON_SOURCE_PORT;
-	fails |= outside(o->port, r->port_first, r->port_last) * ON_PORT;
-	fails |= differ(r->icmp_type, o->icmp_type) * ON_ICMP_TYPE;
+	fails |= differ(r->iface, p->iface) * ON_IFACE;
+	fails |= differ(r->protocol, p->protocol) * ON_PROTOCOL;
+	fails |= beyond(&p->source, r->source, r->source_mask, p->six ^ r->source_six) * ON_SOURCE;
+	fails |= beyond(&p->destination, r->destination, r->destination_mask,
+			p->six ^ r->destination_six) *
+		 ON_DESTINATION;
+	fails |= outside(bpf_ntohs(p->source_port), r->source_port_first, r->source_port_last) *
+		 ON_SOURCE_PORT;
+	fails |= outside(bpf_ntohs(p->destination_port), r->port_first, r->port_last) * ON_PORT;
+	fails |= differ(r->icmp_type, p->icmp_type) * ON_ICMP_TYPE;
 	return !((fails ^ r->negated) & conditions);
 }
 
@@ -151,11 +175,11 @@ INLINE struct rule *rule_at(struct rule_lists *l, __u32 place)
 #define STEPS 64
 
 /* Goes on to the next rule that holds: w->place. False: not yet. */
-GLOBAL int walk_on(__u32 settings, struct offer *o, struct walk *w)
+GLOBAL int walk_on(__u32 settings, struct packet *p, struct walk *w)
 {
 	struct rule_lists *l = lists_of(settings);
 
-	if (!l || !o || !w)
+	if (!l || !p || !w)
 		return 0;
 	for (__u32 i = 0; i < STEPS && w->left; i++) {
 		struct rule *r = rule_at(l, w->place);
@@ -164,7 +188,7 @@ GLOBAL int walk_on(__u32 settings, struct offer *o, struct walk *w)
 			w->left = 0;
 			break;
 		}
-		if (!(r->service && w->whole) && rule_holds(r, o))
+		if (!(r->service && w->whole) && rule_holds(r, p))
 			return 1;
 		w->place++;
 		w->left--;
@@ -173,14 +197,14 @@ GLOBAL int walk_on(__u32 settings, struct offer *o, struct walk *w)
 }
 
 /* Does one of these ignore rules hold? */
-GLOBAL int is_ignored(__u32 settings, struct offer *o, __u32 first, __u32 number)
+GLOBAL int is_ignored(__u32 settings, struct packet *p, __u32 first, __u32 number)
 {
 	struct walk w = {.place = first, .left = number, .limit = ~0U};
 
-	if (!o)
+	if (!p)
 		return 0;
 	for (int i = 0; i < RULES / STEPS && w.left; i++)
-		if (walk_on(settings, o, &w))
+		if (walk_on(settings, p, &w))
 			return 1;
 	return 0;
 }
@@ -189,19 +213,19 @@ GLOBAL int is_ignored(__u32 settings, struct offer *o, __u32 first, __u32 number
  * Goes on to the next rule that holds and whose flow does not ignore the packet.
  * An ignore rule exempts from all further rules of its flow.
  */
-GLOBAL int walk_to_hit(__u32 settings, struct offer *o, struct walk *w)
+GLOBAL int walk_to_hit(__u32 settings, struct packet *p, struct walk *w)
 {
 	struct rule_lists *l = lists_of(settings);
 
-	if (!l || !o || !w)
+	if (!l || !p || !w)
 		return 0;
 	for (int i = 0; i < STEPS && w->left; i++) {
 		struct rule *r;
 
-		if (!walk_on(settings, o, w))
+		if (!walk_on(settings, p, w))
 			continue;
 		r = rule_at(l, w->place);
-		if (!r->ignores || !is_ignored(settings, o, r->ignores_first, r->ignores))
+		if (!r->ignores || !is_ignored(settings, p, r->ignores_first, r->ignores))
 			return 1;
 		w->place += r->next;
 		w->left = w->left > r->next ? w->left - r->next : 0;
@@ -216,12 +240,12 @@ GLOBAL int walk_to_hit(__u32 settings, struct offer *o, struct walk *w)
  * packet, of which there are fewer than rules. Returns the place of the first rule that
  * claims the packet, or NO_RULE.
  */
-GLOBAL int first_hit(__u32 settings, struct offer *o, struct walk *w)
+GLOBAL int first_hit(__u32 settings, struct packet *p, struct walk *w)
 {
-	if (!o || !w)
+	if (!p || !w)
 		return NO_RULE;
 	for (int i = 0; i < RULES / STEPS && w->left; i++)
-		if (walk_to_hit(settings, o, w))
+		if (walk_to_hit(settings, p, w))
 			return w->place & (RULES - 1);
 	return NO_RULE;
 }
@@ -234,9 +258,9 @@ INLINE __u32 order_of(__u32 settings, int place)
 	return l && place != NO_RULE ? rule_at(l, place)->order : ~0U;
 }
 
-/* Tries the lists of a service, of a destination and the general one. */
-static __attribute__((noinline)) int match_rules(__u32 settings, struct offer *o, struct service *s,
-						 __u32 slot)
+/* Tries the lists of a service, of a destination (its place in of_vip) and the general one. */
+static __attribute__((noinline)) int match_rules(__u32 settings, struct packet *p,
+						 struct service *s, __u32 slot)
 {
 	struct rule_lists *l = lists_of(settings);
 	struct extent e = {};
@@ -245,20 +269,21 @@ static __attribute__((noinline)) int match_rules(__u32 settings, struct offer *o
 
 	if (s) {
 		w = (struct walk){.place = s->first, .left = s->number, .limit = ~0U};
-		best = first_hit(settings, o, &w);
+		best = first_hit(settings, p, &w);
 	}
 	if (l && slot != NO_SLOT) {
-		e = l->of_vip[slot & (VIP_SLOTS - 1)];
+		barrier_var(slot);
+		e = l->of_vip[slot < VIP_SLOTS + VIP6_SLOTS ? slot : 0];
 		w = (struct walk){.place = e.first,
 				  .left = e.number,
 				  .limit = order_of(settings, best),
-				  .whole = !o->hidden};
-		hit = first_hit(settings, o, &w);
+				  .whole = !(p->hidden & ON_PORTS)};
+		hit = first_hit(settings, p, &w);
 		best = hit == NO_RULE ? best : hit;
 	}
 	e = flows_of(settings)->general;
 	w = (struct walk){.place = e.first, .left = e.number, .limit = order_of(settings, best)};
-	hit = first_hit(settings, o, &w);
+	hit = first_hit(settings, p, &w);
 	return hit == NO_RULE ? best : hit;
 }
 

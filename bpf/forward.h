@@ -9,6 +9,7 @@
 #include "verdict.h"
 
 #define RESET_LENGTH (ETH_HLEN + sizeof(struct ipv4) + sizeof(struct tcp))
+#define RESET6_LENGTH (ETH_HLEN + sizeof(struct ipv6) + sizeof(struct tcp))
 
 /* Both MAC addresses, in two stores. */
 INLINE void set_macs(void *data, __u64 mac0, __u32 mac1)
@@ -32,42 +33,73 @@ INLINE int is_for_us(void *data, struct choice *c)
 	return *(__u32 *)(data + 2) == c->mac1 && *(__u16 *)data == (__u16)(c->mac0 >> 48);
 }
 
+/* Addresses the frame to the MAC that the director sends from. */
+INLINE void set_destination(struct ethernet *eth, struct choice *c)
+{
+	__u8 mac[8];
+
+	*(__u16 *)mac = c->mac0 >> 48;
+	*(__u32 *)(mac + 2) = c->mac1;
+	__builtin_memcpy(eth->destination, mac, 6);
+}
+
 /* An ICMP message that quotes a header without options and 8 bytes (RFC 792). */
 #define QUOTED_LENGTH (sizeof(struct ipv4) + 8)
 #define UNREACHABLE_LENGTH (ETH_HLEN + sizeof(struct ipv4) + 8 + QUOTED_LENGTH)
 
+/* The same of ICMPv6 (RFC 4443, 3.1), which may quote more. */
+#define QUOTED6_LENGTH (sizeof(struct ipv6) + 8)
+#define UNREACHABLE6_LENGTH (ETH_HLEN + sizeof(struct ipv6) + 8 + QUOTED6_LENGTH)
+
 struct quoted {
-	__u16 words[QUOTED_LENGTH / 2];
+	__u16 words[QUOTED6_LENGTH / 2];
 };
 
-/* What a director without a server can refuse: TCP but for RST, and UDP. */
+/* A neighbour advertisement with the option that tells a MAC (RFC 4861, 4.4 and 4.6.1). */
+#define ADVERTISEMENT_LENGTH (sizeof(struct neighbour) + OPTION_LENGTH)
+#define DISCOVERY_LENGTH (ETH_HLEN + sizeof(struct ipv6) + ADVERTISEMENT_LENGTH)
+
+/*
+ * What a director without a server can refuse: TCP but for RST, and UDP. Not UDP of IPv6
+ * whose checksum a device would still complete: it would spoil the answer's.
+ */
 INLINE int can_refuse(struct packet *p)
 {
+	if (p->six && p->protocol == PROTOCOL_UDP && p->partial)
+		return 0;
 	if (p->protocol == PROTOCOL_TCP)
 		return p->tcp_flags && !(p->tcp_flags & TCP_RST);
 	return p->protocol == PROTOCOL_UDP && p->source_port;
 }
 
-/* The length of the frame that answers a packet; 0: none does. */
+/* The length of the frame that answers a packet; 0: none does, or it is written already. */
 INLINE __u32 answer_length(enum verdict verdict, struct packet *p)
 {
-	if (verdict == VERDICT_RESET)
-		return RESET_LENGTH;
+	if (verdict == VERDICT_ARP_REPLY)
+		return p->six ? DISCOVERY_LENGTH : 0;
 	if (verdict == VERDICT_TOO_BIG)
 		return UNREACHABLE_LENGTH;
-	if (verdict != VERDICT_REJECT)
+	if (verdict != VERDICT_RESET && verdict != VERDICT_REJECT)
 		return 0;
-	return p->protocol == PROTOCOL_TCP ? RESET_LENGTH : UNREACHABLE_LENGTH;
+	if (verdict == VERDICT_RESET || p->protocol == PROTOCOL_TCP)
+		return p->six ? RESET6_LENGTH : RESET_LENGTH;
+	return p->six ? UNREACHABLE6_LENGTH : UNREACHABLE_LENGTH;
 }
 
 /* Keeps what an answer quotes, before the frame is cut or lengthened. */
-INLINE int quote(struct quoted *q, void *data, void *end)
+INLINE int quote(struct quoted *q, void *data, void *end, __u32 answer)
 {
 	struct ipv4 *ip = data + ETH_HLEN;
 
-	if ((void *)ip + QUOTED_LENGTH > end || ip->version_ihl != 0x45)
-		return -1;
-	__builtin_memcpy(q, ip, QUOTED_LENGTH);
+	if (answer == UNREACHABLE6_LENGTH) {
+		if ((void *)ip + QUOTED6_LENGTH > end)
+			return -1;
+		__builtin_memcpy(q, ip, QUOTED6_LENGTH);
+	} else if (answer == UNREACHABLE_LENGTH) {
+		if ((void *)ip + QUOTED_LENGTH > end || ip->version_ihl != 0x45)
+			return -1;
+		__builtin_memcpy(q, ip, QUOTED_LENGTH);
+	}
 	return 0;
 }
 
@@ -79,15 +111,38 @@ INLINE void write_ipv4(struct ipv4 *ip, struct packet *p, __u8 protocol, __u16 l
 
 	__builtin_memset(ip, 0, sizeof(*ip));
 	ip->version_ihl = 0x45;
-	ip->length = bpf_htons(length);
+	ip->length = bpf_htons(sizeof(*ip) + length);
 	ip->fragment = bpf_htons(0x4000); /* do not fragment */
 	ip->ttl = 64;
 	ip->protocol = protocol;
-	ip->source = p->destination;
-	ip->destination = p->source;
+	ip->source = p->destination.words[3];
+	ip->destination = p->source.words[3];
 	for (int i = 0; i < 10; i++)
 		sum += w[i];
 	ip->checksum = ~fold(sum);
+}
+
+/* The same of IPv6. */
+INLINE void write_ipv6(struct ipv6 *ip, struct packet *p, __u8 protocol, __u16 length)
+{
+	ip->version = bpf_htonl(0x60000000);
+	ip->length = bpf_htons(length);
+	ip->next = protocol;
+	ip->hop_limit = protocol == PROTOCOL_ICMPV6 ? 255 : 64; /* neighbour discovery asks for it */
+	for (int i = 0; i < 4; i++) {
+		ip->source[i] = p->destination.words[i];
+		ip->destination[i] = p->source.words[i];
+	}
+}
+
+/* The checksum of an ICMPv6 message, whose own is 0 as yet. */
+INLINE __u16 icmpv6_sum(struct packet *p, __u16 *w, __u32 length)
+{
+	__u32 sum = pseudo_sum(p, PROTOCOL_ICMPV6, length);
+
+	for (__u32 i = 0; i < length / 2; i++)
+		sum += w[i];
+	return ~fold(sum);
 }
 
 /*
@@ -103,7 +158,7 @@ INLINE int write_unreachable(void *data, void *end, struct packet *p, struct quo
 	if (data + UNREACHABLE_LENGTH > end)
 		return -1;
 	swap_macs(data);
-	write_ipv4(ip, p, PROTOCOL_ICMP, UNREACHABLE_LENGTH - ETH_HLEN);
+	write_ipv4(ip, p, PROTOCOL_ICMP, 8 + QUOTED_LENGTH);
 	icmp[0] = bpf_htons(3 << 8 | (p->mtu ? 4 : 3));
 	icmp[1] = icmp[2] = 0;
 	icmp[3] = bpf_htons(p->mtu);
@@ -120,22 +175,69 @@ INLINE int write_unreachable(void *data, void *end, struct packet *p, struct quo
 	return 0;
 }
 
-/*
- * Writes the RST that a segment asks for (RFC 9293, 3.10.7.1: seq = SEG.ACK, or
- * what acknowledges the segment when it has none) over a frame of RESET_LENGTH.
- */
-INLINE int write_reset(void *data, void *end, struct packet *p)
+/* The same over a frame of UNREACHABLE6_LENGTH. */
+INLINE int write_unreachable6(void *data, void *end, struct packet *p, struct quoted *q)
+{
+	struct ipv6 *ip = data + ETH_HLEN;
+	__u16 *icmp = (void *)(ip + 1);
+
+	if (data + UNREACHABLE6_LENGTH > end)
+		return -1;
+	swap_macs(data);
+	write_ipv6(ip, p, PROTOCOL_ICMPV6, 8 + QUOTED6_LENGTH);
+	icmp[0] = bpf_htons(1 << 8 | 4);
+	icmp[1] = icmp[2] = icmp[3] = 0;
+	__builtin_memcpy(icmp + 4, q, QUOTED6_LENGTH);
+	icmp[1] = icmpv6_sum(p, icmp, 8 + QUOTED6_LENGTH);
+	return 0;
+}
+
+/* The flags of an advertisement (RFC 4861, 4.4). */
+#define SOLICITED 0x40000000
+#define OVERRIDE 0x20000000
+
+/* Writes the advertisement of p's destination over a frame of DISCOVERY_LENGTH. */
+INLINE int write_advertisement(void *data, void *end, struct packet *p)
 {
 	struct ethernet *eth = data;
-	struct ipv4 *ip = data + ETH_HLEN;
-	struct tcp *tcp = (void *)(ip + 1);
+	struct ipv6 *ip = data + ETH_HLEN;
+	struct neighbour *n = (void *)(ip + 1);
+	__u8 *option = (void *)(n + 1);
+	__u32 flags = SOLICITED | OVERRIDE;
+
+	if (data + DISCOVERY_LENGTH > end)
+		return -1;
+	swap_macs(eth);
+	if (!(p->source.halves[0] | p->source.halves[1])) {
+		/* a probe: to all nodes (RFC 4861, 7.2.4), so that whoever probes hears it */
+		p->source.words[0] = bpf_htonl(0xff020000);
+		p->source.words[3] = bpf_htonl(1);
+		*(__be16 *)eth->destination = bpf_htons(0x3333);
+		*(__be32 *)(eth->destination + 2) = bpf_htonl(1);
+		flags = OVERRIDE;
+	}
+	write_ipv6(ip, p, PROTOCOL_ICMPV6, ADVERTISEMENT_LENGTH);
+	n->type = ADVERTISEMENT;
+	n->code = 0;
+	n->checksum = 0;
+	n->flags = bpf_htonl(flags);
+	set_words(n->target, &p->destination);
+	option[0] = 2; /* the target's link-layer address */
+	option[1] = 1;
+	__builtin_memcpy(option + 2, eth->source, 6);
+	n->checksum = icmpv6_sum(p, (void *)n, ADVERTISEMENT_LENGTH);
+	return 0;
+}
+
+/*
+ * Writes the RST that a segment asks for (RFC 9293, 3.10.7.1: seq = SEG.ACK, or
+ * what acknowledges the segment when it has none).
+ */
+INLINE void write_tcp_reset(struct tcp *tcp, struct packet *p)
+{
 	__u16 *w = (void *)tcp;
 	__u32 sum;
 
-	if (data + RESET_LENGTH > end)
-		return -1;
-	swap_macs(eth);
-	write_ipv4(ip, p, PROTOCOL_TCP, sizeof(*ip) + sizeof(*tcp));
 	__builtin_memset(tcp, 0, sizeof(*tcp));
 	tcp->source = p->destination_port;
 	tcp->destination = p->source_port;
@@ -148,22 +250,46 @@ INLINE int write_reset(void *data, void *end, struct packet *p)
 				     !!(p->tcp_flags & TCP_FIN));
 		tcp->flags |= TCP_ACK;
 	}
-	sum = pseudo_sum(ip->source, ip->destination, PROTOCOL_TCP, sizeof(*tcp));
+	sum = pseudo_sum(p, PROTOCOL_TCP, sizeof(*tcp));
 	if (p->partial) { /* the device completes it */
 		tcp->checksum = sum;
-		return 0;
+		return;
 	}
 	for (int i = 0; i < 10; i++)
 		sum += w[i];
 	tcp->checksum = ~fold(sum);
+}
+
+/* Writes the RST over a frame of RESET_LENGTH or RESET6_LENGTH. */
+INLINE int write_reset(void *data, void *end, struct packet *p)
+{
+	void *ip = data + ETH_HLEN;
+
+	if (data + RESET_LENGTH > end || (p->six && data + RESET6_LENGTH > end))
+		return -1;
+	swap_macs(data);
+	if (p->six && data + RESET6_LENGTH <= end) {
+		write_ipv6(ip, p, PROTOCOL_TCP, sizeof(struct tcp));
+		write_tcp_reset(ip + sizeof(struct ipv6), p);
+	} else {
+		write_ipv4(ip, p, PROTOCOL_TCP, sizeof(struct tcp));
+		write_tcp_reset(ip + sizeof(struct ipv4), p);
+	}
 	return 0;
 }
 
 /* Writes the answer of that length. */
 INLINE int write_answer(void *data, void *end, struct packet *p, struct quoted *q, __u32 length)
 {
-	return length == RESET_LENGTH ? write_reset(data, end, p) :
-					write_unreachable(data, end, p, q);
+	switch (length) {
+	case DISCOVERY_LENGTH:
+		return write_advertisement(data, end, p);
+	case UNREACHABLE_LENGTH:
+		return write_unreachable(data, end, p, q);
+	case UNREACHABLE6_LENGTH:
+		return write_unreachable6(data, end, p, q);
+	}
+	return write_reset(data, end, p);
 }
 
 /* Turns a request into its reply (RFC 826): the address is at our MAC. */

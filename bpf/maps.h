@@ -27,6 +27,8 @@
 
 #define VIP_SLOT_BITS 15
 #define VIP_SLOTS (1 << VIP_SLOT_BITS)
+#define VIP6_SLOT_BITS 14
+#define VIP6_SLOTS (1 << VIP6_SLOT_BITS)
 #define SERVICE_SLOT_BITS 15
 #define SERVICE_SLOTS (1 << SERVICE_SLOT_BITS)
 #define RULES 16384
@@ -53,7 +55,7 @@
 enum vip_flags {
 	VIP_OWN = 1,	   /* the director's own: passes */
 	VIP_CLAIMED = 2,   /* a rule gives it to a director */
-	VIP_ANNOUNCE = 4,  /* ARP for it is answered */
+	VIP_ANNOUNCE = 4,  /* ARP or neighbour discovery for it is answered */
 	VIP_SERVICES = 8,  /* it has services: they come first */
 	VIP_DIRECT = 16,   /* what has no service goes to the director, without a list */
 	VIP_ON_IFACE = 32, /* but only from the interface of the flow */
@@ -67,9 +69,15 @@ struct vip {
 	__u8 flags;
 };
 
+/* the same of IPv6: addr is the last word of the address */
+struct vip6 {
+	__be32 upper[3];
+	struct vip vip;
+};
+
 /* a TCP or UDP port of a destination */
 struct service {
-	__be32 addr;
+	__be32 addr; /* of IPv6 the destination's slot, and the protocol has SERVICE_OF_SIX */
 	__be16 port;
 	__u8 protocol;
 	__u8 director;
@@ -79,13 +87,15 @@ struct service {
 	__u8 pad;
 };
 
+#define SERVICE_OF_SIX 0x80
+
 /* a list: a run of the rules */
 struct extent {
 	__u16 first, number;
 };
 
 struct flow_set {
-	__u64 vip_multiplier, service_multiplier;
+	__u64 vip_multiplier, vip6_multiplier, service_multiplier;
 	struct extent general; /* rules for any destination */
 	__u32 pad;
 	struct vip vips[VIP_SLOTS];
@@ -111,9 +121,10 @@ enum policy {
 };
 
 struct rule {
+	/* networks; of IPv4 as in union address */
+	__u64 source[2], source_mask[2], destination[2], destination_mask[2];
 	__u32 order; /* of two that hold the lower one counts */
 	__u32 iface; /* index */
-	__be32 source, source_mask, destination, destination_mask;
 	__u16 source_port_first, source_port_last; /* host order, inclusive */
 	__u16 port_first, port_last;
 	__u16 flow;
@@ -127,11 +138,14 @@ struct rule {
 	__u8 service;	 /* in a destination's list: only for what hides its ports */
 	__u8 policy;
 	__u8 director;
+	__u8 source_six, destination_six; /* the networks are of IPv6: ::/0 holds no IPv4 */
+	__u8 pad[4];
 };
 
-/* the lists, one copy for each of the settings */
+/* the lists, and what packets of IPv4 do not need; one copy for each of the settings */
 struct rule_lists {
-	struct extent of_vip[VIP_SLOTS];
+	struct vip6 vips6[VIP6_SLOTS];
+	struct extent of_vip[VIP_SLOTS + VIP6_SLOTS]; /* those of IPv6 come behind */
 	struct rule rules[RULES];
 };
 
@@ -172,8 +186,8 @@ struct choice_record {
 	__u64 epoch;
 	__s64 since_ns; /* Unix time of the last switch */
 	__u8 reason;
-	__u8 pad[3];
-	__be32 server; /* its address: the name may get another one */
+	__u8 pad[7];
+	__be32 server[4]; /* its address, as in union address: the name may get another one */
 };
 
 /* mac0 0: not known */
@@ -215,7 +229,7 @@ struct shares {
 	__u8 count;			    /* 0: no new connections */
 	__u8 members[SERVERS_PER_DIRECTOR]; /* who gets them, in the configuration's order */
 	__u32 template_s;      /* persistence: how long templates last; 0: there are none */
-	__be32 client_mask[4]; /* of the networks that share a template */
+	__be32 client_mask;    /* of the IPv4 networks that share a template */
 	__u16 keeping;	       /* bit i: the templates of server i hold */
 	__u8 turns[SHARES];
 	__u8 places[SHARES];
@@ -236,8 +250,8 @@ struct settings {
 
 /*
  * 64 bytes, one cache line. A slot is
- *   tag 63:44 | packets 43:40 | generation 39:24 | director 23:16 | server 15:12 | state 11:8 |
- * seen 7:0 and byte k of tags is another byte of the hash of slot k's connection.
+ *   tag 63:45 | six 44 | packets 43:40 | generation 39:24 | director 23:16 | server 15:12 |
+ * state 11:8 | seen 7:0 and byte k of tags is another byte of the hash of slot k's connection.
  */
 struct bucket {
 	__u64 slots[SLOTS];
@@ -262,7 +276,7 @@ struct {
 
 /* the exact connection of a slot, read only off the fast path */
 struct tuple {
-	__be32 source, destination;
+	__be32 source, destination; /* of IPv6 the last words */
 	__be16 source_port, destination_port;
 	__u32 last_ack; /* host order: what the client expects next */
 	__u32 next;	/* host order: what its server expects next */
@@ -281,20 +295,38 @@ struct {
 	__uint(max_entries, 1); /* set at load */
 } tuples SEC(".maps");
 
+/*
+ * The rest of the addresses of a connection of IPv6. An array of its own: those of IPv4
+ * never touch it, and their tuples stay as close together as they can be.
+ */
+struct upper {
+	__be32 source[3], destination[3];
+};
+
+struct uppers {
+	struct upper slots[SLOTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct uppers);
+	__uint(max_entries, 1); /* set at load */
+} uppers SEC(".maps");
+
 struct table {
 	__u64 seed;    /* of the hash; lives as long as the connections */
 	__u64 refused; /* connections that found no room */
-	__u32 mask;    /* buckets - 1 */
+	__u32 buckets; /* how many there are */
 	__u32 pad;
 };
 
 /* ---- suspicion: what the daemon is told of the clients' half ---- */
 
-/* a client that has or had a connection to a service */
+/* A client that has or had a connection to a service: a hash of both, seeded. */
 struct client {
-	__be32 source, destination;
-	__be16 port; /* of the service */
-	__u16 pad;
+	__u64 hash;
 };
 
 #define CLIENTS 4096
@@ -321,7 +353,7 @@ struct load {
 
 /* a destination of a director that is localitybased */
 struct locality_key {
-	__be32 address[4];
+	__be32 address[4]; /* as in union address */
 	__u32 director;
 };
 
@@ -340,7 +372,7 @@ struct {
 
 /* persistence: a network of clients stays with its server, whatever the protocol and port */
 struct template_key {
-	__be32 client[4]; /* IPv4: the first word */
+	__be32 client[4]; /* as in union address */
 	__u32 director;
 };
 
@@ -370,7 +402,7 @@ enum sighting_kind {
 struct sighting {
 	__u8 kind, director, server, pad;
 	__u32 iface;
-	__be32 source, destination;
+	__be32 source[4], destination[4]; /* as in union address */
 	__be16 source_port, destination_port;
 	__u32 length; /* of the frame; 0: it was not kept */
 	__u64 frame[FRAME / 8];

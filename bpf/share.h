@@ -46,16 +46,27 @@ INLINE __u32 place_hash(__u64 a, __u64 b)
 	return (h ^ h >> 29) >> 32;
 }
 
+/* An address in 32 bits, as hashes take it. */
+INLINE __u32 word_of(struct packet *p, union address *a)
+{
+	__u64 h;
+
+	if (!p->six)
+		return a->words[3];
+	h = a->halves[0] * 0x9E3779B97F4A7C15ULL;
+	h = (h ^ h >> 32 ^ a->halves[1]) * 0xD6E8FEB86659FD93ULL;
+	return h >> 32;
+}
+
 /*
  * Always the same one for the same hash, of what the scheduler looks at: where
  * no table tells.
  */
-INLINE __u32 placed_share(__u32 settings, __u32 director, __be32 source, __be32 destination,
-			  __u32 ports)
+INLINE __u32 placed_share(__u32 settings, __u32 director, struct packet *p, __u32 ports)
 {
 	struct shares *s = shares_of(settings, director);
 	__u32 scheduler = s->scheduler, place;
-	__u64 a = (__u64)source << 32, b = destination;
+	__u64 a = (__u64)word_of(p, &p->source) << 32, b = word_of(p, &p->destination);
 
 	if (scheduler == SCHEDULE_SOURCE)
 		b = 0;
@@ -158,14 +169,17 @@ GLOBAL __u32 is_overloaded(__u32 settings, __u32 director, __u32 server)
 }
 
 /* localitybased, with replication or without. */
-INLINE __u32 local_share(struct visit *v)
+INLINE __u32 local_share(struct packet *p)
 {
-	__u32 settings = v->settings, director = v->director;
+	__u32 settings = p->settings, director = p->director;
 	__u32 replicated = shares_of(settings, director)->scheduler == SCHEDULE_REPLICATION;
-	struct locality_key key = {.address = {v->destination}, .director = director};
-	struct locality *known = bpf_map_lookup_elem(&localities, &key), now = {};
-	__u32 set = known ? present(settings, director, known->set) : 0, server;
+	struct locality_key key = {.director = director};
+	struct locality *known, now = {};
+	__u32 set, server;
 
+	__builtin_memcpy(key.address, &p->destination, sizeof(key.address));
+	known = bpf_map_lookup_elem(&localities, &key);
+	set = known ? present(settings, director, known->set) : 0;
 	now.changed_s = bpf_ktime_get_coarse_ns() / NS_PER_S;
 	if (known && replicated && set & (set - 1) &&
 	    now.changed_s - known->changed_s > SHRINK_AFTER_S) {
@@ -190,26 +204,33 @@ INLINE __u32 local_share(struct visit *v)
 }
 
 /* The ports of a TCP packet, as a hash takes them. */
-INLINE __u32 visit_ports(struct visit *v)
+INLINE __u32 visit_ports(struct packet *p)
 {
-	return (__u32)v->source_port << 16 | v->destination_port;
+	return (__u32)p->source_port << 16 | p->destination_port;
 }
 
-INLINE struct template_key template_of(struct shares *s, __u32 director, __be32 source)
+/* IPv4 clients have one for a network, those of IPv6 one each. */
+INLINE void template_of(struct template_key *key, struct shares *s, __u32 director,
+			struct packet *p)
 {
-	return (struct template_key){.client = {source & s->client_mask[0]}, .director = director};
+	__builtin_memcpy(key->client, &p->source, sizeof(key->client));
+	if (!p->six)
+		key->client[3] &= s->client_mask;
+	key->director = director;
 }
 
 /* The server that a client's template leads to, if it has one that holds. */
-GLOBAL __u32 templated(__u32 settings, __u32 director, __be32 source)
+GLOBAL __u32 templated(__u32 settings, __u32 director, struct packet *p)
 {
 	struct shares *s = shares_of(settings, director);
-	struct template_key key = template_of(s, director, source);
-	__u32 now_s = bpf_ktime_get_coarse_ns() / NS_PER_S, server;
+	__u32 now_s, server;
+	struct template_key key;
 	struct template *t;
 
-	if (!s->template_s)
+	if (!p || !s->template_s)
 		return NO_SERVER;
+	now_s = bpf_ktime_get_coarse_ns() / NS_PER_S;
+	template_of(&key, s, director, p);
 	t = bpf_map_lookup_elem(&templates, &key);
 	if (!t)
 		return NO_SERVER;
@@ -224,67 +245,67 @@ GLOBAL __u32 templated(__u32 settings, __u32 director, __be32 source)
 }
 
 /* From now on the client's template leads to this server. */
-GLOBAL __u32 make_template(__u32 settings, __u32 director, __be32 source, __u32 server)
+GLOBAL __u32 make_template(__u32 settings, __u32 director, struct packet *p, __u32 server)
 {
 	struct shares *s = shares_of(settings, director);
-	struct template_key key = template_of(s, director, source);
-	struct template t = {
-		.used_s = bpf_ktime_get_coarse_ns() / NS_PER_S,
-		.server = server,
-	};
+	struct template t = {.server = server};
+	struct template_key key;
 
-	if (s->template_s && server != NO_SERVER && !dry_run)
-		bpf_map_update_elem(&templates, &key, &t, BPF_ANY);
+	if (!p || !s->template_s || server == NO_SERVER || dry_run)
+		return server;
+	t.used_s = bpf_ktime_get_coarse_ns() / NS_PER_S;
+	template_of(&key, s, director, p);
+	bpf_map_update_elem(&templates, &key, &t, BPF_ANY);
 	return server;
 }
 
 /* The choice for a packet in the middle of a connection that the table does not know. */
-INLINE __u32 unknown_share(struct visit *v)
+INLINE __u32 unknown_share(struct packet *p)
 {
-	__u32 server = templated(v->settings, v->director, v->source);
+	__u32 server = templated(p->settings, p->director, p);
 
 	if (server != NO_SERVER)
 		return server;
-	return placed_share(v->settings, v->director, v->source, v->destination, visit_ports(v));
+	return placed_share(p->settings, p->director, p, visit_ports(p));
 }
 
 /* The scheduler's choice of a connection that begins. */
-GLOBAL __u32 scheduled(struct visit *v)
+GLOBAL __u32 scheduled(struct packet *p)
 {
 	__u32 server = NO_SERVER;
 
-	if (!v)
+	if (!p)
 		return NO_SERVER;
-	switch (shares_of(v->settings, v->director)->scheduler) {
+	switch (shares_of(p->settings, p->director)->scheduler) {
 	case SCHEDULE_TURNS:
-		return next_turn(v->settings, v->director);
+		return next_turn(p->settings, p->director);
 	case SCHEDULE_LEAST:
-		return extreme(v->settings, v->director, EVERYONE, 0, 0);
+		return extreme(p->settings, p->director, EVERYONE, 0, 0);
 	case SCHEDULE_NEVERQUEUE:
-		server = idle(v->settings, v->director);
+		server = idle(p->settings, p->director);
 		if (server != NO_SERVER)
 			return server;
 		/* fall through */
 	case SCHEDULE_SHORTEST:
-		return extreme(v->settings, v->director, EVERYONE, 1, 0);
+		return extreme(p->settings, p->director, EVERYONE, 1, 0);
 	case SCHEDULE_LOCALITY:
 	case SCHEDULE_REPLICATION:
-		return local_share(v);
+		return local_share(p);
 	}
-	return placed_share(v->settings, v->director, v->source, v->destination, visit_ports(v));
+	return placed_share(p->settings, p->director, p, visit_ports(p));
 }
 
 /* The choice of a connection that begins. */
-INLINE __u32 new_share(struct visit *v)
+INLINE __u32 new_share(struct packet *p)
 {
-	__u32 server = templated(v->settings, v->director, v->source);
+	__u32 server = templated(p->settings, p->director, p);
 
 	if (server != NO_SERVER)
 		return server;
-	server = scheduled(v);
+	server = scheduled(p);
 	if (dry_run)
 		explanation.chooser = CHOSEN_BY_SCHEDULER;
-	return make_template(v->settings, v->director, v->source, server);
+	return make_template(p->settings, p->director, p, server);
 }
 
 #endif

@@ -18,47 +18,42 @@
 #define ALIVE (1000 * MILLISECOND) /* a daemon that said so within this time is */
 #define TELL_EVERY (20 * MILLISECOND)
 
-INLINE struct client *client_of(struct visit *v)
+INLINE struct client *client_of(__u64 hash)
 {
-	__u64 h = ((__u64)v->source << 32 | v->destination) ^ v->destination_port;
-
-	return &shared.watch.clients[h * 0x9E3779B97F4A7C15ULL >> 52 & (CLIENTS - 1)];
+	return &shared.watch.clients[hash >> 52 & (CLIENTS - 1)];
 }
 
-INLINE int is_known_client(struct visit *v)
+INLINE int is_known_client(struct packet *p)
 {
-	struct client *c = client_of(v);
+	__u64 hash = hash_from(p, 0);
 
-	return c->source == v->source && c->destination == v->destination &&
-	       c->port == v->destination_port;
+	return client_of(hash)->hash == hash;
 }
 
-INLINE void note_client(struct visit *v)
+INLINE void note_client(struct packet *p)
 {
-	struct client *c = client_of(v);
+	__u64 hash = hash_from(p, 0);
 
-	c->source = v->source;
-	c->destination = v->destination;
-	c->port = v->destination_port;
+	client_of(hash)->hash = hash;
 }
 
 /* May the SYN be kept? A balanced director's is not: it would only go elsewhere. */
-INLINE int may_keep(struct visit *v)
+INLINE int may_keep(struct packet *p)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 
-	return (v->choice_flags & (CHOICE_KEEP | CHOICE_BALANCED)) == CHOICE_KEEP &&
+	return (p->choice_flags & (CHOICE_KEEP | CHOICE_BALANCED)) == CHOICE_KEEP &&
 	       now < shared.watch.alive_ns + ALIVE &&
-	       now > shared.watch.trusted_ns[v->director & (DIRECTORS - 1)];
+	       now > shared.watch.trusted_ns[p->director & (DIRECTORS - 1)];
 }
 
 /* A repetition, as an addition to the answer: told now and then only. */
-INLINE __u32 tell(struct visit *v, enum sighting_kind kind)
+INLINE __u32 tell(struct packet *p, enum sighting_kind kind)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
-	__u64 *told = &shared.watch.told_ns[v->director & (DIRECTORS - 1)];
+	__u64 *told = &shared.watch.told_ns[p->director & (DIRECTORS - 1)];
 
-	if (!(v->choice_flags & CHOICE_WATCH) || now - *told < TELL_EVERY)
+	if (!(p->choice_flags & CHOICE_WATCH) || now - *told < TELL_EVERY)
 		return 0;
 	if (!dry_run)
 		*told = now;
@@ -66,19 +61,19 @@ INLINE __u32 tell(struct visit *v, enum sighting_kind kind)
 }
 
 /* Was all of this data there before, and nothing new acknowledged since? */
-INLINE int is_repeated(struct visit *v, struct tuple *t)
+INLINE int is_repeated(struct packet *p, struct tuple *t)
 {
-	__u32 behind = t->next - (v->seq + v->payload);
+	__u32 behind = t->next - (p->seq + p->payload);
 
-	return v->payload && v->ack == t->last_ack && behind < 1 << 20;
+	return p->payload && p->ack == t->last_ack && behind < 1 << 20;
 }
 
 /*
  * Hands a sighting to the daemon; of a SYN that is kept with its frame. False
  * when the way to it is full, or the frame too long to be kept.
  */
-INLINE int hand_over(__u32 kind, struct packet *p, __u32 director, __u32 server, __u32 iface,
-		     void *data, void *end)
+INLINE int hand_over(__u32 kind, struct packet *p, __u32 director, __u32 server, void *data,
+		     void *end)
 {
 	__u64 length = kind >= SIGHTING_RECONNECT ? end - data : 0;
 	struct sighting *s;
@@ -96,9 +91,9 @@ INLINE int hand_over(__u32 kind, struct packet *p, __u32 director, __u32 server,
 	s->director = director;
 	s->server = server;
 	s->pad = 0;
-	s->iface = iface;
-	s->source = p->source;
-	s->destination = p->destination;
+	s->iface = p->iface;
+	__builtin_memcpy(s->source, &p->source, sizeof(s->source));
+	__builtin_memcpy(s->destination, &p->destination, sizeof(s->destination));
 	s->source_port = p->source_port;
 	s->destination_port = p->destination_port;
 	s->length = length;

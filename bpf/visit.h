@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * One TCP packet's question to the connection table, and the form of the answer.
+ * What a TCP packet's visit to the connection table begins with, and the form of its
+ * answer.
  */
 #ifndef FAIRLEAD_VISIT_H
 #define FAIRLEAD_VISIT_H
 
 #include "parse.h"
-
-struct visit {
-	__be32 source, destination;
-	__be16 source_port, destination_port;
-	__u32 ack, seq;	  /* host order */
-	__u32 payload;	  /* bytes */
-	__u16 generation; /* of the server's choice */
-	__u8 director, server;
-	__u8 tcp_flags;
-	__u8 settings; /* index of those that the packet meets */
-	__u16 choice_flags;
-};
 
 /*
  * The answer: the verdict; in bits 8-23 the server, of FORWARD its index in the
@@ -29,14 +18,38 @@ struct visit {
 #define ANSWER_VERDICT(answer) ((answer)&0xff)
 #define ANSWER_SERVER(answer) ((answer) >> 8 & 0xffff)
 
-INLINE __u64 hash(struct visit *v)
-{
-	__u64 h = (__u64)v->source << 32 | (__u32)v->source_port << 16 | v->destination_port;
+/* the tag's lowest bit: an entry of one family is never taken for one of the other */
+#define HASH_OF_SIX (1ULL << 44)
 
+/* What an IPv6 packet's hash begins with: all of its addresses but their last words. */
+INLINE __u64 hash_of_six(struct packet *p)
+{
+	__u64 h = (p->source.halves[0] ^ shared.table.seed) * 0xBF58476D1CE4E5B9ULL;
+
+	h ^= h >> 32;
+	h += (__u64)p->source.words[2] << 32 | p->destination.words[2];
+	h *= 0x94D049BB133111EBULL;
+	h ^= h >> 29;
+	return (h + p->destination.halves[0]) * 0xBF58476D1CE4E5B9ULL;
+}
+
+INLINE __u64 hash_from(struct packet *p, __be16 source_port)
+{
+	__u64 h = (__u64)p->source.words[3] << 32 | (__u32)source_port << 16 | p->destination_port;
+
+	if (p->six)
+		h ^= hash_of_six(p);
 	h = (h ^ shared.table.seed) * 0x9E3779B97F4A7C15ULL;
 	h ^= h >> 32;
-	h = (h + v->destination) * 0xD6E8FEB86659FD93ULL;
-	return h ^ h >> 29;
+	h = (h + p->destination.words[3]) * 0xD6E8FEB86659FD93ULL;
+	h ^= h >> 29;
+	return p->six ? h | HASH_OF_SIX : h & ~HASH_OF_SIX;
+}
+
+/* of its connection */
+INLINE __u64 hash(struct packet *p)
+{
+	return hash_from(p, p->source_port);
 }
 
 INLINE struct server *server_of(__u32 settings, __u32 director, __u32 server)
@@ -49,9 +62,9 @@ INLINE struct server *server_of(__u32 settings, __u32 director, __u32 server)
 			.servers[index & (DIRECTORS * SERVERS_PER_DIRECTOR - 1)];
 }
 
-INLINE int is_opening(struct visit *v)
+INLINE int is_opening(struct packet *p)
 {
-	return (v->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
 }
 
 #endif

@@ -153,8 +153,8 @@ func (p *Plane) setDirector(next *directorSettings, want model.DesiredDirector, 
 func nextChoice(have directorChoice, record directorChoiceRecord, want model.DesiredDirector, at indices) (directorChoice, directorChoiceRecord, error) {
 	choice := directorChoice{Generation: uint16(want.Epoch), Flags: flagsOf(want)}
 	next := directorChoiceRecord{Epoch: want.Epoch, SinceNs: want.Since, Reason: uint8(want.Reason)}
-	if want.Addr.Is4() {
-		next.Server = be(want.Addr)
+	if want.Addr.IsValid() {
+		next.Server = words(want.Addr)
 	}
 	// Old connections may be left after a switch, and until Sweep finds none.
 	if record.Epoch != 0 && want.Epoch != record.Epoch {
@@ -178,7 +178,7 @@ func nextChoice(have directorChoice, record directorChoiceRecord, want model.Des
 	case want.Active == "":
 		choice.Mac0, choice.Mac1 = macWords(model.MAC{}, want.Source)
 	case !want.MAC.Known():
-		return have, record, fmt.Errorf("apply %s: its MAC address is not known: it does not answer ARP", nameOf(want))
+		return have, record, fmt.Errorf("apply %s: its MAC address is not known: it does not answer ARP or neighbour discovery", nameOf(want))
 	default:
 		choice.Flags |= uint16(directorChoiceFlagsCHOICE_FORWARD)
 		choice.Server = at.servers[model.ServerRef{Director: want.Name, Server: want.Active}]
@@ -252,15 +252,16 @@ func (p *Plane) Applied() (model.Applied, error) {
 		}
 	}
 	now, names := p.maps.settings(), *p.names.Load()
-	of := choicesOf(now, names)
+	lists := &p.maps.lists[p.maps.state.Current&1]
+	of := choicesOf(now, lists, names)
 	a.VIPs, a.Directors = of.VIPs, of.Directors
-	a.Flows = readFlows(&now.Flows, &p.maps.lists[p.maps.state.Current&1], names)
+	a.Flows = readFlows(&now.Flows, lists, names)
 	return a, nil
 }
 
 // choicesOf are the virtual IPs and the choices that settings hold.
-func choicesOf(now *directorSettings, names map[key]string) model.Applied {
-	a := model.Applied{VIPs: readVIPs(&now.Flows), Directors: map[string]model.Adopted{}}
+func choicesOf(now *directorSettings, lists *directorRuleLists, names map[key]string) model.Applied {
+	a := model.Applied{VIPs: readVIPs(&now.Flows, lists), Directors: map[string]model.Adopted{}}
 	for k, name := range names {
 		if k.kind == kindDirector && now.Records[k.index].Epoch != 0 {
 			a.Directors[name] = adopted(now, uint8(k.index), names)
@@ -286,8 +287,8 @@ func adopted(now *directorSettings, index uint8, names map[key]string) model.Ado
 			}
 		}
 	case has(directorChoiceFlagsCHOICE_FORWARD):
-		if record.Server != 0 {
-			a.Addr = unbe(record.Server)
+		if record.Server != [4]uint32{} {
+			a.Addr = unwords(record.Server)
 		}
 		a.Active = names[key{kindServer, index, uint16(choice.Server)}]
 	}

@@ -57,8 +57,8 @@ type directorChoiceRecord struct {
 	Epoch   uint64
 	SinceNs int64
 	Reason  uint8
-	Pad     [3]uint8
-	Server  uint32
+	Pad     [7]uint8
+	Server  [4]uint32
 }
 
 type directorChooser uint32
@@ -106,6 +106,7 @@ type directorExtent struct {
 type directorFlowSet struct {
 	_                 structs.HostLayout
 	VipMultiplier     uint64
+	Vip6Multiplier    uint64
 	ServiceMultiplier uint64
 	General           directorExtent
 	Pad               uint32
@@ -180,12 +181,12 @@ type directorRow struct {
 
 type directorRule struct {
 	_               structs.HostLayout
+	Source          [2]uint64
+	SourceMask      [2]uint64
+	Destination     [2]uint64
+	DestinationMask [2]uint64
 	Order           uint32
 	Iface           uint32
-	Source          uint32
-	SourceMask      uint32
-	Destination     uint32
-	DestinationMask uint32
 	SourcePortFirst uint16
 	SourcePortLast  uint16
 	PortFirst       uint16
@@ -202,11 +203,16 @@ type directorRule struct {
 	Service         uint8
 	Policy          uint8
 	Director        uint8
+	SourceSix       uint8
+	DestinationSix  uint8
+	Pad             [4]uint8
+	_               [2]byte
 }
 
 type directorRuleLists struct {
 	_     structs.HostLayout
-	OfVip [32768]directorExtent
+	Vips6 [16384]directorVip6
+	OfVip [49152]directorExtent
 	Rules [16384]directorRule
 }
 
@@ -264,7 +270,7 @@ type directorShares struct {
 	Count      uint8
 	Members    [16]uint8
 	TemplateS  uint32
-	ClientMask [4]uint32
+	ClientMask uint32
 	Keeping    uint16
 	Turns      [4099]uint8
 	Places     [4099]uint8
@@ -277,8 +283,8 @@ type directorSighting struct {
 	Server          uint8
 	Pad             uint8
 	Iface           uint32
-	Source          uint32
-	Destination     uint32
+	Source          [4]uint32
+	Destination     [4]uint32
 	SourcePort      uint16
 	DestinationPort uint16
 	Length          uint32
@@ -323,6 +329,7 @@ type directorState struct {
 		Flows struct {
 			_                 structs.HostLayout
 			VipMultiplier     uint64
+			Vip6Multiplier    uint64
 			ServiceMultiplier uint64
 			General           struct {
 				_      structs.HostLayout
@@ -374,7 +381,7 @@ type directorState struct {
 			Count      uint8
 			Members    [16]uint8
 			TemplateS  uint32
-			ClientMask [4]uint32
+			ClientMask uint32
 			Keeping    uint16
 			Turns      [4099]uint8
 			Places     [4099]uint8
@@ -384,15 +391,15 @@ type directorState struct {
 			Epoch   uint64
 			SinceNs int64
 			Reason  uint8
-			Pad     [3]uint8
-			Server  uint32
+			Pad     [7]uint8
+			Server  [4]uint32
 		}
 	}
 	Table struct {
 		_       structs.HostLayout
 		Seed    uint64
 		Refused uint64
-		Mask    uint32
+		Buckets uint32
 		Pad     uint32
 	}
 	Watch struct {
@@ -402,11 +409,8 @@ type directorState struct {
 		TrustedNs [128]uint64
 		ToldNs    [128]uint64
 		Clients   [4096]struct {
-			_           structs.HostLayout
-			Source      uint32
-			Destination uint32
-			Port        uint16
-			Pad         uint16
+			_    structs.HostLayout
+			Hash uint64
 		}
 	}
 	Load struct {
@@ -443,6 +447,15 @@ type directorTuples struct {
 	}
 }
 
+type directorUppers struct {
+	_     structs.HostLayout
+	Slots [7]struct {
+		_           structs.HostLayout
+		Source      [3]uint32
+		Destination [3]uint32
+	}
+}
+
 type directorVerdict uint32
 
 const (
@@ -472,6 +485,12 @@ type directorVip struct {
 	Flags    uint8
 }
 
+type directorVip6 struct {
+	_     structs.HostLayout
+	Upper [3]uint32
+	Vip   directorVip
+}
+
 type directorVipFlags uint32
 
 const (
@@ -496,6 +515,7 @@ const (
 	directorMapSightings     = "sightings"
 	directorMapTemplates     = "templates"
 	directorMapTuples        = "tuples"
+	directorMapUppers        = "uppers"
 	directorProgFairleadPass = "fairlead_pass"
 	directorProgFairleadTc   = "fairlead_tc"
 	directorProgFairleadTick = "fairlead_tick"
@@ -570,6 +590,7 @@ type directorMapSpecs struct {
 	Sightings  *ebpf.MapSpec `ebpf:"sightings"`
 	Templates  *ebpf.MapSpec `ebpf:"templates"`
 	Tuples     *ebpf.MapSpec `ebpf:"tuples"`
+	Uppers     *ebpf.MapSpec `ebpf:"uppers"`
 }
 
 // directorVariableSpecs contains global variables before they are loaded into the kernel.
@@ -614,6 +635,7 @@ type directorMaps struct {
 	Sightings  *ebpf.Map `ebpf:"sightings"`
 	Templates  *ebpf.Map `ebpf:"templates"`
 	Tuples     *ebpf.Map `ebpf:"tuples"`
+	Uppers     *ebpf.Map `ebpf:"uppers"`
 }
 
 func (m *directorMaps) Close() error {
@@ -627,6 +649,7 @@ func (m *directorMaps) Close() error {
 		m.Sightings,
 		m.Templates,
 		m.Tuples,
+		m.Uppers,
 	)
 }
 

@@ -24,6 +24,10 @@ var (
 	clientAddr = netip.MustParseAddr("192.168.10.10")
 	vipAddr    = netip.MustParseAddr("192.168.10.50")
 	otherAddr  = netip.MustParseAddr("192.168.10.51")
+
+	client6 = netip.MustParseAddr("2001:db8::10")
+	vip6    = netip.MustParseAddr("2001:db8::50")
+	other6  = netip.MustParseAddr("2001:db8::51")
 )
 
 // Bits of the TCP flags byte.
@@ -55,11 +59,14 @@ func (s frameSpec) withDefaults() frameSpec {
 	if !s.to.Known() {
 		s.to = directorMAC
 	}
-	if !s.src.IsValid() {
-		s.src = clientAddr
-	}
 	if !s.dst.IsValid() {
 		s.dst = vipAddr
+	}
+	if !s.src.IsValid() {
+		s.src = clientAddr
+		if s.dst.Is6() {
+			s.src = client6
+		}
 	}
 	if s.proto == 0 {
 		s.proto = 6
@@ -77,6 +84,9 @@ func (s frameSpec) withDefaults() frameSpec {
 func (s frameSpec) bytes(t testing.TB) []byte {
 	t.Helper()
 	s = s.withDefaults()
+	if s.dst.Is6() {
+		return s.bytesOfSix(t)
+	}
 	ip := &layers.IPv4{Version: 4, TTL: 63, Id: 77, Protocol: layers.IPProtocol(s.proto), SrcIP: s.src.AsSlice(), DstIP: s.dst.AsSlice(),
 		Flags: layers.IPv4Flag(s.fragment >> 13), FragOffset: s.fragment & 0x1fff}
 	for range s.options {
@@ -98,8 +108,77 @@ func (s frameSpec) bytes(t testing.TB) []byte {
 	return slices.Clone(b.Bytes())
 }
 
-func (s frameSpec) transport(ip *layers.IPv4) []gopacket.SerializableLayer {
+// bytesOfSix is the frame of IPv6, without extension headers: see extended.
+func (s frameSpec) bytesOfSix(t testing.TB) []byte {
+	ip := &layers.IPv6{Version: 6, HopLimit: 63, NextHeader: layers.IPProtocol(s.proto), SrcIP: s.src.AsSlice(), DstIP: s.dst.AsSlice()}
+	all := []gopacket.SerializableLayer{&layers.Ethernet{SrcMAC: clientMAC[:], DstMAC: s.to[:], EthernetType: layers.EthernetTypeIPv6}, ip}
+	all = append(all, s.transport(ip)...)
+	payload := make([]byte, s.payload)
+	for i := range payload {
+		payload[i] = byte(i*7 + 1)
+	}
+	b := gopacket.NewSerializeBuffer()
+	err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, append(all, gopacket.Payload(payload))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := slices.Clone(b.Bytes())
+	var headers []extension
+	if s.options > 0 {
+		headers = append(headers, optionsHeader(60, s.options/8))
+	}
+	if s.fragment&0x3fff != 0 {
+		headers = append(headers, fragmentHeader(s.fragment&0x1fff, s.fragment&0x2000 != 0))
+	}
+	return extended(frame, headers...)
+}
+
+// extension is an extension header of IPv6: its number, and all of it but the number
+// of what follows.
+type extension struct {
+	number uint8
+	rest   []byte
+}
+
+func fragmentHeader(offset uint16, more bool) extension {
+	at := offset << 3
+	if more {
+		at |= 1
+	}
+	return extension{44, []byte{0, byte(at >> 8), byte(at), 0, 0, 0, 77}}
+}
+
+func optionsHeader(number uint8, eights int) extension {
+	rest := make([]byte, 7+8*eights)
+	rest[0] = byte(eights)
+	rest[1], rest[2] = 1, byte(len(rest)-3) // one option of padding
+	return extension{number, rest}
+}
+
+// extended inserts extension headers behind the header of a frame of IPv6.
+func extended(frame []byte, headers ...extension) []byte {
+	out := slices.Clone(frame[:54])
+	next := 20
+	for _, h := range headers {
+		follows := out[next]
+		out[next] = h.number
+		next = len(out)
+		out = append(append(out, follows), h.rest...)
+	}
+	out = append(out, frame[54:]...)
+	binary.BigEndian.PutUint16(out[18:], uint16(len(out)-54))
+	return out
+}
+
+func (s frameSpec) transport(ip interface {
+	gopacket.NetworkLayer
+	gopacket.SerializableLayer
+}) []gopacket.SerializableLayer {
 	switch s.proto {
+	case 58:
+		icmp := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(s.icmpType, 0)}
+		_ = icmp.SetNetworkLayerForChecksum(ip)
+		return []gopacket.SerializableLayer{icmp, gopacket.Payload([]byte{0, 5, 0, 6})}
 	case 1:
 		return []gopacket.SerializableLayer{&layers.ICMPv4{TypeCode: layers.ICMPv4TypeCode(uint16(s.icmpType) << 8), Id: 5, Seq: 6}}
 	case 6:
@@ -220,7 +299,9 @@ func (h hook) runLookedAt(t testing.TB, p *Plane, frame []byte) (result uint32, 
 func is[T comparable](v T) model.Cond[T] { return model.Cond[T]{Set: true, Value: v} }
 
 // to is a rule for every packet to an address.
-func to(addr netip.Addr) model.Rule { return model.Rule{Dst: is(netip.PrefixFrom(addr, 32))} }
+func to(addr netip.Addr) model.Rule {
+	return model.Rule{Dst: is(netip.PrefixFrom(addr, addr.BitLen()))}
+}
 
 // leads are rules of a flow that leads to a director.
 func leads(flow, director string, rules ...model.Rule) []model.FlowRule {

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"errors"
 	"math/bits"
+	"net/netip"
 )
 
 // slotsOf are the two slots of a key in a table of that size, a power of two: as
@@ -16,6 +17,13 @@ func slotsOf(key, multiplier uint64, size int) (first, second int) {
 // serviceKey is what the programme multiplies to find a service.
 func serviceKey(s directorService) uint64 {
 	key := uint64(s.Protocol)<<48 | uint64(s.Port)<<32 | uint64(s.Addr)
+	return key ^ key>>32
+}
+
+// vip6Key is what the programme multiplies to find an IPv6 destination.
+func vip6Key(a netip.Addr) uint64 {
+	h := halves(a)
+	key := h[0]*0x9E3779B97F4A7C15 + h[1]
 	return key ^ key>>32
 }
 

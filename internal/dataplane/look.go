@@ -105,7 +105,7 @@ func lookAtState(pins string, names map[key]string) (Seen, error) {
 	if err != nil {
 		return Seen{}, err
 	}
-	s := Seen{Applied: choicesOf(now, names), Targets: targetsOf(&now.Flows, lists, names)}
+	s := Seen{Applied: choicesOf(now, lists, names), Targets: targetsOf(&now.Flows, lists, names)}
 	s.Applied.Flows = readFlows(&now.Flows, lists, names)
 	if beat := state.Watch.AliveNs; beat != 0 {
 		s.Beaten, s.Silence = true, time.Duration(monotonic()-beat)
@@ -126,26 +126,34 @@ func targetsOf(set *directorFlowSet, lists *directorRuleLists, names map[key]str
 	const direct = uint8(directorVipFlagsVIP_DIRECT)
 	for i := range set.Services {
 		if s := &set.Services[i]; s.Flags&direct != 0 {
-			add(unbe(s.Addr), s.Director)
+			add(lists.addrOf(s.Addr, s.Protocol), s.Director)
 		}
 	}
-	for slot := range set.Vips {
-		v := &set.Vips[slot]
+	for addr, v := range vipsOf(set, lists) {
 		if v.Flags&uint8(directorVipFlagsVIP_CLAIMED) == 0 {
 			continue
 		}
 		if v.Flags&direct != 0 {
-			add(unbe(v.Addr), v.Director)
+			add(addr, v.Director)
 		}
 		// The list's order is that of the rules, that of the others is not.
-		slices.Sort(all[unbe(v.Addr)])
-		for _, r := range lists.of(lists.OfVip[slot]) {
+		slices.Sort(all[addr])
+		for _, r := range lists.of(lists.OfVip[v.place]) {
 			if r.Policy == uint8(directorPolicyPOLICY_DIRECTOR) {
-				add(unbe(v.Addr), r.Director)
+				add(addr, r.Director)
 			}
 		}
 	}
 	return all
+}
+
+// addrOf is the destination of a service.
+func (l *directorRuleLists) addrOf(addr uint32, protocol uint8) netip.Addr {
+	if protocol&serviceOfSix == 0 {
+		return unbe(addr)
+	}
+	v := &l.Vips6[int(addr)%vip6Slots]
+	return unwords([4]uint32{v.Upper[0], v.Upper[1], v.Upper[2], v.Vip.Addr})
 }
 
 // lookAtLinks are the interfaces where the programme really hangs: a pinned link

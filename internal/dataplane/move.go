@@ -24,9 +24,9 @@ func (p *Plane) moves(rules *compiled) []move {
 	}
 	var found []move
 	for where, s := range p.maps.all() {
-		t := p.maps.tuples[where.bucket].Slots[where.slot]
-		packet.Src, packet.SrcPort = unbe(t.Source), swap16(t.SourcePort)
-		packet.Dst, packet.DstPort = unbe(t.Destination), swap16(t.DestinationPort)
+		client, vip := p.maps.tupleOf(where, s)
+		packet.Src, packet.SrcPort = client.Addr(), client.Port()
+		packet.Dst, packet.DstPort = vip.Addr(), vip.Port()
 		rule, ok := rules.layout.Match(packet)
 		if to := rules.at.directors[rule.Director]; ok && rule.Policy == model.PolicyDirector && to != s.director() {
 			found = append(found, move{where, s, to})

@@ -14,7 +14,7 @@ import (
 
 // layout is the version of everything in bpf/maps.h. Another layout gets a
 // directory of its own, so that an upgrade never misreads what is pinned.
-const layout = "v8"
+const layout = "v9"
 
 func layoutDir(dir string) string { return filepath.Join(dir, layout) }
 

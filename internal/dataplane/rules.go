@@ -3,6 +3,7 @@ package dataplane
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"net"
@@ -16,6 +17,7 @@ import (
 
 const (
 	vipSlots      = len(directorFlowSet{}.Vips)
+	vip6Slots     = len(directorRuleLists{}.Vips6)
 	serviceSlots  = len(directorFlowSet{}.Services)
 	maxRules      = len(directorRuleLists{}.Rules)
 	maxFlows      = len(directorFlowSet{}.Ifaces) // index 0 is "no flow"
@@ -25,7 +27,7 @@ const (
 	columns       = counterColumn + maxServers
 )
 
-// be is an address as the programme loads it from a packet.
+// be is an IPv4 address as the programme loads it from a packet.
 func be(a netip.Addr) uint32 {
 	b := a.As4()
 	return binary.NativeEndian.Uint32(b[:])
@@ -35,6 +37,30 @@ func unbe(v uint32) netip.Addr {
 	var b [4]byte
 	binary.NativeEndian.PutUint32(b[:], v)
 	return netip.AddrFrom4(b)
+}
+
+// words are an address of either family as the programme stores it: see union
+// address in bpf/parse.h.
+func words(a netip.Addr) (w [4]uint32) {
+	b := a.As16()
+	for i := range w {
+		w[i] = binary.NativeEndian.Uint32(b[4*i:])
+	}
+	return w
+}
+
+func unwords(w [4]uint32) netip.Addr {
+	var b [16]byte
+	for i, word := range w {
+		binary.NativeEndian.PutUint32(b[4*i:], word)
+	}
+	return netip.AddrFrom16(b).Unmap()
+}
+
+// halves are the same in two words.
+func halves(a netip.Addr) [2]uint64 {
+	b := a.As16()
+	return [2]uint64{binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:])}
 }
 
 // indices give the programme's index of each name.
@@ -55,7 +81,11 @@ type compiled struct {
 	layout flow.Layout
 	flows  *directorFlowSet
 	lists  *directorRuleLists
+	six    map[netip.Addr]int // slots of the IPv6 destinations
 }
+
+// serviceOfSix is SERVICE_OF_SIX of bpf/maps.h: a service of an IPv6 destination.
+const serviceOfSix = 0x80
 
 // nowhere is the index of an interface that does not exist: no packet comes from it.
 const nowhere = math.MaxUint32
@@ -133,23 +163,39 @@ func (c *compiled) placeVIPs() error {
 	for _, v := range c.from.VIPs {
 		announced[v.Addr] = v.Announce
 	}
-	var entries []directorVip
-	var lists []directorExtent
-	for a := range own {
-		if a.Is4() {
-			entries = append(entries, directorVip{Addr: be(a), Flags: uint8(directorVipFlagsVIP_OWN)})
-			lists = append(lists, directorExtent{})
+	var four, six []destination
+	place := func(d destination) {
+		if d.addr.Is4() {
+			four = append(four, d)
+		} else {
+			six = append(six, d)
 		}
+	}
+	for a := range own {
+		place(destination{addr: a, vip: directorVip{Flags: uint8(directorVipFlagsVIP_OWN)}})
 	}
 	for _, a := range c.layout.Addrs {
-		if !own[a.Addr] && a.Addr.Is4() {
-			entries = append(entries, c.vip(a, announced[a.Addr]))
-			lists = append(lists, extent(a.List))
+		if !own[a.Addr] {
+			place(destination{a.Addr, c.vip(a, announced[a.Addr]), extent(a.List)})
 		}
 	}
-	keys := make([]uint64, len(entries))
-	for i, v := range entries {
-		keys[i] = uint64(v.Addr)
+	if err := c.placeFour(four); err != nil {
+		return err
+	}
+	return c.placeSix(six)
+}
+
+// destination is an address that rules name, or one of the director's own.
+type destination struct {
+	addr netip.Addr
+	vip  directorVip
+	list directorExtent
+}
+
+func (c *compiled) placeFour(all []destination) error {
+	keys := make([]uint64, len(all))
+	for i, d := range all {
+		keys[i] = uint64(be(d.addr))
 	}
 	multiplier, slots, err := lodge(keys, vipSlots)
 	if err != nil {
@@ -160,16 +206,42 @@ func (c *compiled) placeVIPs() error {
 	// must hold another one while it is empty.
 	c.flows.Vips[0].Addr = foreign(multiplier, vipSlots)
 	for i, slot := range slots {
-		c.flows.Vips[slot] = entries[i]
-		c.lists.OfVip[slot] = lists[i]
+		c.flows.Vips[slot] = all[i].vip
+		c.flows.Vips[slot].Addr = be(all[i].addr)
+		c.lists.OfVip[slot] = all[i].list
 	}
 	return nil
 }
 
-// vip is the entry of a destination. Who answers ARP for it is the director that
-// its first rule leads to.
+// placeSix does the same for IPv6. An empty slot holds the address ::, which is
+// nobody's destination.
+func (c *compiled) placeSix(all []destination) error {
+	keys := make([]uint64, len(all))
+	for i, d := range all {
+		keys[i] = vip6Key(d.addr)
+	}
+	multiplier, slots, err := lodge(keys, vip6Slots)
+	if err != nil {
+		return fmt.Errorf("apply the IPv6 destinations of the rules: %w", err)
+	}
+	c.flows.Vip6Multiplier = multiplier
+	c.six = make(map[netip.Addr]int, len(all))
+	for i, slot := range slots {
+		d := all[i]
+		w := words(d.addr)
+		entry := &c.lists.Vips6[slot]
+		entry.Upper, entry.Vip.Addr = [3]uint32(w[:3]), w[3]
+		entry.Vip.Flow, entry.Vip.Director, entry.Vip.Flags = d.vip.Flow, d.vip.Director, d.vip.Flags
+		c.lists.OfVip[vipSlots+slot] = d.list
+		c.six[d.addr] = slot
+	}
+	return nil
+}
+
+// vip is the entry of a destination, without its address. Who answers ARP or
+// neighbour discovery for it is the director that its first rule leads to.
 func (c *compiled) vip(a flow.Addr, announce bool) directorVip {
-	v := directorVip{Addr: be(a.Addr), Director: c.at.directors[a.Director]}
+	v := directorVip{Director: c.at.directors[a.Director]}
 	for _, f := range []struct {
 		set  bool
 		flag directorVipFlags
@@ -205,11 +277,15 @@ func (c *compiled) placeServices() error {
 	var entries []directorService
 	var keys []uint64
 	for _, s := range c.layout.Services {
-		if !s.Addr.Is4() {
-			continue
-		}
 		list := extent(s.List)
-		e := directorService{Addr: be(s.Addr), Port: swap16(s.Port), Protocol: s.Proto.Number(), First: list.First, Number: list.Number}
+		e := directorService{Port: swap16(s.Port), Protocol: s.Proto.Number(), First: list.First, Number: list.Number}
+		if slot, six := c.six[s.Addr]; six {
+			e.Addr, e.Protocol = uint32(slot), e.Protocol|serviceOfSix
+		} else if s.Addr.Is4() {
+			e.Addr = be(s.Addr)
+		} else {
+			continue // an address of the director's own
+		}
 		if s.Direct.Is {
 			e.Director, e.Flow = c.direct(s.Direct, &e.Flags)
 		}
@@ -242,8 +318,8 @@ func (c *compiled) rule(p flow.Placed) directorRule {
 	if p.Service {
 		out.Service = 1
 	}
-	out.Source, out.SourceMask = network(r.Src)
-	out.Destination, out.DestinationMask = network(r.Dst)
+	out.Source, out.SourceMask, out.SourceSix = network(r.Src)
+	out.Destination, out.DestinationMask, out.DestinationSix = network(r.Dst)
 	for _, c := range []struct {
 		set, not bool
 		bit      directorCondition
@@ -278,33 +354,63 @@ func policyOf(p model.Policy) directorPolicy {
 }
 
 // network is a condition on an address as the programme compares it.
-func network(c model.Cond[netip.Prefix]) (addr, mask uint32) {
+func network(c model.Cond[netip.Prefix]) (addr, mask [2]uint64, six uint8) {
 	if !c.Set {
-		return 0, 0
+		return addr, mask, six
 	}
 	prefix := c.Value.Masked()
-	return be(prefix.Addr()), binary.NativeEndian.Uint32(net.CIDRMask(prefix.Bits(), 32))
+	bits := prefix.Bits()
+	if prefix.Addr().Is4() {
+		bits += 96
+	} else {
+		six = 1
+	}
+	return halves(prefix.Addr()), halves(netip.AddrFrom16([16]byte(net.CIDRMask(bits, 128)))), six
 }
 
 // readVIPs lists the virtual IPs of a set.
-func readVIPs(set *directorFlowSet) map[netip.Addr]model.AppliedVIP {
+func readVIPs(set *directorFlowSet, lists *directorRuleLists) map[netip.Addr]model.AppliedVIP {
 	vips := map[netip.Addr]model.AppliedVIP{}
-	for slot := range set.Vips {
-		if v := &set.Vips[slot]; v.Flags&uint8(directorVipFlagsVIP_CLAIMED) != 0 {
-			vips[unbe(v.Addr)] = model.AppliedVIP{Announce: v.Flags&uint8(directorVipFlagsVIP_ANNOUNCE) != 0}
+	for addr, v := range vipsOf(set, lists) {
+		if v.Flags&uint8(directorVipFlagsVIP_CLAIMED) != 0 {
+			vips[addr] = model.AppliedVIP{Announce: v.Flags&uint8(directorVipFlagsVIP_ANNOUNCE) != 0}
 		}
 	}
 	return vips
+}
+
+// vipsOf walks the destinations of a set that hold anything, with their places in
+// of_vip.
+func vipsOf(set *directorFlowSet, lists *directorRuleLists) iter.Seq2[netip.Addr, placedVIP] {
+	return func(yield func(netip.Addr, placedVIP) bool) {
+		for i, v := range set.Vips {
+			used := v.Flags != 0 || lists.OfVip[i].Number != 0
+			if used && !yield(unbe(v.Addr), placedVIP{directorVip(v), i}) {
+				return
+			}
+		}
+		for i, v := range lists.Vips6 {
+			vip := directorVip(v.Vip)
+			used := vip.Flags != 0 || lists.OfVip[vipSlots+i].Number != 0
+			if used && !yield(unwords([4]uint32{v.Upper[0], v.Upper[1], v.Upper[2], vip.Addr}), placedVIP{vip, vipSlots + i}) {
+				return
+			}
+		}
+	}
+}
+
+type placedVIP struct {
+	directorVip
+	place int // in of_vip
 }
 
 // readFlows lists the flows that have a rule in a set or its lists.
 func readFlows(set *directorFlowSet, lists *directorRuleLists, names map[key]string) map[string]bool {
 	const direct = uint8(directorVipFlagsVIP_DIRECT)
 	var held [maxFlows]bool
-	for i := range set.Vips {
-		v := &set.Vips[i]
+	for _, v := range vipsOf(set, lists) {
 		held[v.Flow] = held[v.Flow] || v.Flags&direct != 0
-		for _, r := range lists.of(lists.OfVip[i]) {
+		for _, r := range lists.of(lists.OfVip[v.place]) {
 			held[r.Flow] = true
 		}
 	}

@@ -19,8 +19,11 @@ type ruleGame struct{ *rand.Rand }
 
 var gameVIPs = []netip.Addr{vipAddr, netip.MustParseAddr("192.168.10.60"), netip.MustParseAddr("10.0.0.1")}
 
-// ownAddr is the director's own address in the game.
-var ownAddr = netip.MustParseAddr("192.168.10.2")
+// Those are the director's own addresses in the game.
+var (
+	ownAddr = netip.MustParseAddr("192.168.10.2")
+	own6    = netip.MustParseAddr("2001:db8::fe")
+)
 
 func pick[T any](r ruleGame, from ...T) T { return from[r.IntN(len(from))] }
 
@@ -39,15 +42,18 @@ func (r ruleGame) rule() model.Rule {
 	if rule.Ignore = r.IntN(4) == 0; r.IntN(3) > 0 { // else a destination and a port alone
 		rule.Iface = maybe(r, "lo", "eth1")
 		rule.Proto = maybe(r, model.ProtoTCP, model.ProtoUDP, model.ProtoICMP)
-		rule.Src = maybe(r, netip.MustParsePrefix("192.168.10.0/24"), netip.MustParsePrefix("192.168.10.10/32"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("192.168.10.99/31"))
+		rule.Src = maybe(r, netip.MustParsePrefix("192.168.10.0/24"), netip.MustParsePrefix("192.168.10.10/32"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("192.168.10.99/31"),
+			netip.MustParsePrefix("2001:db8::10/128"), netip.MustParsePrefix("2001:db8:ff00::/40"), netip.MustParsePrefix("::/0"))
 		rule.SrcPort = maybe(r, ports(700, 700), ports(0, 699), ports(1, 65535))
 		rule.ICMPType = maybe[uint8](r, 0, 8)
 	}
 	rule.DstPort = maybe(r, ports(2049, 2049), ports(111, 111), ports(22, 111), ports(2050, 65535))
 	if r.IntN(4) > 0 {
-		rule.Dst = is(netip.PrefixFrom(pick(r, gameVIPs...), 32))
+		vip := pick(r, append(gameVIPs, vip6, other6)...)
+		rule.Dst = is(netip.PrefixFrom(vip, vip.BitLen()))
 	} else {
-		rule.Dst = maybe(r, netip.MustParsePrefix("192.168.10.32/27"), netip.PrefixFrom(vipAddr, 32), netip.MustParsePrefix("0.0.0.0/0"))
+		rule.Dst = maybe(r, netip.MustParsePrefix("192.168.10.32/27"), netip.PrefixFrom(vipAddr, 32), netip.MustParsePrefix("0.0.0.0/0"),
+			netip.PrefixFrom(vip6, 128), netip.MustParsePrefix("2001:db8::/121"), netip.MustParsePrefix("::/0"))
 	}
 	return rule
 }
@@ -81,12 +87,19 @@ func (r ruleGame) packet(t testing.TB) (frameSpec, flow.Packet) {
 		payload:  8 * r.IntN(6),
 		options:  4 * max(0, r.IntN(5)-3),
 	}
+	icmp := uint8(1)
+	if r.IntN(3) == 0 {
+		icmp = 58
+		s.src = pick(r, client6, netip.MustParseAddr("2001:db8:ff01::1"), netip.MustParseAddr("fd00::1"))
+		s.dst = pick(r, vip6, vip6, other6, own6, netip.MustParseAddr("2001:db8:1::1"))
+		s.proto = pick[uint8](r, 1, 58, 58, 6, 6, 17, 17, 47)
+	}
 	later := s.fragment&0x1fff != 0
 	p := flow.Packet{Iface: "lo", Proto: s.proto, Src: s.src, Dst: s.dst, Later: later}
 	if !later && (s.proto == 6 || s.proto == 17) {
 		p.HasPorts, p.SrcPort, p.DstPort = true, s.sport, s.dport
 	}
-	if !later && s.proto == 1 {
+	if !later && s.proto == icmp {
 		p.HasICMPType, p.ICMPType = true, s.icmpType
 	}
 	return s, p
@@ -125,7 +138,7 @@ func TestRulesAgreeWithReference(t *testing.T) {
 		for range ruleSets {
 			set := flow.Compile(r.config())
 			set.Ifaces = nil // test runs need no attachment
-			set.Own = []netip.Addr{ownAddr}
+			set.Own = []netip.Addr{ownAddr, own6}
 			settledNow(p)
 			apply(t, p, model.Desired{Rules: set, Directors: gameDirectors()})
 			for range packets {

@@ -60,7 +60,7 @@ func (w *twin) plant(t *testing.T, p *Plane, dice *rand.Rand, vips []model.VIP) 
 	for _, v := range vips {
 		l := schedule.Locality{Set: uint16(dice.Uint32() & dice.Uint32()), ChangedS: w.now - []uint32{0, 90000}[dice.IntN(2)]}
 		w.localities[v.Addr] = &l
-		key := directorLocalityKey{Address: [4]uint32{be(v.Addr)}, Director: uint32(index)}
+		key := directorLocalityKey{Address: words(v.Addr), Director: uint32(index)}
 		if err := p.maps.byName[directorMapLocalities].Put(key, directorLocality{Set: l.Set, ChangedS: l.ChangedS}); err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func poolOf(want model.DesiredDirector, at indices) (schedule.Pool, error) {
 		}
 	}
 	if unknown != "" && len(members) == 0 {
-		return schedule.Pool{}, fmt.Errorf("apply %s/%s: its MAC address is not known: it does not answer ARP", want.Name, unknown)
+		return schedule.Pool{}, fmt.Errorf("apply %s/%s: its MAC address is not known: it does not answer ARP or neighbour discovery", want.Name, unknown)
 	}
 	return schedule.NewPool(want.Scheduler, members, places, places), nil
 }
@@ -65,7 +65,7 @@ func sharesOf(want model.DesiredDirector, at indices) (directorShares, error) {
 		s.Members[i] = m.Index
 	}
 	s.TemplateS = uint32((want.Persistence.Timeout + time.Second - 1) / time.Second)
-	s.ClientMask[0] = be(netip.AddrFrom4([4]byte(net.CIDRMask(want.Persistence.Bits, 32))))
+	s.ClientMask = be(netip.AddrFrom4([4]byte(net.CIDRMask(want.Persistence.Bits, 32))))
 	for _, srv := range want.Servers {
 		if (srv.Weight > 0 || srv.Keeps) && srv.MAC.Known() {
 			s.Keeping |= 1 << at.servers[model.ServerRef{Director: want.Name, Server: srv.Name}]

@@ -22,6 +22,7 @@ func (s slot) is(state directorSlotState) bool {
 	return s>>8&0xf&slot(state) != 0
 }
 func (s slot) packets() int { return int(s>>40) & model.MostPackets }
+func (s slot) six() bool    { return s>>44&1 != 0 }
 func (s slot) used() bool   { return s.is(directorSlotStateSLOT_USED) }
 func (s slot) idle() bool   { return s.is(directorSlotStateSLOT_IDLE) }
 func (s slot) seen() uint8  { return uint8(s) }
@@ -43,6 +44,18 @@ func (m tables) all() iter.Seq2[place, slot] {
 			}
 		}
 	}
+}
+
+// tupleOf is the connection of a slot.
+func (m tables) tupleOf(at place, s slot) (client, vip netip.AddrPort) {
+	t := &m.tuples[at.bucket].Slots[at.slot]
+	source, destination := unbe(t.Source), unbe(t.Destination)
+	if s.six() {
+		u := &m.uppers[at.bucket].Slots[at.slot]
+		source = unwords([4]uint32{u.Source[0], u.Source[1], u.Source[2], t.Source})
+		destination = unwords([4]uint32{u.Destination[0], u.Destination[1], u.Destination[2], t.Destination})
+	}
+	return netip.AddrPortFrom(source, swap16(t.SourcePort)), netip.AddrPortFrom(destination, swap16(t.DestinationPort))
 }
 
 // dropConnections frees the slots that the condition names.
@@ -67,9 +80,10 @@ func (p *Plane) Connections() iter.Seq[model.Connection] {
 		clock := uint32(monotonic() / uint64(time.Second))
 		for at, s := range p.maps.all() {
 			t := p.maps.tuples[at.bucket].Slots[at.slot]
+			client, vip := p.maps.tupleOf(at, s)
 			c := model.Connection{
-				Client:   netip.AddrPortFrom(unbe(t.Source), swap16(t.SourcePort)),
-				VIP:      netip.AddrPortFrom(unbe(t.Destination), swap16(t.DestinationPort)),
+				Client:   client,
+				VIP:      vip,
 				Director: names[key{kind: kindDirector, index: uint16(s.director())}],
 				Server:   names[key{kindServer, s.director(), uint16(s.server())}],
 				Old:      p.maps.old(s),
@@ -128,7 +142,7 @@ func (m tables) tableStatus() model.TableStatus {
 	n := uint64(len(m.buckets))
 	return model.TableStatus{
 		Size:    n * uint64(slots),
-		Bytes:   n * uint64(unsafe.Sizeof(directorBucket{})+unsafe.Sizeof(directorTuples{})),
+		Bytes:   n * uint64(unsafe.Sizeof(directorBucket{})+unsafe.Sizeof(directorTuples{})+unsafe.Sizeof(directorUppers{})),
 		Refused: atomic.LoadUint64(&m.state.Table.Refused),
 	}
 }

@@ -52,11 +52,16 @@ func (s *directorShares) left(t template, nowS uint32) int {
 	return max(int(s.TemplateS)+1-int(int32(nowS-t.value.UsedS)), 0)
 }
 
-// bits is the length of the networks that share a template.
-func (s *directorShares) bits() int {
-	mask := unbe(s.ClientMask[0]).As4()
+// client is the network of the clients that share a template; those of IPv6 have
+// one each.
+func (s *directorShares) client(t template) netip.Prefix {
+	addr := unwords(t.key.Client)
+	if !addr.Is4() {
+		return netip.PrefixFrom(addr, addr.BitLen())
+	}
+	mask := unbe(s.ClientMask).As4()
 	ones, _ := net.IPMask(mask[:]).Size()
-	return ones
+	return netip.PrefixFrom(addr, ones)
 }
 
 func nowS() uint32 { return uint32(monotonic() / uint64(time.Second)) }
@@ -73,7 +78,7 @@ func (p *Plane) Templates() ([]model.Template, error) {
 			continue
 		}
 		all = append(all, model.Template{
-			Client:   netip.PrefixFrom(unbe(t.key.Client[0]), s.bits()),
+			Client:   s.client(t),
 			Director: names[key{kind: kindDirector, index: uint16(t.key.Director)}],
 			Server:   names[key{kindServer, uint8(t.key.Director), uint16(t.value.Server)}],
 			Left:     time.Duration(left) * time.Second,
@@ -110,10 +115,9 @@ func (p *Plane) ForgetTemplates(director string, client netip.Prefix) (int, erro
 	if !known {
 		return 0, fmt.Errorf("forget the templates of %s: the data plane does not know this director", director)
 	}
-	bits := p.maps.settings().Shares[index].bits()
+	shares := &p.maps.settings().Shares[index]
 	return p.maps.dropTemplates(func(t template) bool {
-		network := netip.PrefixFrom(unbe(t.key.Client[0]), bits)
-		return t.key.Director == uint32(index) && (!client.IsValid() || client.Overlaps(network))
+		return t.key.Director == uint32(index) && (!client.IsValid() || client.Overlaps(shares.client(t)))
 	})
 }
 
@@ -159,7 +163,10 @@ func (m tables) tendTemplates() error {
 	for at, c := range m.all() {
 		s := &shares[int(c.director())%maxDirectors]
 		k := directorTemplateKey{Director: uint32(c.director())}
-		k.Client[0] = m.tuples[at.bucket].Slots[at.slot].Source & s.ClientMask[0]
+		source, _ := m.tupleOf(at, c)
+		if k.Client = words(source.Addr()); source.Addr().Is4() {
+			k.Client[3] &= s.ClientMask
+		}
 		if v, ok := ending[k]; ok && s.TemplateS > 0 && v.Server == c.server() && m.weighs(c) {
 			v.UsedS = now
 			if err := m.byName[directorMapTemplates].Update(k, v, ebpf.UpdateExist); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {

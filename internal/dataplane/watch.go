@@ -59,8 +59,8 @@ func (p *Plane) sighting(raw []byte) (model.Sighting, bool) {
 			Director: names[key{kind: kindDirector, index: uint16(seen.Director)}],
 			Server:   names[key{kindServer, seen.Director, uint16(seen.Server)}],
 		},
-		Client: netip.AddrPortFrom(unbe(seen.Source), swap16(seen.SourcePort)),
-		VIP:    netip.AddrPortFrom(unbe(seen.Destination), swap16(seen.DestinationPort)),
+		Client: netip.AddrPortFrom(unwords(seen.Source), swap16(seen.SourcePort)),
+		VIP:    netip.AddrPortFrom(unwords(seen.Destination), swap16(seen.DestinationPort)),
 		Iface:  int(seen.Iface),
 	}
 	if n := int(seen.Length); n > 0 && n <= int(unsafe.Sizeof(seen.Frame)) {

@@ -69,7 +69,7 @@ func newDirector(cfg model.Director, w ways, old *director, at time.Time) (direc
 	}
 	for _, c := range cfg.Servers {
 		n := server{Server: c, tests: cfg.Check.For(c)}
-		n.via = viaTests(w, cfg, n.tests)
+		n.via = viaTests(w, cfg, n.Addr, n.tests)
 		n.health = health.New(n.asks(), at)
 		if old != nil {
 			if was := old.server(c.Name); was != nil && sameQuestion(old, *was, cfg, n) {

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -18,7 +19,7 @@ func (s State) Paths() []model.Path {
 		iface := s.way(d)
 		for _, srv := range d.servers {
 			for _, v := range srv.via {
-				if iface != "" && srv.Addr.Is4() {
+				if iface != "" && srv.Addr.Is4() == v.VIP.Is4() {
 					all = append(all, model.Path{Server: srv.Addr, VIP: v.VIP, Iface: iface})
 				}
 			}
@@ -51,15 +52,15 @@ func (s State) Path(ref model.ServerRef, v model.VIPTest) (model.Path, bool) {
 		return model.Path{}, false
 	}
 	srv, iface := d.server(ref.Server), s.way(d)
-	if srv == nil || iface == "" || !srv.Addr.Is4() {
+	if srv == nil || iface == "" || srv.Addr.Is4() != v.VIP.Is4() {
 		return model.Path{}, false
 	}
 	return model.Path{Server: srv.Addr, VIP: v.VIP, Iface: iface}, true
 }
 
 // viaTests are the tests of a server that are also made at the director's virtual
-// IPs: those by ports that clients reach there.
-func viaTests(w ways, d model.Director, tests []model.Test) []model.VIPTest {
+// IPs of its family: those by ports that clients reach there.
+func viaTests(w ways, d model.Director, server netip.Addr, tests []model.Test) []model.VIPTest {
 	if d.Check.Own || d.Mode != model.ModeGateway {
 		return nil
 	}
@@ -67,7 +68,7 @@ func viaTests(w ways, d model.Director, tests []model.Test) []model.VIPTest {
 	for _, v := range w.vipsOf(d.Name) {
 		rules := w.byAddr.Of(v)
 		for _, t := range tests {
-			if v.Is4() && reaches(rules, d.Name, t) {
+			if v.Is4() == server.Is4() && reaches(rules, d.Name, t) {
 				all = append(all, model.VIPTest{VIP: v, Test: t})
 			}
 		}

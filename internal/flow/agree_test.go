@@ -27,7 +27,7 @@ func (r game) rule() model.Rule {
 		Ignore:   r.IntN(4) == 0,
 		Iface:    maybe(r, "eth0", "eth1"),
 		Proto:    maybe(r, model.ProtoTCP, model.ProtoUDP, model.ProtoICMP),
-		Src:      maybe(r, net("10.9.0.0/16"), net("10.9.1.1/32"), net("0.0.0.0/0")),
+		Src:      maybe(r, net("10.9.0.0/16"), net("10.9.1.1/32"), net("0.0.0.0/0"), net("2001:db8:9::/48"), net("::/0")),
 		SrcPort:  maybe(r, port(700), ports(0, 699), ports(1, 65535)),
 		ICMPType: maybe[uint8](r, 0, 8),
 	}
@@ -36,9 +36,9 @@ func (r game) rule() model.Rule {
 	}
 	rule.DstPort = maybe(r, port(80), port(2049), port(22), ports(22, 100))
 	if r.IntN(4) > 0 {
-		rule.Dst = is(net(pick(r, "10.0.0.1/32", "10.0.0.2/32")))
+		rule.Dst = is(net(pick(r, "10.0.0.1/32", "10.0.0.2/32", "2001:db8::1/128")))
 	} else {
-		rule.Dst = maybe(r, net("10.0.0.0/30"), net("10.0.0.1/32"), net("10.0.0.2/31"))
+		rule.Dst = maybe(r, net("10.0.0.0/30"), net("10.0.0.1/32"), net("10.0.0.2/31"), net("2001:db8::/64"), net("2001:db8::1/128"))
 	}
 	return rule
 }
@@ -59,11 +59,15 @@ func (r game) config() model.Config {
 func (r game) packet() Packet {
 	p := Packet{Iface: pick(r, "eth0", "eth1"), Proto: pick[uint8](r, 1, 6, 6, 17, 17, 47),
 		Src: addr(pick(r, "10.9.1.1", "10.9.2.2", "10.8.0.1")), Dst: addr(pick(r, "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.9"))}
+	if r.IntN(3) == 0 {
+		p.Src, p.Dst = addr(pick(r, "2001:db8:9::1", "2001:db8:8::1")), addr(pick(r, "2001:db8::1", "2001:db8::2", "2001:db8:1::1"))
+		p.Proto, p.HidesProto = pick[uint8](r, 1, 58, 6, 6, 17, 17, 47), r.IntN(10) == 0
+	}
 	switch p.Later = r.IntN(5) == 0; {
-	case p.Later:
+	case p.Later || p.HidesProto:
 	case p.Proto == 6 || p.Proto == 17:
 		p.HasPorts, p.SrcPort, p.DstPort = true, pick[uint16](r, 699, 700, 701), pick[uint16](r, 22, 80, 100, 2049, 3000)
-	case p.Proto == 1:
+	case p.proto() == 1:
 		p.HasICMPType, p.ICMPType = true, pick[uint8](r, 0, 3, 8)
 	}
 	return p

@@ -33,7 +33,7 @@ func (l Layout) service(a Addr, p Packet) (Service, bool) {
 		return Service{}, false
 	}
 	for _, proto := range ported {
-		if i, ok := l.services[service{p.Dst, proto, p.DstPort}]; ok && proto.Number() == p.Proto {
+		if i, ok := l.services[service{p.Dst, proto, p.DstPort}]; ok && proto.Number() == p.proto() {
 			return l.Services[i], true
 		}
 	}

@@ -11,6 +11,7 @@ import (
 type Packet struct {
 	Iface            string // where it arrived
 	Proto            uint8  // IP protocol number
+	HidesProto       bool   // malformed IPv6: its extension headers do not lead to the protocol
 	Src, Dst         netip.Addr
 	SrcPort, DstPort uint16
 	HasPorts         bool // false in a TCP or UDP fragment that is not the first
@@ -21,9 +22,26 @@ type Packet struct {
 	Later bool
 }
 
+// proto is the protocol as rules name it: `icmp` is that of the packet's family, so
+// ICMPv6 of IPv6, and what is not of its family is nothing that a rule can name.
+func (p Packet) proto() uint8 {
+	const icmp, icmpv6 = 1, 58
+	switch {
+	case !p.Dst.Is6():
+	case p.Proto == icmpv6:
+		return icmp
+	case p.Proto == icmp:
+		return icmpv6
+	}
+	return p.Proto
+}
+
 // later tells whether the packet hides its ports and its ICMP type.
 func (p Packet) later() bool {
-	switch p.Proto {
+	if p.HidesProto {
+		return true
+	}
+	switch p.proto() {
 	case model.ProtoTCP.Number(), model.ProtoUDP.Number():
 		return p.Later || !p.HasPorts
 	case model.ProtoICMP.Number():
@@ -56,10 +74,22 @@ func Match(set model.RuleSet, p Packet) (model.FlowRule, bool) {
 // holds tells whether all conditions of a rule hold.
 func holds(r model.Rule, p Packet) bool {
 	return (!r.Iface.Set || (r.Iface.Value == p.Iface) != r.Iface.Not) &&
-		(!r.Proto.Set || r.Proto.Value == model.ProtoAny || (r.Proto.Value.Number() == p.Proto) != r.Proto.Not) &&
+		holdsProto(r, p) &&
 		holdsAddr(r.Src, p.Src) &&
 		holdsAddr(r.Dst, p.Dst) &&
 		holdsTransport(r, p)
+}
+
+// holdsProto tells whether the condition on the protocol holds. One that is hidden is
+// taken as ports are: see holdsTransport.
+func holdsProto(r model.Rule, p Packet) bool {
+	switch {
+	case !r.Proto.Set || r.Proto.Value == model.ProtoAny:
+		return true
+	case p.HidesProto:
+		return !r.Ignore
+	}
+	return (r.Proto.Value.Number() == p.proto()) != r.Proto.Not
 }
 
 func holdsAddr(c model.Cond[netip.Prefix], a netip.Addr) bool {

@@ -31,7 +31,7 @@ func New(most int) *Keeper { return &Keeper{most: most, lines: make(map[string][
 
 // Keep keeps a copy of a frame. A SYN of the same addresses and ports takes the
 // place of the older one. It is false, and nothing is kept, when there is no
-// room or the frame is no TCP over IPv4.
+// room or the frame is no TCP.
 func (k *Keeper) Keep(director string, frame []byte, iface int, at time.Time) bool {
 	t, ok := tupleOf(frame)
 	if !ok {

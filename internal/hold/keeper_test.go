@@ -15,8 +15,24 @@ var start = time.Unix(1000, 0)
 // syn is a whole frame with a SYN of that client port and sequence number.
 func syn(t testing.TB, port uint16, seq uint32) []byte {
 	t.Helper()
+	return synOf(t, &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IPv4(192, 168, 10, 10), DstIP: net.IPv4(192, 168, 10, 50)}, port, seq)
+}
+
+func synOfSix(t testing.TB, port uint16, seq uint32) []byte {
+	t.Helper()
+	return synOf(t, &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolTCP, SrcIP: net.ParseIP("2001:db8::10"), DstIP: net.ParseIP("2001:db8::50")}, port, seq)
+}
+
+func synOf(t testing.TB, ip interface {
+	gopacket.NetworkLayer
+	gopacket.SerializableLayer
+}, port uint16, seq uint32) []byte {
+	t.Helper()
 	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IPv4(192, 168, 10, 10), DstIP: net.IPv4(192, 168, 10, 50)}
+	length := ethernet + 20 + 24
+	if ip.LayerType() == layers.LayerTypeIPv6 {
+		eth.EthernetType, length = layers.EthernetTypeIPv6, ethernet+40+24
+	}
 	tcp := &layers.TCP{SrcPort: layers.TCPPort(port), DstPort: 2049, Seq: seq, SYN: true, Window: 64000,
 		Options: []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}}}
 	if err := tcp.SetNetworkLayerForChecksum(ip); err != nil {
@@ -26,7 +42,7 @@ func syn(t testing.TB, port uint16, seq uint32) []byte {
 	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, eth, ip, tcp); err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes()[:ethernet+20+24] // without the padding
+	return b.Bytes()[:length] // without the padding
 }
 
 func frames(kept []Kept) (all [][]byte) {
@@ -107,7 +123,31 @@ func TestExpire(t *testing.T) {
 	}
 }
 
-func TestOnlyTCPOverIPv4(t *testing.T) {
+func TestKeepSix(t *testing.T) {
+	k := New(10)
+	a, b := synOfSix(t, 1, 1), synOfSix(t, 2, 2)
+	if !k.Keep("nfs", a, 7, start) || !k.Keep("nfs", b, 7, start) || !k.Keep("nfs", a, 7, start) {
+		t.Fatal("a SYN was not kept")
+	}
+	if got := k.Take("nfs"); !equal(frames(got), [][]byte{a, b}) {
+		t.Errorf("took %+v", got)
+	}
+	for n := range a {
+		if k.Keep("nfs", a[:n], 1, start) {
+			t.Errorf("the first %d of %d bytes were kept", n, len(a))
+		}
+	}
+	for what, at := range map[string][2]byte{"version 4": {14, 0x40}, "UDP": {20, 17}, "too short for a TCP": {19, 19}} {
+		if b := slices.Clone(a); true {
+			b[at[0]] = at[1]
+			if k.Keep("nfs", b, 1, start) {
+				t.Errorf("%s was kept", what)
+			}
+		}
+	}
+}
+
+func TestOnlyTCP(t *testing.T) {
 	good := syn(t, 1, 1)
 	k := New(1000)
 	for n := range len(good) {
@@ -116,7 +156,7 @@ func TestOnlyTCPOverIPv4(t *testing.T) {
 		}
 	}
 	for what, spoil := range map[string]func(b []byte){
-		"IPv6":                func(b []byte) { b[12], b[13] = 0x86, 0xdd },
+		"called IPv6":         func(b []byte) { b[12], b[13] = 0x86, 0xdd },
 		"version 6":           func(b []byte) { b[14] = 0x65 },
 		"a short header":      func(b []byte) { b[14] = 0x44 },
 		"a header too long":   func(b []byte) { b[14] = 0x4f },
@@ -137,16 +177,18 @@ func TestOnlyTCPOverIPv4(t *testing.T) {
 }
 
 func TestChecksumLeftToHardware(t *testing.T) {
-	for port := range uint16(2000) {
-		want := syn(t, port, uint32(port)*0x01010101)
-		frame := slices.Clone(want)
-		ip, tcp, _ := tcpOf(frame)
-		pseudo := fold(sum(0, ip[12:20]) + 6 + uint32(len(tcp)))
-		tcp[16], tcp[17] = byte(pseudo>>8), byte(pseudo)
-		k := New(1)
-		k.Keep("nfs", frame, 1, start)
-		if got := k.Take("nfs")[0].Frame; !slices.Equal(got, want) {
-			t.Fatalf("port %d: got checksum %x, want %x", port, got[50:52], want[50:52])
+	for _, make := range []func(testing.TB, uint16, uint32) []byte{syn, synOfSix} {
+		for port := range uint16(2000) {
+			want := make(t, port, uint32(port)*0x01010101)
+			frame := slices.Clone(want)
+			s, _ := segmentOf(frame)
+			pseudo := fold(sum(0, s.addresses) + 6 + uint32(len(s.tcp)))
+			s.tcp[16], s.tcp[17] = byte(pseudo>>8), byte(pseudo)
+			k := New(1)
+			k.Keep("nfs", frame, 1, start)
+			if got := k.Take("nfs")[0].Frame; !slices.Equal(got, want) {
+				t.Fatalf("port %d: got %x, want %x", port, got, want)
+			}
 		}
 	}
 	wrong := syn(t, 1, 1)

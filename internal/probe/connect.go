@@ -79,13 +79,19 @@ func (q question) options(fd int, tcp bool) error {
 		return err
 	}
 	mark := model.Path{Server: q.by}.Mark()
-	return errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)),
-		unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_TTL, 1), unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVERR, 1))
+	err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)))
+	if q.by.Is6() {
+		return errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_UNICAST_HOPS, 1), unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_RECVERR, 1))
+	}
+	return errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_TTL, 1), unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVERR, 1))
 }
 
 // local is the address that a connection leaves from.
 func (q question) local(network string, port uint16) net.Addr {
 	from := netip.AddrPortFrom(netip.IPv4Unspecified(), port)
+	if q.addr.Is6() {
+		from = netip.AddrPortFrom(netip.IPv6Unspecified(), port)
+	}
 	if q.source.IsValid() {
 		from = netip.AddrPortFrom(q.source, port)
 	}

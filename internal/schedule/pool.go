@@ -81,10 +81,16 @@ func (p Pool) Stateless(client, destination netip.AddrPort) (server uint8, ok bo
 	return p.Places[Place(Hash(a, b), len(p.Places))], true
 }
 
-// word is an address as the data plane loads it.
+// word is an address in 32 bits, of IPv4 as the data plane loads it.
 func word(a netip.Addr) uint32 {
-	four := a.As4()
-	return binary.LittleEndian.Uint32(four[:])
+	if a.Is4() {
+		four := a.As4()
+		return binary.LittleEndian.Uint32(four[:])
+	}
+	all := a.As16()
+	h := binary.LittleEndian.Uint64(all[:]) * 0x9E3779B97F4A7C15
+	h = (h ^ h>>32 ^ binary.LittleEndian.Uint64(all[8:])) * 0xD6E8FEB86659FD93
+	return uint32(h >> 32)
 }
 
 // wire is a port as the data plane loads it.

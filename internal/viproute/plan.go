@@ -8,7 +8,10 @@ import (
 )
 
 // rule sends the packets with a mark to the table of the same number.
-type rule struct{ mark uint32 }
+type rule struct {
+	mark uint32
+	six  bool // of IPv6
+}
 
 // route leads to a virtual IP by a server.
 type route struct {
@@ -74,7 +77,7 @@ func sorted[T comparable](set map[T]bool, compare func(a, b T) int) []T {
 	return slices.SortedFunc(maps.Keys(set), compare)
 }
 
-func (r rule) compare(o rule) int { return cmp.Compare(r.mark, o.mark) }
+func (r rule) compare(o rule) int { return cmp.Compare(r.mark, o.mark) } // a mark is of one family
 
 func (r route) compare(o route) int {
 	return cmp.Or(cmp.Compare(r.table, o.table), r.vip.Compare(o.vip), r.via.Compare(o.via), cmp.Compare(r.link, o.link))

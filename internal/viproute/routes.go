@@ -81,7 +81,7 @@ func (r *Routes) want(all *held, p model.Path) error {
 	if err := r.answersPass(p); err != nil {
 		return err
 	}
-	all.rules[rule{p.Mark()}] = true
+	all.rules[rule{p.Mark(), p.Server.Is6()}] = true
 	all.routes[route{p.Mark(), p.VIP, p.Server, link.Attrs().Index}] = true
 	return nil
 }
@@ -90,7 +90,7 @@ func (r *Routes) want(all *held, p model.Path) error {
 // strict rp_filter it does only where its own packets would leave.
 func (r *Routes) answersPass(p model.Path) error {
 	strict := max(filterOf("all"), filterOf(p.Iface)) == 1
-	if !strict {
+	if !strict || p.VIP.Is6() { // IPv6 has no such filter
 		return nil
 	}
 	routes, err := r.handle.RouteGet(p.VIP.AsSlice())
@@ -147,30 +147,42 @@ func Remove() error {
 // read reads what there is of ours.
 func (r *Routes) read() (held, error) {
 	have := newHeld()
-	rules, err := whole(func() ([]netlink.Rule, error) { return r.handle.RuleList(netlink.FAMILY_V4) })
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		if err := r.readFamily(&have, family); err != nil {
+			return have, err
+		}
+	}
+	return have, nil
+}
+
+func (r *Routes) readFamily(have *held, family int) error {
+	rules, err := whole(func() ([]netlink.Rule, error) { return r.handle.RuleList(family) })
 	if err != nil {
-		return have, fmt.Errorf("read the routing rules: %w", err)
+		return fmt.Errorf("read the routing rules: %w", err)
 	}
 	for _, one := range rules {
-		if one.Protocol == protocol {
-			have.rules[rule{one.Mark}] = true
+		if one.Protocol == protocol && one.Family == family {
+			have.rules[rule{one.Mark, family == netlink.FAMILY_V6}] = true
 		}
 	}
 	ours := &netlink.Route{Protocol: protocol}
 	routes, err := whole(func() ([]netlink.Route, error) {
-		return r.handle.RouteListFiltered(netlink.FAMILY_V4, ours, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
+		return r.handle.RouteListFiltered(family, ours, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
 	})
 	if err != nil {
-		return have, fmt.Errorf("read the routes: %w", err)
+		return fmt.Errorf("read the routes: %w", err)
 	}
 	for _, one := range routes {
-		vip, ok := netip.AddrFromSlice(one.Dst.IP.To4())
-		via, _ := netip.AddrFromSlice(one.Gw.To4())
+		if one.Dst == nil {
+			continue
+		}
+		vip, ok := netip.AddrFromSlice(one.Dst.IP)
+		via, _ := netip.AddrFromSlice(one.Gw)
 		if ok {
-			have.routes[route{uint32(one.Table), vip, via, one.LinkIndex}] = true
+			have.routes[route{uint32(one.Table), vip.Unmap(), via.Unmap(), one.LinkIndex}] = true
 		}
 	}
-	return have, nil
+	return nil
 }
 
 // attempts is how often a dump that a change interrupted is tried.
@@ -202,6 +214,9 @@ func (r *Routes) one(o op) (mark uint32, err error) {
 	if o.rule != nil {
 		one := netlink.NewRule()
 		one.Family, one.Mark, one.Table, one.Priority, one.Protocol = unix.AF_INET, o.rule.mark, int(o.rule.mark), priority, protocol
+		if o.rule.six {
+			one.Family = unix.AF_INET6
+		}
 		if o.add {
 			return o.rule.mark, named("add a routing rule", r.handle.RuleAdd(one))
 		}
@@ -209,7 +224,7 @@ func (r *Routes) one(o op) (mark uint32, err error) {
 	}
 	one := &netlink.Route{
 		Table: int(o.route.table), Protocol: protocol, LinkIndex: o.route.link, Gw: o.route.via.AsSlice(),
-		Dst:   &net.IPNet{IP: o.route.vip.AsSlice(), Mask: net.CIDRMask(32, 32)},
+		Dst:   &net.IPNet{IP: o.route.vip.AsSlice(), Mask: net.CIDRMask(o.route.vip.BitLen(), o.route.vip.BitLen())},
 		Flags: int(netlink.FLAG_ONLINK), Scope: netlink.SCOPE_UNIVERSE,
 	}
 	if o.add {

@@ -174,10 +174,10 @@ func TestWhyNot(t *testing.T) {
 // TestPlan: routes come before their rule and go after it.
 func TestPlan(t *testing.T) {
 	old, kept, fresh := route{1, vip1, one, 3}, route{2, vip1, two, 3}, route{1, vip1, one, 4}
-	have := held{map[rule]bool{{1}: true, {9}: true}, map[route]bool{old: true, kept: true, {9, vip1, two, 3}: true}}
-	want := held{map[rule]bool{{1}: true, {2}: true}, map[route]bool{fresh: true, kept: true}}
+	have := held{map[rule]bool{{mark: 1}: true, {mark: 9}: true}, map[route]bool{old: true, kept: true, {9, vip1, two, 3}: true}}
+	want := held{map[rule]bool{{mark: 1}: true, {mark: 2}: true}, map[route]bool{fresh: true, kept: true}}
 	gone := route{9, vip1, two, 3}
-	expected := []op{{add: true, route: &fresh}, {add: true, rule: &rule{2}}, {rule: &rule{9}}, {route: &gone}}
+	expected := []op{{add: true, route: &fresh}, {add: true, rule: &rule{mark: 2}}, {rule: &rule{mark: 9}}, {route: &gone}}
 	if got := plan(have, want); !reflect.DeepEqual(got, expected) {
 		t.Errorf("got  %+v\nwant %+v", got, expected)
 	}
