@@ -37,7 +37,7 @@ func New(seen chan<- model.VIPStatus, log *slog.Logger) *Announcer {
 
 // Set replaces the virtual IPs. One that is no longer wanted is forgotten
 // without a word, and begins anew should it return. When Answering becomes true of an announced one, the
-// neighbours are told. The first of an address counts; IPv6 is left alone.
+// neighbours are told. The first of an address counts.
 func (a *Announcer) Set(wants []Want) {
 	a.mu.Lock()
 	for _, old := range a.wants {
@@ -74,9 +74,9 @@ func (a *Announcer) Run(ctx context.Context) error {
 		heard:     make(chan heard, 64),
 		claims:    map[netip.Addr]claim{},
 		told:      map[netip.Addr]model.VIPStatus{},
-		ports:     map[string]*port{},
-		indices:   map[string]int{},
-		broken:    map[string]time.Time{},
+		ports:     map[door]*port{},
+		indices:   map[door]int{},
+		broken:    map[door]time.Time{},
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
@@ -100,9 +100,9 @@ type loop struct {
 	readers sync.WaitGroup
 	claims  map[netip.Addr]claim
 	told    map[netip.Addr]model.VIPStatus
-	ports   map[string]*port
-	indices map[string]int       // of the interfaces as they were last used
-	broken  map[string]time.Time // when to try an interface again that failed
+	ports   map[door]*port
+	indices map[door]int       // of the interfaces as they were last used
+	broken  map[door]time.Time // when to try an interface again that failed
 }
 
 // step does all that is due, tells what changed, and waits.
@@ -135,7 +135,7 @@ func (l *loop) step(ctx context.Context) error {
 // a question that was not asked must not count as unanswered.
 func (l *loop) act(c claim, packets []arp.Packet) {
 	l.claims[c.want.Addr] = c
-	p := l.ports[c.want.Iface]
+	p := l.ports[c.door()]
 	for _, a := range packets {
 		if p == nil {
 			return
@@ -172,8 +172,8 @@ func (l *loop) pause(now time.Time) time.Duration {
 		if l.told[vip] != c.status() {
 			pause = 0
 		}
-		if l.ports[c.want.Iface] == nil {
-			pause = min(pause, l.broken[c.want.Iface].Sub(now))
+		if l.ports[c.door()] == nil {
+			pause = min(pause, l.broken[c.door()].Sub(now))
 		}
 	}
 	return max(pause, 0)
@@ -186,30 +186,34 @@ func (l *loop) adopt(now time.Time) {
 	l.orders, l.ended = nil, nil
 	l.mu.Unlock()
 	for _, vip := range ended {
+		l.leave(vip)
 		delete(l.claims, vip)
 		delete(l.told, vip)
 	}
 
-	used := make(map[string]bool)
+	used := make(map[door]bool)
 	kept := make(map[netip.Addr]bool)
 	for _, w := range wants {
-		if kept[w.Addr] || !w.Addr.Is4() {
+		if kept[w.Addr] {
 			continue
 		}
-		kept[w.Addr], used[w.Iface] = true, true
+		kept[w.Addr], used[w.door()] = true, true
 		c, ok := l.claims[w.Addr]
 		switch {
 		case !ok:
 			c = begin(w, now)
 		case c.want != w:
+			if c.want.Iface != w.Iface {
+				l.leave(w.Addr)
+			}
 			c = c.revise(w, now)
 		}
 		l.claims[w.Addr] = c
 	}
-	for iface, p := range l.ports {
-		if !used[iface] {
+	for door, p := range l.ports {
+		if !used[door] {
 			p.close()
-			delete(l.ports, iface)
+			delete(l.ports, door)
 		}
 	}
 	for _, vip := range orders {
@@ -223,55 +227,74 @@ func (l *loop) adopt(now time.Time) {
 // it neither asks nor tells.
 func (l *loop) open(ctx context.Context) {
 	for _, c := range l.claims {
-		iface := c.want.Iface
+		door := c.door()
 		now := time.Now()
-		if p := l.ports[iface]; p != nil {
-			l.claims[c.want.Addr] = c.regain(now)
+		if p := l.ports[door]; p != nil {
+			l.regain(p, c, now)
 			continue
 		}
-		if now.Before(l.broken[iface]) {
+		if now.Before(l.broken[door]) {
 			continue
 		}
-		p, err := openPort(iface)
+		p, err := openPort(door)
 		if err != nil {
-			l.fail(iface, err)
+			l.fail(door, err)
 			continue
 		}
-		if old, ok := l.indices[iface]; ok && old != p.index {
-			l.cut(iface, errGone) // another interface of that name
+		if old, ok := l.indices[door]; ok && old != p.index {
+			l.cut(door, errGone) // another interface of that name
 		}
-		l.ports[iface], l.indices[iface] = p, p.index
-		delete(l.broken, iface)
+		l.ports[door], l.indices[door] = p, p.index
+		delete(l.broken, door)
 		l.readers.Go(func() { p.read(ctx, l.heard) })
-		l.claims[c.want.Addr] = l.claims[c.want.Addr].regain(now)
+		l.regain(p, l.claims[c.want.Addr], now)
+	}
+}
+
+// regain lets a claim use its port, which listens where its address is asked for.
+func (l *loop) regain(p *port, c claim, now time.Time) {
+	if err := p.join(c.want.Addr); err != nil {
+		l.drop(p, err)
+		return
+	}
+	l.claims[c.want.Addr] = c.regain(now)
+}
+
+// leave stops listening where an address is asked for that is no longer ours.
+func (l *loop) leave(vip netip.Addr) {
+	c, ok := l.claims[vip]
+	if p := l.ports[c.door()]; ok && p != nil {
+		if err := p.leave(vip); err != nil {
+			l.log.Warn("an interface still listens for a virtual IP that is gone", "iface", p.iface, "vip", vip.String(), "error", err)
+		}
 	}
 }
 
 // drop gives a port up that failed.
 func (l *loop) drop(p *port, err error) {
-	if l.ports[p.iface] != p {
+	if l.ports[p.door] != p {
 		return // it was given up already
 	}
 	p.close()
-	delete(l.ports, p.iface)
+	delete(l.ports, p.door)
 	if _, known := find(p.iface); known != nil {
 		err = known // plainer words
 	}
-	l.fail(p.iface, err)
+	l.fail(p.door, err)
 }
 
 // fail notes that an interface cannot be used now.
-func (l *loop) fail(iface string, err error) {
-	if l.broken[iface].IsZero() {
-		l.log.Warn("an interface cannot be used for ARP", "iface", iface, "error", err)
+func (l *loop) fail(door door, err error) {
+	if l.broken[door].IsZero() {
+		l.log.Warn("an interface cannot be used for "+door.protocol(), "iface", door.iface, "error", err)
 	}
-	l.broken[iface] = time.Now().Add(retry)
-	l.cut(iface, err)
+	l.broken[door] = time.Now().Add(retry)
+	l.cut(door, err)
 }
 
-func (l *loop) cut(iface string, err error) {
+func (l *loop) cut(door door, err error) {
 	for vip, c := range l.claims {
-		if c.want.Iface == iface {
+		if c.door() == door {
 			l.claims[vip] = c.lose(err.Error(), errors.Is(err, errGone), time.Now())
 		}
 	}
@@ -282,11 +305,11 @@ func (l *loop) hear(h heard) {
 		l.drop(h.port, h.err)
 		return
 	}
-	if l.ports[h.port.iface] != h.port {
+	if l.ports[h.port.door] != h.port {
 		return
 	}
 	for _, c := range l.claims {
-		if c.want.Iface == h.port.iface {
+		if c.door() == h.port.door {
 			l.act(c.hear(h.arp, time.Now()))
 		}
 	}

@@ -136,7 +136,7 @@ func (s *scene) shout(t *testing.T, a arp.Packet) {
 
 func TestTakeAFreeAddress(t *testing.T) {
 	s := newScene(t)
-	s.Set(append(s.want(false, false), Want{Addr: netip.MustParseAddr("2001:db8::1"), Iface: "eth0", MAC: s.mac}))
+	s.Set(s.want(false, false))
 	s.run(t)
 	s.expect(t, model.VIPProbing, "")
 	begin := time.Now()
@@ -269,7 +269,7 @@ func TestInterfaceReplacedUnseen(t *testing.T) {
 func TestUnsentQuestionDoesNotCount(t *testing.T) {
 	s := newScene(t)
 	within(t, s.ns, func() error {
-		p, err := openPort("eth0")
+		p, err := openPort(door{iface: "eth0"})
 		if err != nil {
 			return err
 		}
@@ -278,11 +278,11 @@ func TestUnsentQuestionDoesNotCount(t *testing.T) {
 		l := &loop{
 			Announcer: s.Announcer,
 			claims:    map[netip.Addr]claim{vip: c},
-			ports:     map[string]*port{"eth0": p},
-			broken:    map[string]time.Time{},
+			ports:     map[door]*port{{iface: "eth0"}: p},
+			broken:    map[door]time.Time{},
 		}
 		l.act(c.tick(time.Now()))
-		if got := l.claims[vip]; !got.cut || got.asked != 0 || l.ports["eth0"] != nil {
+		if got := l.claims[vip]; !got.cut || got.asked != 0 || l.ports[door{iface: "eth0"}] != nil {
 			t.Errorf("after a failed question: got %+v, want the claim cut and the port closed", got)
 		}
 		return nil

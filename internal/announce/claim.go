@@ -19,6 +19,23 @@ type Want struct {
 	Answering bool      // the data plane answers ARP for it
 }
 
+// door is where claims meet the network: an interface, by ARP or by neighbour
+// discovery.
+type door struct {
+	iface string
+	six   bool
+}
+
+func (d door) protocol() string {
+	if d.six {
+		return "neighbour discovery"
+	}
+	return "ARP"
+}
+
+func (w Want) door() door  { return door{w.Iface, w.Addr.Is6()} }
+func (c claim) door() door { return c.want.door() }
+
 const (
 	probes   = 3 // in one round
 	spacing  = 200 * time.Millisecond
@@ -182,7 +199,7 @@ func (c claim) tick(now time.Time) (claim, []arp.Packet) {
 	if c.burst > 0 {
 		c.burst--
 		c.burstAt = now.Add(pace)
-		return c, []arp.Packet{announcementOf(c.want.Addr, c.want.MAC), unaskedOf(c.want.Addr, c.want.MAC)}
+		return c, announcementsOf(c.want.Addr, c.want.MAC)
 	}
 	if c.asked < probes {
 		c.asked++

@@ -5,19 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"fairlead/internal/arp"
+	"fairlead/internal/nd"
 )
 
-// port sends and receives ARP packets on one interface.
+// port sends and receives packets of one protocol on one interface.
 type port struct {
-	iface string
-	index int
-	conn  *packet.Conn
+	door
+	index  int
+	conn   *packet.Conn
+	groups *groups // nil: none is needed
 }
 
 // heard is what a port received, or that it received its last.
@@ -45,20 +48,47 @@ func find(iface string) (*net.Interface, error) {
 }
 
 // openPort opens a packet socket in the network namespace of the calling thread.
-func openPort(iface string) (*port, error) {
-	ifi, err := find(iface)
+func openPort(d door) (*port, error) {
+	ifi, err := find(d.iface)
 	if err != nil {
 		return nil, err
 	}
-	filter, err := bpf.Assemble(onlyARP)
-	if err != nil {
-		return nil, fmt.Errorf("assemble the ARP filter: %w", err)
+	only, protocol := onlyARP, unix.ETH_P_ARP
+	if d.six {
+		only, protocol = onlyDiscovery, unix.ETH_P_IPV6
 	}
-	conn, err := packet.Listen(ifi, packet.Raw, unix.ETH_P_ARP, &packet.Config{Filter: filter})
+	filter, err := bpf.Assemble(only)
 	if err != nil {
-		return nil, fmt.Errorf("open a packet socket on %s: %w", iface, err)
+		return nil, fmt.Errorf("assemble the filter for %s: %w", d.protocol(), err)
 	}
-	return &port{iface: iface, index: ifi.Index, conn: conn}, nil
+	conn, err := packet.Listen(ifi, packet.Raw, protocol, &packet.Config{Filter: filter})
+	if err != nil {
+		return nil, fmt.Errorf("open a packet socket on %s: %w", d.iface, err)
+	}
+	p := &port{door: d, index: ifi.Index, conn: conn}
+	if d.six {
+		p.groups, err = openGroups(ifi)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return p, nil
+}
+
+// join listens where an address is asked for: ARP comes to all, neighbour discovery to
+// a group.
+func (p *port) join(vip netip.Addr) error {
+	if p.groups == nil {
+		return nil
+	}
+	return p.groups.join(vip)
+}
+
+func (p *port) leave(vip netip.Addr) error {
+	if p.groups == nil {
+		return nil
+	}
+	return p.groups.leave(vip)
 }
 
 // onlyARP lets ARP for IPv4 on Ethernet pass, without the frame's padding.
@@ -71,16 +101,42 @@ var onlyARP = []bpf.Instruction{
 	bpf.RetConstant{Val: 0},
 }
 
+// onlyDiscovery lets solicitations and advertisements of neighbour discovery pass that
+// no router forwarded.
+var onlyDiscovery = []bpf.Instruction{
+	bpf.LoadAbsolute{Off: 12, Size: 2},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_IPV6, SkipTrue: 6},
+	bpf.LoadAbsolute{Off: 20, Size: 2}, // next header, hop limit
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_ICMPV6<<8 | 255, SkipTrue: 4},
+	bpf.LoadAbsolute{Off: 54, Size: 1},
+	bpf.JumpIf{Cond: bpf.JumpLessThan, Val: 135, SkipTrue: 2},
+	bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: 136, SkipTrue: 1},
+	bpf.RetConstant{Val: discoveryMost},
+	bpf.RetConstant{Val: 0},
+}
+
+// discoveryMost is more than any sound message of neighbour discovery is long.
+const discoveryMost = 1514
+
+// packetOf reads a frame.
+func (p *port) packetOf(frame []byte) (arp.Packet, error) {
+	if !p.six {
+		return arp.Parse(frame[min(len(frame), arp.HeaderLen):])
+	}
+	m, err := nd.Parse(frame)
+	return meaning(m), err
+}
+
 // read hands on what the port receives until it is closed or its interface
 // fails.
 func (p *port) read(ctx context.Context, out chan<- heard) {
-	b := make([]byte, arp.HeaderLen+arp.Len)
+	b := make([]byte, discoveryMost)
 	for {
 		h := heard{port: p}
 		var n int
 		if n, _, h.err = p.conn.ReadFrom(b); h.err == nil {
 			var err error
-			if h.arp, err = arp.Parse(b[min(n, arp.HeaderLen):n]); err != nil {
+			if h.arp, err = p.packetOf(b[:n]); err != nil {
 				continue
 			}
 		}
@@ -96,11 +152,17 @@ func (p *port) read(ctx context.Context, out chan<- heard) {
 }
 
 func (p *port) send(a arp.Packet) error {
-	_, err := p.conn.WriteTo(a.Frame(), &packet.Addr{HardwareAddr: arp.Broadcast[:]})
+	frame := frameOf(a)
+	_, err := p.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
 	if err != nil {
-		return fmt.Errorf("send ARP on %s: %w", p.iface, err)
+		return fmt.Errorf("send %s on %s: %w", p.protocol(), p.iface, err)
 	}
 	return nil
 }
 
-func (p *port) close() { p.conn.Close() }
+func (p *port) close() {
+	p.conn.Close()
+	if p.groups != nil {
+		p.groups.close()
+	}
+}

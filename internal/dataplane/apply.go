@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -178,13 +179,21 @@ func nextChoice(have directorChoice, record directorChoiceRecord, want model.Des
 	case want.Active == "":
 		choice.Mac0, choice.Mac1 = macWords(model.MAC{}, want.Source)
 	case !want.MAC.Known():
-		return have, record, fmt.Errorf("apply %s: its MAC address is not known: it does not answer ARP or neighbour discovery", nameOf(want))
+		return have, record, fmt.Errorf("apply %s: its MAC address is not known: it does not answer %s", nameOf(want), asking(want.Addr))
 	default:
 		choice.Flags |= uint16(directorChoiceFlagsCHOICE_FORWARD)
 		choice.Server = at.servers[model.ServerRef{Director: want.Name, Server: want.Active}]
 		choice.Mac0, choice.Mac1 = macWords(want.MAC, want.Source)
 	}
 	return choice, next, nil
+}
+
+// asking is how the MAC of an address is asked for.
+func asking(a netip.Addr) string {
+	if a.Is6() {
+		return "neighbour discovery"
+	}
+	return "ARP"
 }
 
 func nameOf(want model.DesiredDirector) string {

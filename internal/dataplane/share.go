@@ -44,7 +44,7 @@ func poolOf(want model.DesiredDirector, at indices) (schedule.Pool, error) {
 		}
 	}
 	if unknown != "" && len(members) == 0 {
-		return schedule.Pool{}, fmt.Errorf("apply %s/%s: its MAC address is not known: it does not answer ARP or neighbour discovery", want.Name, unknown)
+		return schedule.Pool{}, fmt.Errorf("apply %s/%s: its MAC address is not known: it does not answer ARP", want.Name, unknown)
 	}
 	return schedule.NewPool(want.Scheduler, members, places, places), nil
 }

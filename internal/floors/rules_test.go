@@ -36,6 +36,7 @@ var floor = map[string]int{
 	"internal/hold":         30,
 	"internal/program":      29, // what hook and notify run programmes with
 	"internal/arp":          29, // of announce and probe
+	"internal/nd":           29, // of announce
 	"internal/hook":         30,
 	"internal/journal":      30,
 	"internal/memory":       30,
