@@ -268,7 +268,7 @@ func (s State) networkAlarms(d *director) []model.Alarm {
 	if now != nil && s.severed(d, now.Addr) {
 		return []model.Alarm{{
 			What: fmt.Sprintf("director %s: its servers cannot be checked", d.Name),
-			Why:  fmt.Sprintf("%s has no IPv4 address, and no other interface is in the network of %s", iface, now.Addr),
+			Why:  fmt.Sprintf("%s has no %s address, and no other interface is in the network of %s", iface, model.FamilyOf(now.Addr), now.Addr),
 			Do:   fmt.Sprintf("give %s its address back", iface),
 		}}
 	}

@@ -70,3 +70,22 @@ type Link struct {
 	MTU   int
 	Addrs []netip.Prefix
 }
+
+// Has tells whether an interface has an address of the family of another one by which
+// it could be reached. Every interface with IPv6 has a link-local one; that says nothing.
+func (l Link) Has(family netip.Addr) bool {
+	for _, p := range l.Addrs {
+		if p.Addr().Is4() == family.Is4() && !p.Addr().IsLinkLocalUnicast() {
+			return true
+		}
+	}
+	return false
+}
+
+// FamilyOf is the name of an address's family.
+func FamilyOf(a netip.Addr) string {
+	if a.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
+}

@@ -107,13 +107,13 @@ func understand(kind uint16, data []byte) (notice, bool) {
 	return notice{}, false
 }
 
-// sightingOf is false for what is no IPv4 neighbour, a bridge's entry say.
+// sightingOf is false for what is no neighbour of IP, a bridge's entry say.
 func sightingOf(n netlink.Neigh) (sighting, bool) {
-	addr, ok := netip.AddrFromSlice(n.IP.To4())
-	if !ok || n.Family != unix.AF_INET || n.Flags&netlink.NTF_PROXY != 0 {
+	addr, ok := netip.AddrFromSlice(n.IP)
+	if !ok || n.Family != unix.AF_INET && n.Family != unix.AF_INET6 || n.Flags&netlink.NTF_PROXY != 0 {
 		return sighting{}, false
 	}
-	s := sighting{addr: addr, link: n.LinkIndex}
+	s := sighting{addr: addr.Unmap(), link: n.LinkIndex}
 	switch {
 	case n.State&netlink.NUD_FAILED != 0:
 		s.state = failed
@@ -200,14 +200,16 @@ func kindOf(link netlink.Link) string {
 
 // readNeighbours reads the neighbour table.
 func (k *kernel) readNeighbours() ([]sighting, error) {
-	table, err := whole(func() ([]netlink.Neigh, error) { return k.handle.NeighList(0, netlink.FAMILY_V4) })
-	if err != nil {
-		return nil, fmt.Errorf("read the neighbours: %w", err)
-	}
 	var all []sighting
-	for _, n := range table {
-		if s, ok := sightingOf(n); ok {
-			all = append(all, s)
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		table, err := whole(func() ([]netlink.Neigh, error) { return k.handle.NeighList(0, family) })
+		if err != nil {
+			return nil, fmt.Errorf("read the neighbours: %w", err)
+		}
+		for _, n := range table {
+			if s, ok := sightingOf(n); ok {
+				all = append(all, s)
+			}
 		}
 	}
 	return all, nil
@@ -254,6 +256,9 @@ func (k *kernel) lead(addr netip.Addr, routed bool) (way, error) {
 // one is asked by broadcast.
 func (k *kernel) resolve(addr netip.Addr, link int, known bool) error {
 	n := netlink.Neigh{LinkIndex: link, Family: unix.AF_INET, IP: addr.AsSlice()}
+	if addr.Is6() {
+		n.Family = unix.AF_INET6
+	}
 	if known {
 		n.State = netlink.NUD_PROBE
 		if err := k.handle.NeighSet(&n); err == nil {

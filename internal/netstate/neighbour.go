@@ -132,10 +132,6 @@ func (l *loop) adopt(ctx context.Context) error {
 	keep := l.keep
 	l.mu.Unlock()
 	for addr, routed := range keep {
-		if !addr.Is4() {
-			l.log.Warn("a neighbour is not kept: only IPv4 is supported", "addr", addr.String())
-			continue
-		}
 		e := l.entries[addr]
 		if e.routed != routed {
 			e.routed, e.due = routed, time.Time{}

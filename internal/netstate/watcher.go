@@ -50,8 +50,7 @@ func New(facts chan<- Fact, log *slog.Logger) *Watcher {
 }
 
 // Keep replaces the set of neighbours whose MACs are told and kept fresh. Of
-// those that are routed and behind a router, that is the router's MAC. Only IPv4
-// addresses are kept.
+// those that are routed and behind a router, that is the router's MAC.
 func (w *Watcher) Keep(near, routed []netip.Addr) {
 	keep := make(map[netip.Addr]bool, len(near)+len(routed))
 	for _, addr := range near {

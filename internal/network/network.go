@@ -150,8 +150,8 @@ func (n Network) Towards(a netip.Addr) (name string, ok bool) {
 }
 
 // Severed tells whether the director itself is cut off from a server behind an
-// interface of its own: it is down, gone, or without any IPv4 address as while
-// the network is being set up.
+// interface of its own: it is down, gone, or without any address of the server's
+// family as while the network is being set up.
 func (n Network) Severed(iface string, server netip.Addr) bool {
 	if len(n.links) == 0 { // nothing was told of the interfaces yet
 		return false
@@ -162,11 +162,7 @@ func (n Network) Severed(iface string, server netip.Addr) bool {
 	}
 	// The port of a bridge has no address: the bridge leads to the server then.
 	_, leads := n.Towards(server)
-	return !leads && !hasIPv4(l)
-}
-
-func hasIPv4(l model.Link) bool {
-	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
+	return !leads && !l.Has(server)
 }
 
 // MAC is the MAC of a server as seen from an interface. The entry must be of
