@@ -88,6 +88,7 @@ static __attribute__((noinline)) enum verdict finish(struct outcome *o, struct p
 	if (s && !s->mac0)
 		o->verdict = VERDICT_DROP_NO_SERVER;
 	find_remote(o, p, data, end);
+	barrier_var(s); /* or clang asks something else than whether it is there */
 
 	column = o->verdict;
 	if (o->verdict == VERDICT_FORWARD)

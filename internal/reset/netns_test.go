@@ -8,6 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // within runs f on a thread of its own in that network namespace. The thread is
@@ -95,6 +96,9 @@ func address(t testing.TB, prefix string) *netlink.Addr {
 	a, err := netlink.ParseAddr(prefix)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if a.IP.To4() == nil {
+		a.Flags = unix.IFA_F_NODAD
 	}
 	return a
 }

@@ -7,10 +7,15 @@ import (
 	"fairlead/internal/model"
 )
 
-// packetLen is that of an IPv4 and a TCP header without options. Timestamps
-// cannot be forged, as nobody here saw the server's. A host may drop a tickle
-// for want of them, but not a RST (RFC 7323 section 3.2); Linux drops neither.
-const packetLen = 20 + 20
+// Lengths of headers without options. Timestamps cannot be forged, as nobody here
+// saw the server's. A host may drop a tickle for want of them, but not a RST (RFC 7323
+// section 3.2); Linux drops neither.
+const (
+	tcpLen  = 20
+	fourLen = 20
+	sixLen  = 40
+	mostLen = sixLen + tcpLen // of a packet
+)
 
 const (
 	flagRST = 0x04
@@ -19,7 +24,7 @@ const (
 
 // segment is what differs between the packets that are sent.
 type segment struct {
-	from, to netip.AddrPort // both IPv4
+	from, to netip.AddrPort // both of one family
 	seq, ack uint32
 	flags    uint8
 }
@@ -60,13 +65,29 @@ func putIPv4(ip []byte, from, to netip.Addr, protocol byte, length uint16) {
 	binary.BigEndian.PutUint16(ip[10:], checksum(0, ip[:20]))
 }
 
-// put writes the packet with all its checksums.
-func (s segment) put(b *[packetLen]byte) {
-	*b = [packetLen]byte{}
-	ip, tcp := b[:20], b[20:]
-	be := binary.BigEndian
+// putIPv6 writes a header of 40 bytes, which are 0 before.
+func putIPv6(ip []byte, from, to netip.Addr, protocol byte, payload uint16) {
+	src, dst := from.As16(), to.As16()
+	ip[0] = 6 << 4 // version
+	binary.BigEndian.PutUint16(ip[4:], payload)
+	ip[6] = protocol
+	ip[7] = 64 // hop limit
+	copy(ip[8:], src[:])
+	copy(ip[24:], dst[:])
+}
 
-	putIPv4(ip, s.from.Addr(), s.to.Addr(), protocolTCP, packetLen)
+// put writes the packet with all its checksums, and returns it.
+func (s segment) put(b *[mostLen]byte) []byte {
+	*b = [mostLen]byte{}
+	packet, addresses := b[:fourLen+tcpLen], b[12:fourLen]
+	if s.from.Addr().Is4() {
+		putIPv4(b[:], s.from.Addr(), s.to.Addr(), protocolTCP, fourLen+tcpLen)
+	} else {
+		packet, addresses = b[:sixLen+tcpLen], b[8:sixLen]
+		putIPv6(b[:], s.from.Addr(), s.to.Addr(), protocolTCP, tcpLen)
+	}
+	tcp := packet[len(packet)-tcpLen:]
+	be := binary.BigEndian
 	be.PutUint16(tcp[0:], s.from.Port())
 	be.PutUint16(tcp[2:], s.to.Port())
 	be.PutUint32(tcp[4:], s.seq)
@@ -74,8 +95,8 @@ func (s segment) put(b *[packetLen]byte) {
 	tcp[12] = 5 << 4 // header length in words
 	tcp[13] = s.flags
 	// The pseudo-header: both addresses, the protocol and the TCP length.
-	pseudo := sum(protocolTCP+20, ip[12:20])
-	be.PutUint16(tcp[16:], checksum(pseudo, tcp))
+	be.PutUint16(tcp[16:], checksum(sum(protocolTCP+tcpLen, addresses), tcp))
+	return packet
 }
 
 // sum adds the 16-bit words of b, whose length is even, to a running sum.

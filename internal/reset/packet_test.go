@@ -22,12 +22,7 @@ var conn = model.Connection{
 // checksums.
 func decode(t *testing.T, s segment) (*layers.IPv4, *layers.TCP) {
 	t.Helper()
-	var b [packetLen]byte
-	for i := range b {
-		b[i] = 0xee // what an earlier packet left
-	}
-	s.put(&b)
-	p := gopacket.NewPacket(b[:], layers.LayerTypeIPv4, gopacket.Default)
+	p := gopacket.NewPacket(written(s), layers.LayerTypeIPv4, gopacket.Default)
 	if f := p.ErrorLayer(); f != nil {
 		t.Fatal(f.Error())
 	}
@@ -45,12 +40,42 @@ func decode(t *testing.T, s segment) (*layers.IPv4, *layers.TCP) {
 	return ip, tcp
 }
 
+// written is the packet, in a place where an earlier one was.
+func written(s segment) []byte {
+	var b [mostLen]byte
+	for i := range b {
+		b[i] = 0xee
+	}
+	return s.put(&b)
+}
+
+func TestPacketsOfSix(t *testing.T) {
+	six := conn
+	six.Client, six.VIP = netip.MustParseAddrPort("[2001:db8::10]:873"), netip.MustParseAddrPort("[2001:db8::50]:2049")
+	for _, s := range []segment{resetOf(six), tickleOf(six), serverReset(six)} {
+		p := gopacket.NewPacket(written(s), layers.LayerTypeIPv6, gopacket.Default)
+		ip, tcp := p.NetworkLayer().(*layers.IPv6), p.TransportLayer().(*layers.TCP)
+		if err := tcp.SetNetworkLayerForChecksum(ip); err != nil {
+			t.Fatal(err)
+		}
+		if err, bad := p.VerifyChecksums(); err != nil || len(bad) > 0 {
+			t.Errorf("bad checksums: %v, %+v", err, bad)
+		}
+		if ip.SrcIP.String() != s.from.Addr().String() || ip.DstIP.String() != s.to.Addr().String() || ip.Length != tcpLen || ip.HopLimit != 64 {
+			t.Errorf("%+v", ip)
+		}
+		if uint16(tcp.SrcPort) != s.from.Port() || uint16(tcp.DstPort) != s.to.Port() || tcp.Seq != s.seq || tcp.Ack != s.ack || tcp.RST != (s.flags&flagRST != 0) || tcp.ACK != (s.flags&flagACK != 0) {
+			t.Errorf("%+v", tcp)
+		}
+	}
+}
+
 func TestResetPacket(t *testing.T) {
 	ip, tcp := decode(t, resetOf(conn))
 	if ip.SrcIP.String() != "192.168.10.50" || ip.DstIP.String() != "192.168.10.10" {
 		t.Errorf("goes from %v to %v, want from the virtual IP to the client", ip.SrcIP, ip.DstIP)
 	}
-	if ip.Length != packetLen || ip.TTL != 64 || ip.Flags != layers.IPv4DontFragment {
+	if ip.Length != fourLen+tcpLen || ip.TTL != 64 || ip.Flags != layers.IPv4DontFragment {
 		t.Errorf("length %d, TTL %d, flags %v", ip.Length, ip.TTL, ip.Flags)
 	}
 	if tcp.SrcPort != 2049 || tcp.DstPort != 873 {

@@ -29,33 +29,43 @@ type Order struct {
 	RST, Tickle bool
 }
 
-// Sender sends resets: to clients through a raw socket, to servers through one
+// Sender sends resets: to clients through raw sockets, to servers through one
 // for frames. The virtual IP need not be an address of this machine. A Sender is
 // used by one goroutine at a time.
 //
 // The runtime's poller does not know the sockets: it would be woken for each packet
 // that leaves, which costs more than to send it.
 type Sender struct {
-	packets int // the raw socket
-	frames  int // the socket for frames
+	four, six int // the raw sockets; -1: this machine has no IPv6
+	frames    int // the socket for frames
 }
 
 // Open opens the sockets, which needs CAP_NET_RAW, in the network namespace
 // of the calling thread.
 func Open() (*Sender, error) {
 	const kind = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
-	packets, err := unix.Socket(unix.AF_INET, kind, unix.IPPROTO_RAW) // receives nothing
-	if err != nil {
-		return nil, fmt.Errorf("open a raw socket for resets: %w", err)
+	s := &Sender{four: -1, six: -1, frames: -1}
+	for _, one := range []struct {
+		socket           *int
+		family, protocol int
+	}{
+		{&s.four, unix.AF_INET, unix.IPPROTO_RAW}, // receives nothing, takes whole packets
+		{&s.six, unix.AF_INET6, unix.IPPROTO_RAW},
+		{&s.frames, unix.AF_PACKET, 0},
+	} {
+		socket, err := unix.Socket(one.family, kind, one.protocol)
+		if one.family == unix.AF_INET6 && errors.Is(err, unix.EAFNOSUPPORT) {
+			continue
+		}
+		if err == nil {
+			*one.socket = socket
+			err = enlarge(socket)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open a socket for resets: %w", err), s.Close())
+		}
 	}
-	if err := enlarge(packets); err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare the raw socket for resets: %w", err), unix.Close(packets))
-	}
-	frames, err := unix.Socket(unix.AF_PACKET, kind, 0)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open a packet socket for resets: %w", err), unix.Close(packets))
-	}
-	return &Sender{packets: packets, frames: frames}, nil
+	return s, nil
 }
 
 // enlarge sets the send buffer. Without CAP_NET_ADMIN the system's limit on it
@@ -70,9 +80,14 @@ func enlarge(socket int) error {
 
 // Close closes the sockets.
 func (s *Sender) Close() error {
-	err := errors.Join(unix.Close(s.packets), unix.Close(s.frames))
-	s.packets, s.frames = -1, -1 // others may get the numbers
-	return err
+	var errs []error
+	for _, socket := range []*int{&s.four, &s.six, &s.frames} {
+		if *socket >= 0 {
+			errs = append(errs, unix.Close(*socket))
+		}
+		*socket = -1 // others may get the number
+	}
+	return errors.Join(errs...)
 }
 
 // Send sends the clients of connections their packets and returns for how many connections
@@ -83,8 +98,8 @@ func (s *Sender) Send(orders []Order) (sent int, err error) {
 	var bad failures
 	for i, o := range orders {
 		c := o.Connection
-		if !isIPv4(c) {
-			bad.add(i, c.Client, errNotIPv4)
+		if !ofOneFamily(c) {
+			bad.add(i, c.Client, errMixed)
 			continue
 		}
 		var err error
@@ -107,9 +122,12 @@ func over(err error) bool { return errors.Is(err, errStalled) || errors.Is(err, 
 
 // sendPacket sends one packet to a client.
 func (s *Sender) sendPacket(seg segment) error {
-	var b [packetLen]byte
-	seg.put(&b)
-	return transmit(s.packets, b[:], &unix.SockaddrInet4{Addr: seg.to.Addr().As4()})
+	var b [mostLen]byte
+	packet := seg.put(&b)
+	if seg.to.Addr().Is4() {
+		return transmit(s.four, packet, &unix.SockaddrInet4{Addr: seg.to.Addr().As4()})
+	}
+	return transmit(s.six, packet, &unix.SockaddrInet6{Addr: seg.to.Addr().As16()})
 }
 
 var errStalled = errors.New("the kernel takes no more packets")
@@ -134,9 +152,11 @@ func transmit(socket int, b []byte, to unix.Sockaddr) error {
 	}
 }
 
-var errNotIPv4 = errors.New("not an IPv4 connection")
+var errMixed = errors.New("the client and the virtual IP are not of one family")
 
-func isIPv4(c model.Connection) bool { return c.Client.Addr().Is4() && c.VIP.Addr().Is4() }
+func ofOneFamily(c model.Connection) bool {
+	return c.Client.IsValid() && c.VIP.IsValid() && c.Client.Addr().Is4() == c.VIP.Addr().Is4()
+}
 
 // failures collects what went wrong, one entry per kind: thousands of clients
 // behind one dead route are one line.

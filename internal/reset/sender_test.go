@@ -3,6 +3,7 @@ package reset
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -23,6 +24,7 @@ const patience = 5 * time.Second
 // scene is a client with an idle connection to a virtual IP whose server has
 // just become a black hole.
 type scene struct {
+	header int // bytes of the IP header
 	client *net.TCPConn
 	conn   model.Connection // its LastAck is exact
 	sender *Sender
@@ -31,34 +33,47 @@ type scene struct {
 
 // newScene lets a client read a greeting from the virtual IP, sees its
 // acknowledgment on the wire, and then takes the virtual IP away.
-func newScene(t *testing.T) scene {
+func newScene(t *testing.T) scene { return newSceneOf(t, "192.168.10.%d", 24, unix.ETH_P_IP) }
+
+// families are scenes of IPv4 and of IPv6.
+var families = map[string]func(*testing.T) scene{
+	"IPv4": newScene,
+	"IPv6": func(t *testing.T) scene { return newSceneOf(t, "2001:db8::%d", 64, unix.ETH_P_IPV6) },
+}
+
+func newSceneOf(t *testing.T, form string, bits, protocol int) scene {
 	t.Helper()
+	addr := func(host, bits int) string { return fmt.Sprintf(form+"/%d", host, bits) }
+	service := netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(form, 50)), 2049)
 	clientNS, hc := newNamespace(t)
 	serverNS, hs := newNamespace(t)
-	wire(t, clientNS, serverNS, hc, hs, "192.168.10.10/24", "192.168.10.1/24")
+	wire(t, clientNS, serverNS, hc, hs, addr(10, bits), addr(1, bits))
 	eth0, err := hs.LinkByName("eth0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	vip := address(t, "192.168.10.50/32")
+	vip := address(t, addr(50, service.Addr().BitLen()))
 	if err := hs.AddrAdd(eth0, vip); err != nil {
 		t.Fatal(err)
 	}
-	var s scene
+	s := scene{header: fourLen}
+	if service.Addr().Is6() {
+		s.header = sixLen
+	}
 	var ln net.Listener
 	within(t, serverNS, func() error {
-		if s.wire, err = packet.Listen(&net.Interface{Index: eth0.Attrs().Index}, packet.Datagram, unix.ETH_P_IP, nil); err != nil {
+		if s.wire, err = packet.Listen(&net.Interface{Index: eth0.Attrs().Index}, packet.Datagram, protocol, nil); err != nil {
 			return err
 		}
 		if s.sender, err = Open(); err != nil {
 			return err
 		}
-		ln, err = net.Listen("tcp4", "192.168.10.50:2049")
+		ln, err = net.Listen("tcp", service.String())
 		return err
 	})
 	t.Cleanup(func() { ln.Close(); s.wire.Close(); s.sender.Close() })
 	within(t, clientNS, func() error {
-		conn, err := net.DialTimeout("tcp4", "192.168.10.50:2049", patience)
+		conn, err := net.DialTimeout("tcp", service.String(), patience)
 		if err == nil {
 			s.client = conn.(*net.TCPConn)
 		}
@@ -109,7 +124,11 @@ func (s *scene) next(t *testing.T) (ack uint32, flags uint8) {
 			t.Fatalf("wait for a packet of the client: %v", err)
 		}
 		const syn = 0x02
-		if tcp := b[20:n]; n >= packetLen && b[9] == unix.IPPROTO_TCP && tcp[13]&syn == 0 {
+		proto := 9 // its place in the header
+		if s.header == sixLen {
+			proto = 6
+		}
+		if tcp := b[s.header:n]; n >= s.header+tcpLen && b[proto] == unix.IPPROTO_TCP && tcp[13]&syn == 0 {
 			return binary.BigEndian.Uint32(tcp[8:]), tcp[13]
 		}
 	}
@@ -124,7 +143,12 @@ func (s *scene) send(t *testing.T) {
 }
 
 func TestResetEndsAnIdleConnection(t *testing.T) {
-	s := newScene(t)
+	for name, scene := range families {
+		t.Run(name, func(t *testing.T) { resetEndsAnIdleConnection(t, scene(t)) })
+	}
+}
+
+func resetEndsAnIdleConnection(t *testing.T, s scene) {
 	ended := make(chan error, 1)
 	go func() {
 		_, err := s.client.Read(make([]byte, 1))
@@ -153,27 +177,30 @@ func TestTickleMakesTheClientTellItsNumber(t *testing.T) {
 		"outdated":       func(c *model.Connection) { c.LastAck -= 600 },
 		"some way ahead": func(c *model.Connection) { c.LastAck += 600 },
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
-			exact := s.conn.LastAck
-			blur(&s.conn)
-			begin := time.Now()
-			s.send(t)
-			ack, flags := s.next(t)
-			if flags != flagACK || ack != exact {
-				t.Fatalf("the client answered flags %#x ack %d, want an ACK of %d", flags, ack, exact)
-			}
-			t.Logf("the client told its number after %v", time.Since(begin))
-			// What the data plane answers to that ends the connection.
-			s.conn.LastAck, s.conn.HasAck = ack, true
-			s.send(t)
-			if err := s.client.SetReadDeadline(time.Now().Add(patience)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.client.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
-				t.Errorf("the client got %v, want ECONNRESET", err)
-			}
-		})
+		for family, scene := range families {
+			t.Run(name+"/"+family, func(t *testing.T) { tickles(t, scene(t), blur) })
+		}
+	}
+}
+
+func tickles(t *testing.T, s scene, blur func(*model.Connection)) {
+	exact := s.conn.LastAck
+	blur(&s.conn)
+	begin := time.Now()
+	s.send(t)
+	ack, flags := s.next(t)
+	if flags != flagACK || ack != exact {
+		t.Fatalf("the client answered flags %#x ack %d, want an ACK of %d", flags, ack, exact)
+	}
+	t.Logf("the client told its number after %v", time.Since(begin))
+	// What the data plane answers to that ends the connection.
+	s.conn.LastAck, s.conn.HasAck = ack, true
+	s.send(t)
+	if err := s.client.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.client.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("the client got %v, want ECONNRESET", err)
 	}
 }
 
@@ -192,7 +219,7 @@ func TestUnreachableClientsDoNotStopTheOthers(t *testing.T) {
 	if sent != 1 {
 		t.Errorf("sent %d, want 1", sent)
 	}
-	want := "send resets to 1 clients, the first [2001:db8::1]:873: not an IPv4 connection\n" +
+	want := "send resets to 1 clients, the first [2001:db8::1]:873: the client and the virtual IP are not of one family\n" +
 		"send resets to 1000 clients, the first 203.0.113.0:1: network is unreachable"
 	if err == nil || !sameLines(err.Error(), want) {
 		t.Errorf("got error\n%v\nwant\n%v", err, want)

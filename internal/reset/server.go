@@ -43,8 +43,8 @@ func (s *Sender) SendServers(iface string, orders []Order) (sent int, err error)
 	var bad failures
 	for i, o := range orders {
 		c := o.Connection
-		if !isIPv4(c) {
-			bad.add(i, c.VIP, errNotIPv4)
+		if !ofOneFamily(c) {
+			bad.add(i, c.VIP, errMixed)
 			continue
 		}
 		if !c.ServerMAC.Known() {
@@ -71,23 +71,24 @@ func (f *failures) note(index int, to netip.AddrPort, err error) {
 }
 
 // frameTo is a packet in a frame to the server of a connection, perhaps by its tunnel.
-func frameTo(room *[etherLen + outerLen + packetLen]byte, c model.Connection, seg segment) []byte {
+func frameTo(room *[etherLen + outerLen + mostLen]byte, c model.Connection, seg segment) []byte {
 	frame := room[:etherLen]
 	copy(frame[0:], c.ServerMAC[:])
 	copy(frame[6:], c.SourceMAC[:])
-	frame[12], frame[13] = 0x08, 0x00 // IPv4
-	if c.Tunnel != (model.Tunnel{}) {
+	if frame[12], frame[13] = 0x08, 0x00; seg.to.Addr().Is6() {
+		frame[12], frame[13] = 0x86, 0xdd
+	}
+	if c.Tunnel != (model.Tunnel{}) { // of IPv4
 		frame = room[:etherLen+outerLen]
-		putIPv4(frame[etherLen:], c.Tunnel.Source, c.Tunnel.Server, protocolIPIP, outerLen+packetLen)
+		putIPv4(frame[etherLen:], c.Tunnel.Source, c.Tunnel.Server, protocolIPIP, outerLen+fourLen+tcpLen)
 	}
 	inner := len(frame)
-	frame = room[:inner+packetLen]
-	seg.put((*[packetLen]byte)(frame[inner:]))
-	return frame
+	packet := seg.put((*[mostLen]byte)(room[inner:]))
+	return room[:inner+len(packet)]
 }
 
 // sendFrame sends one packet in a frame to the server of a connection.
 func (s *Sender) sendFrame(to *unix.SockaddrLinklayer, c model.Connection, seg segment) error {
-	var room [etherLen + outerLen + packetLen]byte
+	var room [etherLen + outerLen + mostLen]byte
 	return transmit(s.frames, frameTo(&room, c, seg), to)
 }
