@@ -36,6 +36,7 @@ const (
 	maxServers   = 16 // of one director
 	maxFlows     = 10000
 	maxVIPs      = 10000 // single destinations
+	maxVIPs6     = 7000  // of them of IPv6
 	maxServices  = 12000 // ports of these
 	maxRules     = 16384 // places
 )

@@ -290,6 +290,7 @@ func (r *directorReader) servers() {
 			"%s names no kind of check: its servers are checked by opening a TCP connection", r.of)
 	}
 	r.probePorts()
+	r.families()
 }
 
 // timing warns of a timeout above the interval, and of a very short interval.

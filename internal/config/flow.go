@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"fairlead/internal/model"
 )
@@ -208,7 +209,8 @@ func (c *checker) ruleDst(r *model.Rule, s setting, policy model.Policy) {
 	}
 	r.Dst = model.Cond[netip.Prefix]{Set: true, Not: s.negated, Value: p}
 	if policy == model.PolicyDirector && !s.negated && p.IsSingleIP() {
-		c.host(s.value.cut(0, len(p.Addr().String())), "virtual IP")
+		text, _, _ := strings.Cut(s.value.Text, "/")
+		c.host(s.value.cut(0, len(text)), "virtual IP")
 	}
 }
 

@@ -23,6 +23,7 @@ func (c *checker) relations() {
 // advice warns of what is right and yet cannot be meant.
 func (c *checker) advice() {
 	c.unusedDirectors()
+	c.unreached()
 	c.unfenced()
 	c.uselessIgnores()
 	c.shadows()
@@ -126,11 +127,61 @@ func (c *checker) places() {
 		what      string
 	}{
 		{len(layout.Addrs), maxVIPs, "addresses after dst"},
+		{countSix(layout.Addrs), maxVIPs6, "IPv6 addresses after dst"},
 		{len(layout.Services), maxServices, "ports of one address"},
 		{len(layout.Rules), maxRules, "rules"},
 	} {
 		if t.has > t.most {
 			c.fail(c.flows[len(c.flows)-1].name, fmt.Sprintf("at most %d are supported", t.most), "too many %s, in all flows: %d", t.what, t.has)
+		}
+	}
+}
+
+func countSix(all []flow.Addr) int {
+	n := 0
+	for _, a := range all {
+		if a.Addr.Is6() {
+			n++
+		}
+	}
+	return n
+}
+
+// families checks that checks can be made as they are told to be: by ARP of IPv4 only,
+// and from an address of the servers' family.
+func (r *directorReader) families() {
+	check := r.draft.director.Check
+	for i, s := range r.draft.director.Servers {
+		at := r.draft.servers[i].addr
+		switch arp := slices.ContainsFunc(check.Tests, func(t model.Test) bool { return t.Kind == model.CheckARP }); {
+		case !s.Addr.IsValid():
+		case arp && s.Addr.Is6():
+			r.fail(at, "use option icmpcheck", "option arpcheck cannot ask server %s: ARP is of IPv4 only", s.Name)
+		case check.Source.IsValid() && check.Source.Is4() != s.Addr.Is4():
+			r.fail(r.checks["source"], "leave it out, or name an address of the family of the servers", "server %s cannot be asked from %s: its address %s is of %s", s.Name, check.Source, s.Addr, model.FamilyOf(s.Addr))
+		}
+	}
+}
+
+// unreached warns of virtual IPs that checks do not reach, since they go by a
+// server's address of the same family.
+func (c *checker) unreached() {
+	directors := make(map[string]directorDraft)
+	for _, d := range c.directors {
+		directors[d.director.Name] = d
+	}
+	for _, f := range c.flows {
+		d, known := directors[f.flow.Director]
+		if f.flow.Policy != model.PolicyDirector || !known || d.director.Check.Own {
+			continue
+		}
+		for i, r := range f.flow.Rules {
+			vip, single := flow.VIP(r)
+			at := slices.IndexFunc(d.director.Servers, func(s model.Server) bool { return single && s.Addr.IsValid() && s.Addr.Is4() != vip.Is4() })
+			if at >= 0 {
+				c.warn(f.rules[i].dst, "give servers addresses of its family, or write check via own",
+					"checks do not reach the virtual IP %s on server %s, whose address is of %s", vip, d.director.Servers[at].Name, model.FamilyOf(d.director.Servers[at].Addr))
+			}
 		}
 	}
 }

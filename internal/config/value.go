@@ -124,34 +124,38 @@ func (r *report) path(w Word, what, dir string) bool {
 	return false
 }
 
-// address reads an IPv4 address.
+// address reads an IPv4 or IPv6 address.
 func (r *report) address(w Word, what string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(w.Text)
 	switch {
-	case err == nil && addr.Is4():
-		return addr, true
+	case err == nil && addr.Zone() != "":
+		r.fail(w, "write it without "+quote("%"+addr.Zone()), "%s %s names an interface", what, w.Text)
+	case err == nil && addr.Is4In6():
+		r.fail(w, "write "+addr.Unmap().String(), "%s %s is an IPv4 address in the form of IPv6", what, w.Text)
 	case err == nil:
-		r.unsupported(w, "use an IPv4 address", "IPv6 (%s %s)", what, w.Text)
+		return addr, true
 	default:
-		r.fail(w, "expected four numbers from 0 to 255, for example 192.168.10.50",
-			"%s %s is not an IPv4 address", what, quote(w.Text))
+		r.fail(w, "expected for example 192.168.10.50 or 2001:db8::50",
+			"%s %s is not an IP address", what, quote(w.Text))
 	}
 	return netip.Addr{}, false
 }
 
-// host reads the IPv4 address of one machine.
+// host reads the address of one machine.
 func (r *report) host(w Word, what string) (netip.Addr, bool) {
 	addr, ok := r.address(w, what)
 	if !ok {
 		return addr, false
 	}
 	var kind string
-	switch first := addr.As4()[0]; {
+	switch first := addr.AsSlice()[0]; {
 	case addr.IsLoopback():
 		kind = "a loopback address"
 	case addr.IsMulticast():
 		kind = "a multicast address"
-	case first == 0 || first >= 240:
+	case addr.Is6() && addr.IsLinkLocalUnicast():
+		kind = "a link-local address, which every interface has"
+	case addr.Is4() && (first == 0 || first >= 240), addr.IsUnspecified():
 		kind = "reserved"
 	default:
 		return addr, true
@@ -160,38 +164,51 @@ func (r *report) host(w Word, what string) (netip.Addr, bool) {
 	return addr, false
 }
 
-// hostPort reads an address and an optional port. Port 0 is the same as none.
+// hostPort reads an address and an optional port. Port 0 is the same as none. An
+// IPv6 address with a port stands in brackets.
 func (r *report) hostPort(w Word, what string) (addr netip.Addr, port uint16, ok bool) {
-	if ap, err := netip.ParseAddrPort(w.Text); err == nil && ap.Addr().Is6() {
-		r.unsupported(w, "use an IPv4 address", "IPv6 (%s %s)", what, w.Text)
-		return addr, 0, false
+	host, rest := w, Word{}
+	if end := strings.IndexByte(w.Text, ']'); strings.HasPrefix(w.Text, "[") && end > 0 {
+		host, rest = w.cut(1, end), w.cut(end+1, len(w.Text))
+	} else if i := strings.LastIndexByte(w.Text, ':'); i >= 0 && strings.IndexByte(w.Text, ':') == i {
+		host, rest = w.cut(0, i), w.cut(i, len(w.Text))
 	}
-	i := strings.LastIndexByte(w.Text, ':')
-	if i < 0 || strings.IndexByte(w.Text, ':') != i {
-		addr, ok = r.host(w, what)
+	addr, ok = r.host(host, what)
+	if rest.Text == "" {
 		return addr, 0, ok
 	}
-	addr, ok = r.host(w.cut(0, i), what)
-	n, okPort := r.number(w.cut(i+1, len(w.Text)), "port", 0, maxPort)
+	if rest.Text[0] != ':' {
+		r.fail(rest, "write [ADDRESS]:PORT", "unexpected %s after the %s", quote(rest.Text), what)
+		return addr, 0, false
+	}
+	n, okPort := r.number(rest.cut(1, len(rest.Text)), "port", 0, maxPort)
 	return addr, uint16(n), ok && okPort
 }
 
-// prefix reads an IPv4 address with an optional mask, 24 or 255.255.255.0. Host
-// bits are kept: the caller knows whether they matter.
+// prefix reads an address with an optional mask: 24 or 255.255.255.0, of IPv6 a
+// length such as 64. Host bits are kept: the caller knows whether they matter.
 func (r *report) prefix(w Word, what string) (netip.Prefix, bool) {
 	text, mask, masked := strings.Cut(w.Text, "/")
 	addr, ok := r.address(w.cut(0, len(text)), what)
 	if !ok || !masked {
-		return netip.PrefixFrom(addr, 32), ok
+		return netip.PrefixFrom(addr, addr.BitLen()), ok
+	}
+	at := w.cut(len(text)+1, len(w.Text))
+	if addr.Is6() {
+		p, err := netip.ParsePrefix("::/" + mask)
+		if err != nil {
+			r.fail(at, "expected 0 to 128", "%s is not the length of an IPv6 network", quote(mask))
+		}
+		return netip.PrefixFrom(addr, p.Bits()), err == nil
 	}
 	bits, ok := maskBits(mask)
 	if !ok {
-		r.fail(w.cut(len(text)+1, len(w.Text)), "expected 0 to 32, or for example 255.255.255.0",
-			"%s is not a mask", quote(mask))
+		r.fail(at, "expected 0 to 32, or for example 255.255.255.0", "%s is not a mask", quote(mask))
 	}
 	return netip.PrefixFrom(addr, bits), ok
 }
 
+// maskBits is the length of an IPv4 mask.
 func maskBits(mask string) (int, bool) {
 	if addr, err := netip.ParseAddr(mask); err == nil && addr.Is4() {
 		b := addr.As4()
