@@ -25,6 +25,7 @@ type labCommand struct {
 	XDP         string          `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`
 	JSON        bool            `name:"json" help:"Print the result as one JSON object."`
 	Keep        bool            `help:"Stay up until Ctrl-C, and print how to look around."`
+	IPv6        bool            `name:"ipv6" help:"Build the diagram with IPv6 addresses, and no others."`
 	Crowd       int             `placeholder:"N" help:"Hold so many idle connections, too, and see that each is reset by the switch."`
 	Split       bool            `help:"Send some of the clients' data to both servers, on purpose: the lab must notice and fail."`
 	Screenshots string          `placeholder:"DIR" type:"path" help:"Let a browser (Chromium) follow the note's walk-through on the web pages, watch the switch, and keep pictures of all pages in DIR."`
@@ -38,7 +39,7 @@ func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
 		return err
 	}
 	options := lab.Options{
-		Fault: c.Fault, NFS: c.NFS, Check: c.Check, JSON: c.JSON, Keep: c.Keep, Split: c.Split, Crowd: c.Crowd, Screenshots: c.Screenshots,
+		Fault: c.Fault, NFS: c.NFS, Check: c.Check, JSON: c.JSON, Keep: c.Keep, Split: c.Split, Crowd: c.Crowd, Six: c.IPv6, Screenshots: c.Screenshots,
 		AttachPass: dataplane.AttachPass,
 	}
 	if err := options.XDP.UnmarshalText([]byte(c.XDP)); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +33,8 @@ type Options struct {
 	Split bool
 	// Crowd is the number of idle connections beside the client's work.
 	Crowd int
+	// Six builds the diagram with IPv6 addresses, and no others.
+	Six bool
 	// Screenshots: somebody with a browser configures the director as the note says,
 	// watches the Overview, and keeps pictures of the pages in this directory; "":
 	// nobody does.
@@ -67,7 +71,15 @@ func (o Options) edits() (all []edit) {
 // configured is the configuration with the changes that the options ask for.
 func (o Options) configured() (map[string]string, error) {
 	files := maps.Clone(o.Config)
+	if o.Six {
+		for name, text := range files {
+			files[name] = ofSix(text)
+		}
+	}
 	for _, e := range o.edits() {
+		if o.Six {
+			e.from, e.to = ofSix(e.from), ofSix(e.to)
+		}
 		found := 0
 		for name, text := range files {
 			found += strings.Count(text, e.from)
@@ -80,9 +92,22 @@ func (o Options) configured() (map[string]string, error) {
 	return files, nil
 }
 
+// noteAddress is an address of the note's diagram, with a port or without.
+var noteAddress = regexp.MustCompile(`\b192\.168\.10\.\d+(:\d+)?\b`)
+
+// ofSix is a text of the configuration with the addresses that stand for the note's.
+func ofSix(text string) string {
+	return noteAddress.ReplaceAllStringFunc(text, func(found string) string {
+		if at, err := netip.ParseAddrPort(found); err == nil {
+			return netip.AddrPortFrom(site.OfSix(at.Addr()), at.Port()).String()
+		}
+		return site.OfSix(netip.MustParseAddr(found)).String()
+	})
+}
+
 // site are the options of the diagram.
 func (o Options) site() site.Options {
-	return site.Options{NFS: o.NFS, XDP: o.XDP, Config: o.Config, Crowd: o.Crowd, Visited: o.Screenshots != "", Program: o.Program, AttachPass: o.AttachPass}
+	return site.Options{NFS: o.NFS, XDP: o.XDP, Config: o.Config, Crowd: o.Crowd, Six: o.Six, Visited: o.Screenshots != "", Program: o.Program, AttachPass: o.AttachPass}
 }
 
 // checkOf is the check of the configuration's director.

@@ -131,14 +131,14 @@ func (r *run) describe(ctx context.Context) error {
 		return err
 	}
 	r.first, r.epoch, r.m.Attached = d.Epoch, d.Epoch, site.Attached(st)
-	r.line("client %v, director %v, virtual IP %v", site.ClientSpec.Addr.Addr(), site.DirectorSpec.Addr.Addr(), site.VIP)
+	r.line("client %v, director %v, virtual IP %v", r.site.At(site.ClientSpec.Addr.Addr()), r.site.At(site.DirectorSpec.Addr.Addr()), r.site.VIP())
 	for _, spec := range site.ServerSpecs {
-		r.line("%s %v, %v NFS server on one shared directory", spec.Name, spec.Addr.Addr(), r.opts.NFS)
+		r.line("%s %v, %v NFS server on one shared directory", spec.Name, r.site.At(spec.Addr.Addr()), r.opts.NFS)
 	}
 	if r.site.Visitor != nil {
 		r.line("the note's walk-through was followed in a browser, from an empty configuration, in %s", seconds(r.site.WalkTime))
 	}
-	r.line("the director forwards %v to %s (XDP %s)", site.VIP, d.Applied, r.m.Attached)
+	r.line("the director forwards %v to %s (XDP %s)", r.site.VIP(), d.Applied, r.m.Attached)
 	for _, e := range r.opts.edits() {
 		r.line("%s: %s", e.why, e.to)
 	}
@@ -158,7 +158,7 @@ func (r *run) experiment(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, r.throng.Close()) }()
 	}
-	if r.load, err = r.site.Load(ctx, site.VIP); err != nil {
+	if r.load, err = r.site.Load(ctx, r.site.VIP()); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.load.Close()) }()
@@ -169,7 +169,7 @@ func (r *run) experiment(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, r.mirror.Close()) }()
 		r.line("some of the clients' data goes to both servers, on purpose")
 	}
-	r.line("the client has mounted %v: %d workers and an idle connection", site.VIP, workload.Workers)
+	r.line("the client has mounted %v: %d workers and an idle connection", r.site.VIP(), workload.Workers)
 	r.m.Begun = clock.Now()
 	r.load.Start(ctx)
 	err = r.phases(ctx)

@@ -50,7 +50,7 @@ func (r *run) blackHole(ctx context.Context) error {
 // noVIP is what only a check at the virtual IP can see.
 func (r *run) noVIP(ctx context.Context) error {
 	return r.fails(ctx, "nfs-01: the virtual IP is taken off its loopback", r.limits.silent, func() error {
-		return r.site.Servers[0].Disown(site.VIP)
+		return r.site.Servers[0].Disown(r.site.VIP())
 	})
 }
 

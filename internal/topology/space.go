@@ -115,14 +115,30 @@ func quietIPv6() error {
 	return nil
 }
 
+// calmIPv6 lets a host have IPv6, and keeps the kernel from asking for routers and
+// from waiting before it uses an address.
+func calmIPv6() error {
+	var err error
+	for _, conf := range []string{"all", "default"} {
+		dir := "net/ipv6/conf/" + conf + "/"
+		err = errors.Join(err, setting(dir+"disable_ipv6", "0"), setting(dir+"accept_ra", "0"), setting(dir+"accept_dad", "0"),
+			setting(dir+"router_solicitations", "0"))
+	}
+	return err
+}
+
 // settle makes the settings of a host, some of which a new namespace takes over
 // from the machine. Real servers are silent about addresses of other interfaces.
-func settle(realServer bool) error {
+func settle(realServer, six bool) error {
 	ignore, announce := "0", "0"
 	if realServer {
 		ignore, announce = "1", "2"
 	}
-	err := errors.Join(quietIPv6(), setting("net/ipv4/ip_forward", "0"))
+	quiet := quietIPv6
+	if six {
+		quiet = calmIPv6
+	}
+	err := errors.Join(quiet(), setting("net/ipv4/ip_forward", "0"))
 	for _, conf := range []string{"all", "default"} {
 		dir := "net/ipv4/conf/" + conf + "/"
 		err = errors.Join(err, setting(dir+"rp_filter", "0"),

@@ -104,7 +104,7 @@ func (s *Segment) Add(spec Spec) (*Host, error) {
 // plug gives a host its cable and its addresses. The order matters: first the
 // kernel's settings, then the addresses that they are about.
 func (s *Segment) plug(h *Host) error {
-	if err := h.Do(func() error { return settle(h.VIP.IsValid()) }); err != nil {
+	if err := h.Do(func() error { return settle(h.VIP.IsValid(), h.Addr.Addr().Is6()) }); err != nil {
 		return err
 	}
 	if err := s.sw.do(func() error { return s.cable(h) }); err != nil {
@@ -189,11 +189,12 @@ func missing(err error, module string) error {
 	return err
 }
 
-// hardwareAddr is a locally administered address that shows the IPv4 address.
+// hardwareAddr is a locally administered address that shows the IPv4 address, or the
+// last bytes of the IPv6 address.
 func hardwareAddr(kind byte, a netip.Addr) (m model.MAC) {
 	m[0], m[1] = 0x02, kind
-	ip := a.As4()
-	copy(m[2:], ip[:])
+	ip := a.AsSlice()
+	copy(m[2:], ip[len(ip)-4:])
 	return m
 }
 
@@ -218,7 +219,11 @@ func address(name string, p netip.Prefix) error {
 		return fmt.Errorf("find interface %s: %w", name, err)
 	}
 	ip := &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
-	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: ip}); err != nil {
+	one := &netlink.Addr{IPNet: ip}
+	if p.Addr().Is6() {
+		one.Flags = unix.IFA_F_NODAD // it can be used at once
+	}
+	if err := netlink.AddrAdd(link, one); err != nil {
 		return fmt.Errorf("add address %v to interface %s: %w", p, name, err)
 	}
 	return nil

@@ -24,7 +24,7 @@ func (s *Site) WatchCables(ctx context.Context) (*Cables, error) {
 	ctx, c.stop = context.WithCancel(ctx)
 	for i, h := range s.Servers {
 		err := h.Port(func(ifindex int) error {
-			tap, err := witness.OpenTap(ifindex, i, h.MAC, VIP, DirectorSpec.Addr.Addr())
+			tap, err := witness.OpenTap(ifindex, i, h.MAC, s.VIP(), s.At(DirectorSpec.Addr.Addr()))
 			if err == nil {
 				c.taps = append(c.taps, tap)
 			}

@@ -39,6 +39,13 @@ var (
 	}
 )
 
+// OfSix is the IPv6 address that stands for one of the diagram where it is built with
+// IPv6: 192.168.10.50 becomes fd00:192:168:10::50.
+func OfSix(a netip.Addr) netip.Addr {
+	b := a.As4()
+	return netip.MustParseAddr(fmt.Sprintf("fd00:%d:%d:%d::%d", b[0], b[1], b[2], b[3]))
+}
+
 // Names are the servers' names, by index.
 func Names() []string {
 	var names []string
@@ -71,6 +78,8 @@ type Options struct {
 	// Crowd is the number of connections that the director must have room for
 	// beside the client's work.
 	Crowd int
+	// Six: the diagram has IPv6 addresses, and no others. Config must have them, too.
+	Six bool
 	// Program is the fairlead programme.
 	Program string
 	// AttachPass attaches an XDP programme that lets everything pass to an
@@ -119,6 +128,25 @@ func New(o Options) *Site { return &Site{opts: o, dir: labDir()} }
 // labDir is the directory of this process's lab; see Sweep for its name.
 func labDir() string { return filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", prefix, os.Getpid())) }
 
+// At is an address of the note's diagram as it is on this site.
+func (s *Site) At(a netip.Addr) netip.Addr {
+	if !s.opts.Six || !a.IsValid() {
+		return a
+	}
+	return OfSix(a)
+}
+
+// VIP is the virtual IP.
+func (s *Site) VIP() netip.Addr { return s.At(VIP) }
+
+// spec is a host of the note's diagram as it is on this site.
+func (s *Site) spec(h topology.Spec) topology.Spec {
+	if s.opts.Six {
+		h.Addr, h.VIP = netip.PrefixFrom(s.At(h.Addr.Addr()), 64), s.At(h.VIP)
+	}
+	return h
+}
+
 // Share is the directory that both servers export.
 func (s *Site) Share() string  { return filepath.Join(s.dir, "share") }
 func (s *Site) config() string { return filepath.Join(s.dir, "config") }
@@ -149,14 +177,14 @@ func (s *Site) makeHosts(context.Context) (err error) {
 	if s.segment, err = topology.Build(prefix); err != nil {
 		return err
 	}
-	if s.Client, err = s.segment.Add(ClientSpec); err != nil {
+	if s.Client, err = s.segment.Add(s.spec(ClientSpec)); err != nil {
 		return err
 	}
-	if s.Director, err = s.segment.Add(DirectorSpec); err != nil {
+	if s.Director, err = s.segment.Add(s.spec(DirectorSpec)); err != nil {
 		return err
 	}
 	for _, spec := range ServerSpecs {
-		h, err := s.segment.Add(spec)
+		h, err := s.segment.Add(s.spec(spec))
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,6 @@
 // clients' data ever reached a server whose turn it was not.
 //
 // It sees every packet itself and believes nobody, but for the instants between
-// which the director says that it switched. It knows IPv4 and TCP only, sends
+// which the director says that it switched. It knows TCP only, sends
 // nothing, and keeps no payload.
 package witness

@@ -2,6 +2,7 @@ package witness
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -9,8 +10,8 @@ import (
 
 var (
 	servers = []string{"nfs-01", "nfs-02"}
-	tuple   = Tuple{[4]byte{192, 168, 10, 10}, 700, 2049}
-	other   = Tuple{[4]byte{192, 168, 10, 10}, 701, 2049}
+	tuple   = Tuple{netip.MustParseAddr("192.168.10.10"), 700, 2049}
+	other   = Tuple{netip.MustParseAddr("192.168.10.10"), 701, 2049}
 )
 
 func syn(at int64, t Tuple, server uint8, isn uint32) Packet {

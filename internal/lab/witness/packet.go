@@ -24,13 +24,13 @@ const (
 // Tuple is one side of all connections that a client's port has with the
 // service. The service's address is always the virtual IP.
 type Tuple struct {
-	Client     [4]byte
+	Client     netip.Addr
 	ClientPort uint16
 	Port       uint16 // of the service
 }
 
 func (t Tuple) String() string {
-	return fmt.Sprintf("%v to port %d", netip.AddrPortFrom(netip.AddrFrom4(t.Client), t.ClientPort), t.Port)
+	return fmt.Sprintf("%v to port %d", netip.AddrPortFrom(t.Client, t.ClientPort), t.Port)
 }
 
 // Packet is what is kept of a packet: small, since a run has some hundred
@@ -74,29 +74,29 @@ func (p Packet) opens() bool { return !p.FromServer && p.Flags&(SYN|ACK) == SYN 
 
 // Offsets in a frame.
 const (
-	ethernetLen = 14
-	offProtocol = ethernetLen + 9
-	offSource   = ethernetLen + 12
-	offDest     = ethernetLen + 16
+	ethernetLen  = 14
+	offProtocol  = ethernetLen + 9
+	offSource    = ethernetLen + 12
+	offDest      = ethernetLen + 16
+	sixLen       = 40 // of an IPv6 header
+	offProtocol6 = ethernetLen + 6
+	offSource6   = ethernetLen + 8
+	offDest6     = ethernetLen + 24
 	// headLen is what is kept of a frame: the longest headers, and some more.
 	headLen = ethernetLen + 60 + 20 + 2
 )
 
 // owned are the addresses that are no client's.
-type owned struct{ vip, director [4]byte }
+type owned struct{ vip, director netip.Addr }
 
 // read reads a frame that was on the cable of a server. A bridge sends frames
 // for an address that it does not know to all its ports; those for another
 // server are not the server's. False: not a packet of the service.
 func read(frame []byte, length int, mac model.MAC, own owned) (p Packet, ok bool) {
-	if len(frame) < ethernetLen+20 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IP || frame[offProtocol] != unix.IPPROTO_TCP {
+	source, dest, header, total, ok := readIP(frame)
+	if !ok {
 		return p, false
 	}
-	header := int(frame[ethernetLen]&0xf) * 4
-	if len(frame) < ethernetLen+header+20 || binary.BigEndian.Uint16(frame[ethernetLen+6:])&0x1fff != 0 {
-		return p, false // a later fragment: none of the lab's packets is one
-	}
-	source, dest := [4]byte(frame[offSource:]), [4]byte(frame[offDest:])
 	tcp := frame[ethernetLen+header:]
 	ports := [2]uint16{binary.BigEndian.Uint16(tcp), binary.BigEndian.Uint16(tcp[2:])}
 	switch {
@@ -109,7 +109,6 @@ func read(frame []byte, length int, mac model.MAC, own owned) (p Packet, ok bool
 	default:
 		return p, false
 	}
-	total := int(binary.BigEndian.Uint16(frame[ethernetLen+2:]))
 	if total == 0 { // a large frame that the kernel has still to cut up
 		total = length - ethernetLen
 	}
@@ -118,17 +117,49 @@ func read(frame []byte, length int, mac model.MAC, own owned) (p Packet, ok bool
 	return p, true
 }
 
+// readIP reads the header before a TCP segment; total is the packet's length, and 0
+// when it does not say. A later fragment is none: none of the lab's packets is one.
+func readIP(frame []byte) (source, dest netip.Addr, header, total int, ok bool) {
+	be := binary.BigEndian
+	if len(frame) < ethernetLen+20 {
+		return source, dest, 0, 0, false
+	}
+	switch be.Uint16(frame[12:]) {
+	case unix.ETH_P_IP:
+		header, total = int(frame[ethernetLen]&0xf)*4, int(be.Uint16(frame[ethernetLen+2:]))
+		if frame[offProtocol] != unix.IPPROTO_TCP || len(frame) < ethernetLen+header+20 || be.Uint16(frame[ethernetLen+6:])&0x1fff != 0 {
+			return source, dest, 0, 0, false
+		}
+		return netip.AddrFrom4([4]byte(frame[offSource:])), netip.AddrFrom4([4]byte(frame[offDest:])), header, total, true
+	case unix.ETH_P_IPV6:
+		if len(frame) < ethernetLen+sixLen+20 || frame[offProtocol6] != unix.IPPROTO_TCP {
+			return source, dest, 0, 0, false
+		}
+		if total = int(be.Uint16(frame[ethernetLen+4:])); total > 0 {
+			total += sixLen
+		}
+		return netip.AddrFrom16([16]byte(frame[offSource6:])), netip.AddrFrom16([16]byte(frame[offDest6:])), sixLen, total, true
+	}
+	return source, dest, 0, 0, false
+}
+
 // filter lets the kernel keep the heads of the service's TCP packets only.
-func filter(vip [4]byte) ([]unix.SockFilter, error) {
-	ip := binary.BigEndian.Uint32(vip[:])
+func filter(vip netip.Addr) ([]unix.SockFilter, error) {
+	// Of an address its last word is enough: read looks at the rest.
+	all := vip.AsSlice()
+	ip := binary.BigEndian.Uint32(all[len(all)-4:])
+	kind, protocol, source, dest := uint32(unix.ETH_P_IP), uint32(offProtocol), uint32(offSource), uint32(offDest)
+	if vip.Is6() {
+		kind, protocol, source, dest = unix.ETH_P_IPV6, offProtocol6, offSource6+12, offDest6+12
+	}
 	raw, err := bpf.Assemble([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: 12, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_IP, SkipTrue: 7},
-		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: kind, SkipTrue: 7},
+		bpf.LoadAbsolute{Off: protocol, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_TCP, SkipTrue: 5},
-		bpf.LoadAbsolute{Off: offSource, Size: 4},
+		bpf.LoadAbsolute{Off: source, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: ip, SkipTrue: 2},
-		bpf.LoadAbsolute{Off: offDest, Size: 4},
+		bpf.LoadAbsolute{Off: dest, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: ip, SkipTrue: 1},
 		bpf.RetConstant{Val: headLen},
 		bpf.RetConstant{Val: 0},

@@ -54,7 +54,7 @@ type Tap struct {
 // network namespace of the calling thread. The director's own packets, which are its
 // checks, are not looked at. From now on nothing is missed as long as Run runs in time.
 func OpenTap(ifindex, server int, mac model.MAC, vip, director netip.Addr) (*Tap, error) {
-	t := &Tap{server: uint8(server), mac: mac, own: owned{vip.As4(), director.As4()}}
+	t := &Tap{server: uint8(server), mac: mac, own: owned{vip, director}}
 	var err error
 	// Protocol 0: nothing arrives until bind, when the filter stands.
 	if t.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {

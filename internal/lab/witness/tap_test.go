@@ -127,7 +127,7 @@ func wantExchanges(t *testing.T, seen []Packet, begun, ended clock.Instant) {
 	t.Helper()
 	var up, down, opened int
 	for _, p := range seen {
-		if p.At < begun || p.At > ended || p.Server != 1 || p.Tuple.Port != 2049 || p.Tuple.Client != [4]byte{192, 168, 10, 10} {
+		if p.At < begun || p.At > ended || p.Server != 1 || p.Tuple.Port != 2049 || p.Tuple.Client != netip.MustParseAddr("192.168.10.10") {
 			t.Errorf("packet %+v, not of %v to %v", p, begun, ended)
 		}
 		switch {
@@ -167,7 +167,7 @@ func frame() []byte {
 }
 
 func TestRead(t *testing.T) {
-	own := owned{vip: [4]byte{192, 168, 10, 50}, director: [4]byte{192, 168, 10, 2}}
+	own := owned{vip: netip.MustParseAddr("192.168.10.50"), director: netip.MustParseAddr("192.168.10.2")}
 	mac := model.MAC{2, 0, 0, 0, 0, 1}
 	want := Packet{Tuple: tuple, Seq: 12345, Payload: 10, Flags: PSH | ACK}
 	for _, tt := range []struct {
