@@ -110,6 +110,8 @@ func describe(frame []byte) string {
 		return fmt.Sprintf("%s from %s for %s", what, addr4(body[14:]), addr4(body[24:]))
 	case kind == 0x0800 && len(body) >= 20:
 		return describeIPv4(body)
+	case kind == 0x86dd && len(body) >= 40:
+		return describeIPv6(body)
 	default:
 		return fmt.Sprintf("ethertype 0x%04x", kind)
 	}
@@ -121,15 +123,36 @@ func describeIPv4(p []byte) string {
 	if binary.BigEndian.Uint16(p[6:])&0x1fff != 0 || len(p) < head+4 {
 		return fmt.Sprintf("IP %s > %s protocol %d", from, to, p[9])
 	}
-	l4 := p[head:]
-	ends := fmt.Sprintf("%s:%d > %s:%d", from, binary.BigEndian.Uint16(l4), to, binary.BigEndian.Uint16(l4[2:]))
+	return describeTransport(from, to, p[9], p[head:])
+}
+
+func describeIPv6(p []byte) string {
+	from, to, l4 := addr6(p[8:]), addr6(p[24:]), p[40:]
+	if p[6] == 58 && len(l4) >= 24 {
+		switch l4[0] {
+		case 135:
+			return fmt.Sprintf("neighbour solicitation from %s for %s", from, addr6(l4[8:]))
+		case 136:
+			return fmt.Sprintf("neighbour advertisement from %s for %s", from, addr6(l4[8:]))
+		}
+	}
+	if len(l4) < 4 {
+		return fmt.Sprintf("IP %s > %s protocol %d", from, to, p[6])
+	}
+	return describeTransport(from, to, p[6], l4)
+}
+
+// describeTransport says what follows the header of IP: 4 bytes or more.
+func describeTransport(from, to netip.Addr, protocol byte, l4 []byte) string {
+	source := netip.AddrPortFrom(from, binary.BigEndian.Uint16(l4))
+	ends := fmt.Sprintf("%s > %s", source, netip.AddrPortFrom(to, binary.BigEndian.Uint16(l4[2:])))
 	switch {
-	case p[9] == 6 && len(l4) >= 14:
+	case protocol == 6 && len(l4) >= 14:
 		return "TCP " + ends + " [" + tcpFlags(l4[13]) + "]"
-	case p[9] == 17:
+	case protocol == 17:
 		return "UDP " + ends
 	}
-	return fmt.Sprintf("IP %s > %s protocol %d", from, to, p[9])
+	return fmt.Sprintf("IP %s > %s protocol %d", from, to, protocol)
 }
 
 // tcpFlags are the flags by their letters, as RFC 9293 orders them from the
@@ -143,5 +166,7 @@ func tcpFlags(b byte) string {
 	}
 	return string(set)
 }
+
+func addr6(b []byte) netip.Addr { return netip.AddrFrom16([16]byte(b[:16])) }
 
 func addr4(b []byte) netip.Addr { return netip.AddrFrom4([4]byte(b[:4])) }

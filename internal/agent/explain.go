@@ -42,7 +42,6 @@ func (a *Agent) Explain(_ context.Context, packet api.DescribedPacket) (api.Expl
 
 // frameOf is the packet as it would arrive. Nobody on the way reads its checksums.
 func frameOf(p api.DescribedPacket, to model.MAC) []byte {
-	f := append(append([]byte{}, to[:]...), 2, 0, 0, 0, 0, 0xfe, 8, 0)
 	var transport []byte
 	switch p.Proto {
 	case model.ProtoICMP:
@@ -59,17 +58,34 @@ func frameOf(p api.DescribedPacket, to model.MAC) []byte {
 		transport = append(transport, 0, 0, 0, 1, 0, 0, 0, 1, 5<<4, flags, 255, 255, 0, 0, 0, 0)
 	}
 	transport = append(transport, make([]byte, p.Payload)...)
-	f = append(f, 0x45, 0)
+	f := append(append([]byte{}, to[:]...), 2, 0, 0, 0, 0, 0xfe)
+	if p.To.Addr().Is6() {
+		f = append(f, 0x86, 0xdd, 0x60, 0, 0, 0)
+		f = binary.BigEndian.AppendUint16(f, uint16(len(transport)))
+		f = append(f, numberOf(p), 64)
+		f = append(append(f, p.From.Addr().AsSlice()...), p.To.Addr().AsSlice()...)
+		return append(f, transport...)
+	}
+	f = append(f, 8, 0, 0x45, 0)
 	f = binary.BigEndian.AppendUint16(f, uint16(20+len(transport)))
 	f = append(f, 0, 0, 0, 0, 64, p.Proto.Number(), 0, 0)
 	f = append(append(f, p.From.Addr().AsSlice()...), p.To.Addr().AsSlice()...)
 	return append(f, transport...)
 }
 
+// numberOf is the number of the packet's protocol, as its family has it.
+func numberOf(p api.DescribedPacket) uint8 {
+	const icmpv6 = 58
+	if p.Proto == model.ProtoICMP && p.To.Addr().Is6() {
+		return icmpv6
+	}
+	return p.Proto.Number()
+}
+
 // ruleOf names the rule that claims the packet, if it is of the flow that the data
 // plane named.
 func ruleOf(rules model.RuleSet, p api.DescribedPacket, x api.Explanation) string {
-	packet := flow.Packet{Iface: x.Iface, Proto: p.Proto.Number(), Src: p.From.Addr(), Dst: p.To.Addr()}
+	packet := flow.Packet{Iface: x.Iface, Proto: numberOf(p), Src: p.From.Addr(), Dst: p.To.Addr()}
 	if p.Proto == model.ProtoICMP {
 		packet.ICMPType, packet.HasICMPType = p.Type, true
 	} else {

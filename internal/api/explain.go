@@ -77,13 +77,16 @@ func parsePacket(values url.Values) (DescribedPacket, error) {
 		if addr, bare := netip.ParseAddr(text); bare == nil {
 			at, err = netip.AddrPortFrom(addr, end.port), nil
 		}
-		if err != nil || !at.Addr().Is4() {
-			return p, malformed("explain a packet: %s must be an IPv4 address, with a port or without, not %q", end.name, text)
+		if err != nil || at.Addr().Zone() != "" || at.Addr().Is4In6() {
+			return p, malformed("explain a packet: %s must be an IP address, with a port or without, not %q (IPv6 with a port: [ADDRESS]:PORT)", end.name, text)
 		}
 		*end.into = at
 	}
+	if p.From.Addr().Is4() != p.To.Addr().Is4() {
+		return p, malformed("explain a packet: from %s to %s cannot be: they are of two families", p.From.Addr(), p.To.Addr())
+	}
 	if p.Proto != model.ProtoICMP && p.To.Port() == 0 {
-		return p, malformed("explain a packet: %s needs a destination port: to=%s:PORT", p.Proto, p.To.Addr())
+		return p, malformed("explain a packet: %s needs a destination port, for example to=%s", p.Proto, netip.AddrPortFrom(p.To.Addr(), 2049))
 	}
 	if _, ok := p.TCPFlags(); !ok {
 		return p, malformed("explain a packet: the flags %q are not some of SYN, ACK, FIN, RST with commas between", p.Flags)

@@ -112,7 +112,7 @@ func requests() []asked {
 		{"GET", "/connections?limit=10001", "", nil, 400, "from 1 to 10000", ""},
 		{"GET", "/connections?client=web-01", "", nil, 400, "neither an address nor a network", ""},
 		{"GET", "/explain?from=192.168.10.7&to=192.168.10.50:2049", "", nil, 200, `"chosen_by":"director"`, ""},
-		{"GET", "/explain?from=x&to=192.168.10.50:2049", "", nil, 400, "from must be an IPv4 address", ""},
+		{"GET", "/explain?from=x&to=192.168.10.50:2049", "", nil, 400, "from must be an IP address", ""},
 		{"GET", "/explain?from=192.168.10.7&to=192.168.10.50", "", nil, 400, "tcp needs a destination port", ""},
 		{"GET", "/explain?from=192.168.10.7&to=192.168.10.50:1&flags=URG", "", nil, 400, "not some of SYN, ACK, FIN, RST", ""},
 		{"GET", "/explain?from=192.168.10.7&to=192.168.10.50:1&payload=1401", "", nil, 400, "from 0 to 1400", ""},

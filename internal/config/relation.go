@@ -15,6 +15,7 @@ import (
 func (c *checker) relations() {
 	c.virtualIPs()
 	c.translations()
+	c.mixed()
 	c.places()
 	c.interfaces()
 	c.heartbeats()
@@ -23,7 +24,6 @@ func (c *checker) relations() {
 // advice warns of what is right and yet cannot be meant.
 func (c *checker) advice() {
 	c.unusedDirectors()
-	c.unreached()
 	c.unfenced()
 	c.uselessIgnores()
 	c.shadows()
@@ -147,14 +147,16 @@ func countSix(all []flow.Addr) int {
 	return n
 }
 
-// families checks that checks can be made as they are told to be: by ARP of IPv4 only,
-// and from an address of the servers' family.
+// families checks that a tunnel leads to each server, and that checks can be made as
+// they are told to be: by ARP of IPv4 only, and from an address of the servers' family.
 func (r *directorReader) families() {
 	check := r.draft.director.Check
 	for i, s := range r.draft.director.Servers {
 		at := r.draft.servers[i].addr
 		switch arp := slices.ContainsFunc(check.Tests, func(t model.Test) bool { return t.Kind == model.CheckARP }); {
 		case !s.Addr.IsValid():
+		case r.draft.director.Mode == model.ModeTunnel && s.Addr.Is6():
+			r.fail(at, "use its IPv4 address, or mode gateway", "mode tunnel cannot reach server %s: its tunnels are of IPv4 only", s.Name)
 		case arp && s.Addr.Is6():
 			r.fail(at, "use option icmpcheck", "option arpcheck cannot ask server %s: ARP is of IPv4 only", s.Name)
 		case check.Source.IsValid() && check.Source.Is4() != s.Addr.Is4():
@@ -163,22 +165,26 @@ func (r *directorReader) families() {
 	}
 }
 
-// unreached warns of virtual IPs that checks do not reach, since they go by a
-// server's address of the same family.
-func (c *checker) unreached() {
+// mixed reports virtual IPs of IPv6 that mode tunnel cannot serve, and warns of those
+// that checks do not reach, since they go by a server's address of the same family.
+func (c *checker) mixed() {
 	directors := make(map[string]directorDraft)
 	for _, d := range c.directors {
 		directors[d.director.Name] = d
 	}
 	for _, f := range c.flows {
 		d, known := directors[f.flow.Director]
-		if f.flow.Policy != model.PolicyDirector || !known || d.director.Check.Own {
+		if f.flow.Policy != model.PolicyDirector || !known {
 			continue
 		}
 		for i, r := range f.flow.Rules {
 			vip, single := flow.VIP(r)
+			if dst := r.Dst.Value; d.director.Mode == model.ModeTunnel && !r.Ignore && r.Dst.Set && !r.Dst.Not && dst.Addr().Is6() {
+				c.fail(f.rules[i].dst, "use mode gateway", "director %s has mode tunnel, which takes IPv4 packets only", d.director.Name)
+				continue
+			}
 			at := slices.IndexFunc(d.director.Servers, func(s model.Server) bool { return single && s.Addr.IsValid() && s.Addr.Is4() != vip.Is4() })
-			if at >= 0 {
+			if at >= 0 && !d.director.Check.Own && d.director.Mode == model.ModeGateway && !Failed(c.diags) {
 				c.warn(f.rules[i].dst, "give servers addresses of its family, or write check via own",
 					"checks do not reach the virtual IP %s on server %s, whose address is of %s", vip, d.director.Servers[at].Name, model.FamilyOf(d.director.Servers[at].Addr))
 			}
