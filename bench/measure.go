@@ -122,7 +122,33 @@ func (b *bench) all() error {
 			return err
 		}
 	}
+	six := ruleSet(1, to(vip6), nil, model.PolicyDirector)
+	if err := b.withRules(1_000, six, func(d *director) error { return b.six(d, 1_000) }); err != nil {
+		return err
+	}
 	return b.with(pathConnections, b.wholePath)
+}
+
+// six measures packets of IPv6: before a switch, and after it while all are looked up.
+func (b *bench) six(d *director, n int) error {
+	enter := func() error {
+		l := load{packet: syn6, draw: rigDrawDRAW_IN_ORDER}
+		return d.expect("forward", l, func() error {
+			_, _, _, err := d.harness.run(l, n)
+			return err
+		})
+	}
+	l := load{packet: ack6, draw: rigDrawDRAW_RANDOM, connections: n}
+	if err := enter(); err != nil {
+		return err
+	}
+	if err := b.add(d, cost{what: "ACK, IPv6", connections: n, goal: "≤ 7.0"}, "forward", l); err != nil {
+		return err
+	}
+	if err := errors.Join(d.doSwitch(), enter()); err != nil {
+		return err
+	}
+	return b.add(d, cost{what: "IPv6, looked up", connections: n}, "forward", l)
 }
 
 // floodConnections are live when the flood comes, in a table made for as many.
@@ -242,6 +268,9 @@ func (b *bench) rounds(d *director, c *cost, verdict string, l load) error {
 		{b.floor.sendBack, &c.sendBack, directorMAC}, // it leaves the frame as it came
 		{b.floor.bare, &c.bare, serverMACs[0]},
 		{d.harness, &c.fairlead, to},
+	}
+	if l.packet.six { // the bare director knows IPv4 only
+		programmes = slices.Delete(programmes, 1, 2)
 	}
 	for _, p := range programmes {
 		_, code, frame, err := p.harness.run(l, 1)

@@ -33,7 +33,7 @@ type rigFeed struct {
 	FirstClient uint32
 	Draw        uint32
 	Pad         uint32
-	Headers     [56]uint8
+	Headers     [80]uint8
 }
 
 // Names of all BPF objects in the ELF.

@@ -17,6 +17,7 @@
 
 #define INLINE static __always_inline
 #define HEADERS 54	 /* bytes: Ethernet, IPv4, TCP; more of UDP than it needs */
+#define HEADERS6 74	 /* the same of IPv6 */
 #define CLIENT_PORTS 512 /* of one address: 512 to 1023, as NFS clients use */
 
 enum draw {
@@ -35,7 +36,7 @@ struct feed {
 	__u32 first_client; /* address, host order */
 	enum draw draw;
 	__u32 pad;
-	__u8 headers[HEADERS + 2]; /* of a packet; source address and port are drawn */
+	__u8 headers[HEADERS6 + 6]; /* of a packet; source address and port are drawn */
 };
 
 struct feed state = {};
@@ -83,10 +84,36 @@ INLINE void take_time(void)
  * of its bytes, and never ends inside one: a programme that reads its packet in
  * other pieces would wait for the store to reach the cache.
  */
+INLINE int write_six(void *data, void *end)
+{
+	struct client c;
+
+	if (data + HEADERS6 > end)
+		return -1;
+	take_time();
+	c = draw_client();
+	COPY(__u64, 0); /* MAC addresses */
+	COPY(__u32, 8);
+	COPY(__u16, 12); /* type */
+	COPY(__u64, 14); /* version to hop limit */
+	COPY(__u64, 22); /* source address */
+	*(__u64 *)(data + 30) =
+		(__u64)bpf_htonl(c.address) << 32 | *(__u32 *)(state.headers + 30);
+	COPY(__u64, 38); /* destination address */
+	COPY(__u64, 46);
+	*(__u64 *)(data + 54) =
+		(*(__u64 *)(state.headers + 54) & ~0xffffULL) | bpf_htons((__u16)c.port);
+	COPY(__u64, 62); /* acknowledgment, flags, window */
+	COPY(__u32, 70);
+	return 0;
+}
+
 INLINE int write_next(void *data, void *end)
 {
 	struct client c;
 
+	if (*(__u16 *)(state.headers + 12) == bpf_htons(0x86dd))
+		return write_six(data, end);
 	if (data + HEADERS > end)
 		return -1;
 	take_time();

@@ -70,8 +70,27 @@ func (g *groups) leave(vip netip.Addr) error {
 	}
 	m := unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(g.ifi.Index)}
 	_ = unix.SetsockoptIPv6Mreq(g.socket, unix.IPPROTO_IPV6, unix.IPV6_DROP_MEMBERSHIP, &m)
-	if err := g.setMAC(unix.SIOCDELMULTI, mac); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
+	return g.ignore(mac)
+}
+
+// Forget makes an interface pass no more frames for virtual IPs of IPv6 that are
+// announced there no longer: for when the data plane is taken out.
+func Forget(iface string, vips []netip.Addr) error {
+	ifi, err := net.InterfaceByName(iface)
+	if err != nil || len(vips) == 0 {
+		return nil // an interface that is gone passes nothing
+	}
+	g, err := openGroups(ifi)
+	if err != nil {
 		return err
+	}
+	defer g.close()
+	errs := []error{g.ignore(nd.AllNodesMAC)}
+	for _, vip := range vips {
+		errs = append(errs, g.leave(vip))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("let %s forget the virtual IPs: %w", iface, err)
 	}
 	return nil
 }
@@ -80,6 +99,15 @@ func (g *groups) leave(vip netip.Addr) error {
 func (g *groups) listen(mac model.MAC) error {
 	err := g.setMAC(unix.SIOCADDMULTI, mac)
 	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
+}
+
+// ignore makes them pass no longer, if they do.
+func (g *groups) ignore(mac model.MAC) error {
+	err := g.setMAC(unix.SIOCDELMULTI, mac)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
 		return nil
 	}
 	return err

@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -133,4 +134,23 @@ func TestConflictOfSix(t *testing.T) {
 	s.expectSix(t, model.VIPProbing, "")
 	s.shoutSix(t, nd.Probe(vip6, s.rival))
 	s.expectSix(t, model.VIPConflict, "which is about to take it")
+}
+
+// What the daemon leaves when it ends is taken away by Forget.
+func TestForget(t *testing.T) {
+	s := newScene(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Set([]Want{{Addr: vip6, Iface: "eth0", MAC: s.mac, Held: true, Answering: true}})
+	ended := make(chan error, 1)
+	go func() { ended <- inside(s.ns, func() error { return s.Run(ctx) }) }()
+	s.expectSix(t, model.VIPAnnounced, "")
+	cancel()
+	<-ended
+	if !s.listens(t) {
+		t.Fatal("the interface passes nothing once the daemon is gone, though the data plane answers")
+	}
+	within(t, s.ns, func() error { return Forget("eth0", []netip.Addr{vip6}) })
+	if s.listens(t) {
+		t.Error("the interface still passes what nobody answers")
+	}
 }

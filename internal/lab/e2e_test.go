@@ -95,6 +95,27 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestIPv6 runs the diagram with no IPv4 address anywhere.
+func TestIPv6(t *testing.T) {
+	for _, s := range []struct {
+		fault outcome.Fault
+		nfs   outcome.Backend
+		xdp   model.AttachMode
+	}{
+		{outcome.Kill, outcome.Embedded, model.AttachNative},
+		{outcome.Link, outcome.Embedded, model.AttachGeneric},
+		{outcome.BlackHole, outcome.Embedded, model.AttachTCX},
+		{outcome.NoVIP, outcome.Embedded, model.AttachNative},
+		{outcome.Planned, outcome.Embedded, model.AttachNative},
+	} {
+		t.Run(fmt.Sprintf("%v %v %v", s.fault, s.nfs, s.xdp), func(t *testing.T) {
+			o := realOptions(t, s.fault, s.nfs, s.xdp, outcome.Fast)
+			o.Six = true
+			passes(t, o)
+		})
+	}
+}
+
 // passes runs a lab that must pass and leave nothing. Machines are noisy: when
 // something only took too long, two more runs must pass, so that the median does.
 func passes(t *testing.T, o Options) {
