@@ -34,6 +34,9 @@ func (r report) writeCosts(b *strings.Builder) {
 
 // above is what one programme takes more than another.
 func above(t, floor times) string {
+	if len(t) == 0 {
+		return "–"
+	}
 	return fmt.Sprintf("%.1f / %.1f", t.min()-floor.min(), t.median()-floor.median())
 }
 

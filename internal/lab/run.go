@@ -51,6 +51,9 @@ func (o *Options) prepare() (err error) {
 	if os.Getenv(site.InsideVar) != "" {
 		return fmt.Errorf("this process belongs to a lab already (%s is set): start the lab elsewhere", site.InsideVar)
 	}
+	if o.Six && (o.Crowd > 0 || o.Split || o.Screenshots != "") {
+		return errors.New("with IPv6 the lab holds no crowd, takes no pictures and splits nothing: leave that out, or IPv6")
+	}
 	if o.Program == "" {
 		if o.Program, err = os.Executable(); err != nil {
 			return fmt.Errorf("find the own programme: %w", err)
