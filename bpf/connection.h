@@ -144,8 +144,9 @@ GLOBAL __u32 readiest(__u32 index, __u32 now)
 
 INLINE __u64 slot_value(struct packet *p, __u64 h, __u32 states, __u8 now)
 {
-	return HASH_TAG(h) << 44 | ONE_PACKET | (__u64)p->generation << 24 | (__u64)p->director << 16 |
-	       (__u64)(p->server & 0xf) << 12 | SLOT_STATES(SLOT_USED | states) | now;
+	return HASH_TAG(h) << 44 | ONE_PACKET | (__u64)p->generation << 24 |
+	       (__u64)p->director << 16 | (__u64)(p->server & 0xf) << 12 |
+	       SLOT_STATES(SLOT_USED | states) | now;
 }
 
 /* what the server expects after the packet */

@@ -116,7 +116,8 @@ INLINE void direct_arp(struct outcome *o, void *data, void *end)
  * announce. It may be a probe of somebody who is about to take it (RFC 4862): the answer
  * to all is what keeps him from it. The packet becomes the answer's: from the target.
  */
-static __attribute__((noinline)) int direct_solicitation(struct outcome *o, struct packet *p, void *data, void *end)
+static __attribute__((noinline)) int direct_solicitation(struct outcome *o, struct packet *p,
+							 void *data, void *end)
 {
 	struct rule_lists *l = lists_of(o->settings);
 	struct ipv6 *ip = data + ETH_HLEN;
@@ -261,8 +262,7 @@ INLINE struct choice *common_choice(void *data, void *ctx, int xdp, __u32 settin
 			     CHOICE_FORWARD ||
 		     !is_for_us(data, c)))
 		return 0;
-	if (protocol == PROTOCOL_TCP &&
-	    (tcp->flags & (TCP_SYN | TCP_FIN | TCP_RST) || is_sample()))
+	if (protocol == PROTOCOL_TCP && (tcp->flags & (TCP_SYN | TCP_FIN | TCP_RST) || is_sample()))
 		return 0;
 	return c;
 }
@@ -305,8 +305,8 @@ INLINE struct choice *common_six(void *data, void *end, void *ctx, int xdp, __u3
 	struct tcp *tcp = (void *)(ip + 1);
 	struct rule_lists *l = lists_of(settings);
 
-	if (!l || (void *)(tcp + 1) > end ||
-	    (*(__u8 *)ip & 0xf0) != 0x60 || bpf_ntohs(ip->length) < sizeof(*tcp) ||
+	if (!l || (void *)(tcp + 1) > end || (*(__u8 *)ip & 0xf0) != 0x60 ||
+	    bpf_ntohs(ip->length) < sizeof(*tcp) ||
 	    (ip->next != PROTOCOL_TCP && ip->next != PROTOCOL_UDP))
 		return 0;
 	slot = vip6_slot(flows_of(settings), l, (union address *)ip->destination);

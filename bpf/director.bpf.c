@@ -65,8 +65,8 @@ INLINE void find_remote(struct outcome *o, struct packet *p, void *data, void *e
  * Tells the daemon what it should know, rewrites what is forwarded, and counts
  * the packet under its verdict.
  */
-static __attribute__((noinline)) enum verdict finish(struct outcome *o, struct packet *p, void *data,
-						     void *end, __u32 length)
+static __attribute__((noinline)) enum verdict finish(struct outcome *o, struct packet *p,
+						     void *data, void *end, __u32 length)
 {
 	__u32 column, balanced = o->choice && o->choice->flags & CHOICE_BALANCED;
 	struct server *s = 0;

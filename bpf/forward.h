@@ -128,7 +128,8 @@ INLINE void write_ipv6(struct ipv6 *ip, struct packet *p, __u8 protocol, __u16 l
 	ip->version = bpf_htonl(0x60000000);
 	ip->length = bpf_htons(length);
 	ip->next = protocol;
-	ip->hop_limit = protocol == PROTOCOL_ICMPV6 ? 255 : 64; /* neighbour discovery asks for it */
+	ip->hop_limit =
+		protocol == PROTOCOL_ICMPV6 ? 255 : 64; /* neighbour discovery asks for it */
 	for (int i = 0; i < 4; i++) {
 		ip->source[i] = p->destination.words[i];
 		ip->destination[i] = p->source.words[i];

@@ -123,8 +123,8 @@ enum policy {
 struct rule {
 	/* networks; of IPv4 as in union address */
 	__u64 source[2], source_mask[2], destination[2], destination_mask[2];
-	__u32 order; /* of two that hold the lower one counts */
-	__u32 iface; /* index */
+	__u32 order;				   /* of two that hold the lower one counts */
+	__u32 iface;				   /* index */
 	__u16 source_port_first, source_port_last; /* host order, inclusive */
 	__u16 port_first, port_last;
 	__u16 flow;
@@ -228,9 +228,9 @@ struct shares {
 	__u8 scheduler;
 	__u8 count;			    /* 0: no new connections */
 	__u8 members[SERVERS_PER_DIRECTOR]; /* who gets them, in the configuration's order */
-	__u32 template_s;      /* persistence: how long templates last; 0: there are none */
-	__be32 client_mask;    /* of the IPv4 networks that share a template */
-	__u16 keeping;	       /* bit i: the templates of server i hold */
+	__u32 template_s;   /* persistence: how long templates last; 0: there are none */
+	__be32 client_mask; /* of the IPv4 networks that share a template */
+	__u16 keeping;	    /* bit i: the templates of server i hold */
 	__u8 turns[SHARES];
 	__u8 places[SHARES];
 };

@@ -87,8 +87,8 @@ struct packet {
 	__u8 protocol;	/* ICMPv6 is ICMP here, and what IPv6 would call ICMP is not */
 	__u8 icmp_type;
 	__u8 tcp_flags;
-	__u8 partial; /* its checksum is still to be completed by a device */
-	__u8 six;     /* it is IPv6 */
+	__u8 partial;  /* its checksum is still to be completed by a device */
+	__u8 six;      /* it is IPv6 */
 	__u8 settings; /* index of those that it meets */
 	/* to the conditions of rules, see ask_lists */
 	__u8 lacks;  /* the conditions on what it does not have: they fail */
@@ -222,7 +222,12 @@ static __attribute__((noinline)) enum shape parse_ipv4(struct packet *p, void *d
 	return parse_transport(p, l4, end, length - header);
 }
 
-enum discovery { ROUTER_SOLICITATION = 133, SOLICITATION = 135, ADVERTISEMENT = 136, REDIRECT = 137 };
+enum discovery {
+	ROUTER_SOLICITATION = 133,
+	SOLICITATION = 135,
+	ADVERTISEMENT = 136,
+	REDIRECT = 137
+};
 
 /*
  * Neighbour discovery (RFC 4861): the business of the machines of one cable, as ARP is,

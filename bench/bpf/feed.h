@@ -97,8 +97,7 @@ INLINE int write_six(void *data, void *end)
 	COPY(__u16, 12); /* type */
 	COPY(__u64, 14); /* version to hop limit */
 	COPY(__u64, 22); /* source address */
-	*(__u64 *)(data + 30) =
-		(__u64)bpf_htonl(c.address) << 32 | *(__u32 *)(state.headers + 30);
+	*(__u64 *)(data + 30) = (__u64)bpf_htonl(c.address) << 32 | *(__u32 *)(state.headers + 30);
 	COPY(__u64, 38); /* destination address */
 	COPY(__u64, 46);
 	*(__u64 *)(data + 54) =
