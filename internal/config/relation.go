@@ -97,19 +97,27 @@ func (c *checker) translations() {
 // otherPorts are the ports that rules name, if each names one and none is that of the
 // server.
 func otherPorts(rules []model.Rule, port uint16) string {
-	var all []string
+	const most = 5 // are named
+	var named []string
+	seen := make(map[uint16]bool)
 	for _, r := range rules {
 		if r.Ignore {
 			continue
 		}
-		if !r.DstPort.Set || r.DstPort.Not || r.DstPort.Value.First != r.DstPort.Value.Last || r.DstPort.Value.First == port {
+		first := r.DstPort.Value.First
+		if !r.DstPort.Set || r.DstPort.Not || first != r.DstPort.Value.Last || first == port {
 			return ""
 		}
-		if text := fmt.Sprint(r.DstPort.Value.First); !slices.Contains(all, text) {
-			all = append(all, text)
+		if !seen[first] && len(named) < most {
+			named = append(named, fmt.Sprint(first))
 		}
+		seen[first] = true
 	}
-	return strings.Join(all, ", ")
+	text := strings.Join(named, ", ")
+	if more := len(seen) - len(named); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // places checks that the data plane has room for the rules.

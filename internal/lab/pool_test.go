@@ -57,6 +57,20 @@ type pool struct {
 // newPool builds a pool, and waits until both servers get connections.
 func newPool(t *testing.T) *pool {
 	t.Helper()
+	p := newSegment(t)
+	for _, h := range p.servers {
+		p.serve(h)
+	}
+	p.run(poolConfig, func(st model.Status) bool { return active(st, "a") && active(st, "b") })
+	for range 4 {
+		p.direct = append(p.direct, p.open(netip.AddrPortFrom(p.servers[1].Addr.Addr(), echoPort)))
+	}
+	return p
+}
+
+// newSegment builds the hosts, on which nothing runs yet.
+func newSegment(t *testing.T) *pool {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces: run it as root")
 	}
@@ -81,13 +95,6 @@ func newPool(t *testing.T) *pool {
 		p.servers = append(p.servers, must[*topology.Host](t)(segment.Add(spec)))
 	}
 	p.cleanup(must[io.Closer](t)(segment.PrepareNative(p.director, dataplane.AttachPass)).Close)
-	for _, h := range p.servers {
-		p.serve(h)
-	}
-	p.run()
-	for range 4 {
-		p.direct = append(p.direct, p.open(netip.AddrPortFrom(p.servers[1].Addr.Addr(), echoPort)))
-	}
 	return p
 }
 
@@ -139,13 +146,18 @@ func (p *pool) serve(h *topology.Host) {
 	})
 }
 
-// run starts the director's programme and waits until both servers get
-// connections.
-func (p *pool) run() {
+// configure writes the director's configuration.
+func (p *pool) configure(text string) {
 	p.t.Helper()
-	if err := os.WriteFile(p.path("pool.cfg"), []byte(poolConfig), 0o600); err != nil {
+	if err := os.WriteFile(p.path("pool.cfg"), []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// run starts the director's programme and waits until it is ready.
+func (p *pool) run(config string, ready func(model.Status) bool) {
+	p.t.Helper()
+	p.configure(config)
 	log := must[*os.File](p.t)(os.Create(p.path("log")))
 	defer log.Close() // the process has its own
 	cmd := exec.Command(must[string](p.t)(program()), "run", "-f", p.path("pool.cfg"), "--socket", p.path("socket"),
@@ -156,7 +168,7 @@ func (p *pool) run() {
 	p.control = api.NewClient(p.path("socket"))
 	p.until("the director is ready", func() bool {
 		st, err := p.control.Status(p.t.Context())
-		return err == nil && st.Flows[0].VIPs[0].State == model.VIPAnnounced && active(st, "a") && active(st, "b")
+		return err == nil && st.Flows[0].VIPs[0].State == model.VIPAnnounced && ready(st)
 	})
 }
 
