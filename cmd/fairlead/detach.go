@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/netip"
+	"path/filepath"
 
 	"fairlead/internal/announce"
 	"fairlead/internal/dataplane"
@@ -15,6 +16,15 @@ const defaultPins = dataplane.DefaultDir
 // pinFlag says where the data plane is pinned.
 type pinFlag struct {
 	PinDir string `placeholder:"DIR" default:"${pins}" help:"Directory in which the data plane is pinned (default ${default})."`
+}
+
+// owner names the daemon that pins there.
+func (f pinFlag) owner() string {
+	dir, err := filepath.Abs(f.PinDir)
+	if err != nil {
+		return f.PinDir
+	}
+	return dir
 }
 
 type detachCommand struct {
@@ -31,7 +41,7 @@ func (c *detachCommand) Run(env *surroundings) error {
 	if err := dataplane.Detach(c.PinDir); err != nil {
 		return err
 	}
-	errs := []error{viproute.Remove()}
+	errs := []error{viproute.Remove(c.owner())}
 	if lookErr == nil {
 		errs = append(errs, forgetVIPs(seen))
 	}

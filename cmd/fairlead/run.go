@@ -123,7 +123,7 @@ func (c *runCommand) serve(ctx context.Context, env *surroundings, listener net.
 	open.add(remembered)
 	events := journal.Open(c.StateDir, log)
 	open.add(events)
-	routes, err := viproute.Open()
+	routes, err := viproute.Open(c.owner())
 	if err != nil {
 		return err
 	}

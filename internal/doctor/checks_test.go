@@ -41,7 +41,7 @@ func check(cfg model.Config) error {
 			paths = append(paths, model.Path{Server: s.Addr, VIP: vip, Iface: topology.HostIface})
 		}
 	}
-	routes, err := viproute.Open()
+	routes, err := viproute.Open("doctor")
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func TestAtTheVIP(t *testing.T) {
 			tt.do(t, server)
 			path := model.Path{Server: serverAddr.Addr(), VIP: vip, Iface: topology.HostIface}
 			err := director.Do(func() error {
-				routes, err := viproute.Open()
+				routes, err := viproute.Open("probe")
 				if err != nil {
 					return err
 				}

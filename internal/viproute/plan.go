@@ -2,7 +2,6 @@ package viproute
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 )
@@ -25,9 +24,12 @@ type route struct {
 type held struct {
 	rules  map[rule]bool
 	routes map[route]bool
+	others map[uint32]bool // tables with routes of other daemons
 }
 
-func newHeld() held { return held{make(map[rule]bool), make(map[route]bool)} }
+func newHeld() held {
+	return held{make(map[rule]bool), make(map[route]bool), make(map[uint32]bool)}
+}
 
 // op is one change. Exactly one of rule and route is set.
 type op struct {
@@ -40,41 +42,39 @@ type op struct {
 // after it, and a route that changes is replaced before the old one would go.
 func plan(have, want held) []op {
 	var ops []op
-	for _, r := range sorted(want.routes, route.compare) {
-		if !have.routes[r] {
-			ops = append(ops, op{add: true, route: &r})
-		}
+	for _, r := range missing(want.routes, have.routes, route.compare) {
+		ops = append(ops, op{add: true, route: &r})
 	}
-	for _, r := range sorted(want.rules, rule.compare) {
-		if !have.rules[r] {
-			ops = append(ops, op{add: true, rule: &r})
-		}
+	for _, r := range missing(want.rules, have.rules, rule.compare) {
+		ops = append(ops, op{add: true, rule: &r})
 	}
-	for _, r := range sorted(have.rules, rule.compare) {
-		if !want.rules[r] {
+	for _, r := range missing(have.rules, want.rules, rule.compare) {
+		if !have.others[r.mark] {
 			ops = append(ops, op{rule: &r})
 		}
 	}
-	for _, r := range sorted(have.routes, route.compare) {
-		if !want.routes[r] && !want.leads(r.table, r.vip) {
+	replaced := make(map[route]bool) // what is wanted, but for the way
+	for r := range want.routes {
+		replaced[route{table: r.table, vip: r.vip}] = true
+	}
+	for _, r := range missing(have.routes, want.routes, route.compare) {
+		if !replaced[route{table: r.table, vip: r.vip}] {
 			ops = append(ops, op{route: &r})
 		}
 	}
 	return ops
 }
 
-// leads tells whether some route is wanted to a virtual IP in a table.
-func (h held) leads(table uint32, vip netip.Addr) bool {
-	for r := range h.routes {
-		if r.table == table && r.vip == vip {
-			return true
+// missing are those of a set that the other one lacks, in order.
+func missing[T comparable](of, from map[T]bool, compare func(a, b T) int) []T {
+	var all []T
+	for one := range of {
+		if !from[one] {
+			all = append(all, one)
 		}
 	}
-	return false
-}
-
-func sorted[T comparable](set map[T]bool, compare func(a, b T) int) []T {
-	return slices.SortedFunc(maps.Keys(set), compare)
+	slices.SortFunc(all, compare)
+	return all
 }
 
 func (r rule) compare(o rule) int { return cmp.Compare(r.mark, o.mark) } // a mark is of one family

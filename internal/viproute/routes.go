@@ -3,6 +3,7 @@ package viproute
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net"
 	"net/netip"
 	"os"
@@ -24,17 +25,21 @@ const (
 	priority = 70
 )
 
-// Routes are the rules and routes of the network namespace where they were opened.
-// Its methods may be called from several goroutines, Apply from one at a time.
-type Routes struct{ handle *netlink.Handle }
+// Routes are the rules and routes of one daemon in the network namespace where they
+// were opened. Its methods may be called from several goroutines, Apply from one at
+// a time.
+type Routes struct {
+	handle *netlink.Handle
+	metric int // of the daemon's routes
+}
 
-// Open opens a netlink socket.
-func Open() (*Routes, error) {
+// Open opens a netlink socket. Owner names the daemon, the same after a restart.
+func Open(owner string) (*Routes, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket: %w", err)
 	}
-	return &Routes{h}, nil
+	return &Routes{h, int(crc32.ChecksumIEEE([]byte(owner))>>1) + 1}, nil
 }
 
 // Close closes the socket. What was applied stays.
@@ -43,8 +48,8 @@ func (r *Routes) Close() error {
 	return nil
 }
 
-// Apply makes the paths that are wanted, and takes all others away. It returns why
-// a path is not to be had, in plain words.
+// Apply makes the paths that are wanted, and takes all others of this daemon away. It
+// returns why a path is not to be had, in plain words.
 func (r *Routes) Apply(paths []model.Path) map[model.Path]string {
 	why := make(map[model.Path]string)
 	have, err := r.read()
@@ -55,44 +60,65 @@ func (r *Routes) Apply(paths []model.Path) map[model.Path]string {
 		return why
 	}
 	want := newHeld()
+	exits := make(map[string]exit)
 	for _, p := range paths {
-		if err := r.want(&want, p); err != nil {
+		if err := r.want(&want, exits, p); err != nil {
 			why[p] = err.Error()
 		}
 	}
 	failed := r.change(plan(have, want))
+	led := make(map[uint32]bool) // marks by which one path is in force
 	for _, p := range paths {
-		if why[p] != "" {
+		if why[p] != "" || led[p.Mark()] {
 			continue
 		}
 		if err := r.Check(p); err != nil {
 			why[p] = errors.Join(failed[p.Mark()], err).Error()
+		} else {
+			led[p.Mark()] = failed[p.Mark()] == nil
 		}
 	}
 	return why
 }
 
-// want adds a path to what is wanted.
-func (r *Routes) want(all *held, p model.Path) error {
-	link, err := r.handle.LinkByName(p.Iface)
+// exit is what is known of an interface, as long as one Apply takes.
+type exit struct {
+	index  int
+	err    error
+	strict bool // the kernel lets in packets only from where its own would go
+}
+
+func (r *Routes) exit(iface string) exit {
+	link, err := r.handle.LinkByName(iface)
 	if err != nil {
-		return fmt.Errorf("this machine has no interface %s", p.Iface)
+		return exit{err: fmt.Errorf("this machine has no interface %s", iface)}
 	}
-	if err := r.answersPass(p); err != nil {
-		return err
+	return exit{index: link.Attrs().Index, strict: max(filterOf("all"), filterOf(iface)) == 1}
+}
+
+// want adds a path to what is wanted.
+func (r *Routes) want(all *held, exits map[string]exit, p model.Path) error {
+	by, known := exits[p.Iface]
+	if !known {
+		by = r.exit(p.Iface)
+		exits[p.Iface] = by
+	}
+	if by.err != nil {
+		return by.err
+	}
+	if by.strict && p.VIP.Is4() { // IPv6 has no such filter
+		if err := r.answersPass(p); err != nil {
+			return err
+		}
 	}
 	all.rules[rule{p.Mark(), p.Server.Is6()}] = true
-	all.routes[route{p.Mark(), p.VIP, p.Server, link.Attrs().Index}] = true
+	all.routes[route{p.Mark(), p.VIP, p.Server, by.index}] = true
 	return nil
 }
 
-// answersPass tells whether the kernel lets in a packet from the virtual IP: with a
-// strict rp_filter it does only where its own packets would leave.
+// answersPass tells whether the kernel lets in a packet from the virtual IP where it
+// has a strict rp_filter.
 func (r *Routes) answersPass(p model.Path) error {
-	strict := max(filterOf("all"), filterOf(p.Iface)) == 1
-	if !strict || p.VIP.Is6() { // IPv6 has no such filter
-		return nil
-	}
 	routes, err := r.handle.RouteGet(p.VIP.AsSlice())
 	if err != nil || len(routes) == 0 {
 		return fmt.Errorf("rp_filter=1 drops the answers from %s, to which no route leads: set net.ipv4.conf.%s.rp_filter=2", p.VIP, p.Iface)
@@ -126,9 +152,9 @@ func (r *Routes) Check(p model.Path) error {
 	return fmt.Errorf("the route to %s by %s is not in force: see ip rule and ip route show table %d", p.VIP, p.Server, p.Mark())
 }
 
-// Remove takes away all that was ever applied in this network namespace.
-func Remove() error {
-	r, err := Open()
+// Remove takes away all that a daemon ever applied in this network namespace.
+func Remove(owner string) error {
+	r, err := Open(owner)
 	if err != nil {
 		return err
 	}
@@ -144,7 +170,7 @@ func Remove() error {
 	return errors.Join(all...)
 }
 
-// read reads what there is of ours.
+// read reads what there is of this daemon's, the rules of all, and where other daemons' are.
 func (r *Routes) read() (held, error) {
 	have := newHeld()
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
@@ -178,7 +204,10 @@ func (r *Routes) readFamily(have *held, family int) error {
 		}
 		vip, ok := netip.AddrFromSlice(one.Dst.IP)
 		via, _ := netip.AddrFromSlice(one.Gw)
-		if ok {
+		switch {
+		case one.Priority != r.metric:
+			have.others[uint32(one.Table)] = true
+		case ok:
 			have.routes[route{uint32(one.Table), vip.Unmap(), via.Unmap(), one.LinkIndex}] = true
 		}
 	}
@@ -218,12 +247,16 @@ func (r *Routes) one(o op) (mark uint32, err error) {
 			one.Family = unix.AF_INET6
 		}
 		if o.add {
-			return o.rule.mark, named("add a routing rule", r.handle.RuleAdd(one))
+			err := r.handle.RuleAdd(one)
+			if errors.Is(err, unix.EEXIST) {
+				err = nil // another daemon was faster
+			}
+			return o.rule.mark, named("add a routing rule", err)
 		}
 		return o.rule.mark, named("delete a routing rule", r.handle.RuleDel(one))
 	}
 	one := &netlink.Route{
-		Table: int(o.route.table), Protocol: protocol, LinkIndex: o.route.link, Gw: o.route.via.AsSlice(),
+		Table: int(o.route.table), Protocol: protocol, Priority: r.metric, LinkIndex: o.route.link, Gw: o.route.via.AsSlice(),
 		Dst:   &net.IPNet{IP: o.route.vip.AsSlice(), Mask: net.CIDRMask(o.route.vip.BitLen(), o.route.vip.BitLen())},
 		Flags: int(netlink.FLAG_ONLINK), Scope: netlink.SCOPE_UNIVERSE,
 	}

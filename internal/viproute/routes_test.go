@@ -47,7 +47,7 @@ func inside(t *testing.T, test func(t *testing.T, r *Routes)) {
 		t.Fatal(err)
 	}
 	err = director.Do(func() error {
-		r, err := Open()
+		r, err := Open("this")
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func TestApply(t *testing.T) {
 			t.Error("a path that was not wanted is in force")
 		}
 		// Another daemon finds them, and what is not wanted goes.
-		next, err := Open()
+		next, err := Open("this")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,6 +109,40 @@ func TestApply(t *testing.T) {
 		applies(t, r, path(one, vip2))
 		has(t, r, 1, 1)
 		applies(t, r)
+		has(t, r, 0, 0)
+	})
+}
+
+// TestTwoDaemons: what another daemon leads to a virtual IP, by the same server or
+// another one, stays.
+func TestTwoDaemons(t *testing.T) {
+	inside(t, func(t *testing.T, r *Routes) {
+		other, err := Open("other")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer other.Close()
+		theirs := []model.Path{path(one, vip1), path(two, vip2)}
+		applies(t, r, path(one, vip1), path(one, vip2))
+		applies(t, other, theirs...)
+		applies(t, r, path(one, vip1), path(one, vip2))
+		has(t, r, 2, 2) // the rules are both's
+		has(t, other, 2, 2)
+		applies(t, r, path(one, vip2))
+		applies(t, r)
+		if err := Remove("this"); err != nil {
+			t.Error(err)
+		}
+		has(t, r, 2, 0)
+		for _, p := range theirs {
+			if err := other.Check(p); err != nil {
+				t.Errorf("after the end of this daemon: %v", err)
+			}
+		}
+		if err := Remove("other"); err != nil {
+			t.Error(err)
+		}
 		has(t, r, 0, 0)
 	})
 }
@@ -132,7 +166,7 @@ func TestRemoveLeavesOthersAlone(t *testing.T) {
 		}
 		before := rules()
 		applies(t, r, path(one, vip1), path(two, vip1))
-		if err := Remove(); err != nil {
+		if err := Remove("this"); err != nil {
 			t.Fatal(err)
 		}
 		has(t, r, 0, 0)
@@ -174,8 +208,8 @@ func TestWhyNot(t *testing.T) {
 // TestPlan: routes come before their rule and go after it.
 func TestPlan(t *testing.T) {
 	old, kept, fresh := route{1, vip1, one, 3}, route{2, vip1, two, 3}, route{1, vip1, one, 4}
-	have := held{map[rule]bool{{mark: 1}: true, {mark: 9}: true}, map[route]bool{old: true, kept: true, {9, vip1, two, 3}: true}}
-	want := held{map[rule]bool{{mark: 1}: true, {mark: 2}: true}, map[route]bool{fresh: true, kept: true}}
+	have := held{map[rule]bool{{mark: 1}: true, {mark: 9}: true}, map[route]bool{old: true, kept: true, {9, vip1, two, 3}: true}, nil}
+	want := held{map[rule]bool{{mark: 1}: true, {mark: 2}: true}, map[route]bool{fresh: true, kept: true}, nil}
 	gone := route{9, vip1, two, 3}
 	expected := []op{{add: true, route: &fresh}, {add: true, rule: &rule{mark: 2}}, {rule: &rule{mark: 9}}, {route: &gone}}
 	if got := plan(have, want); !reflect.DeepEqual(got, expected) {
