@@ -23,16 +23,11 @@ type connectionsCommand struct {
 }
 
 func (c *connectionsCommand) Run(ctx context.Context, env *surroundings) error {
-	query := api.ConnectionQuery{Director: c.Director, Server: c.Server, State: c.State, Limit: c.Limit}
-	if c.Limit < 1 {
-		return unable{errors.New("--limit must be at least 1")}
+	of, err := narrow(c.Client, c.Limit)
+	if err != nil {
+		return err
 	}
-	if c.Client != "" {
-		var err error
-		if query.Client, err = parseClient(c.Client); err != nil {
-			return unable{err}
-		}
-	}
+	query := api.ConnectionQuery{Director: c.Director, Server: c.Server, Client: of, State: c.State, Limit: c.Limit}
 	client, ctx, cancel := c.client(ctx)
 	defer cancel()
 	found, err := client.Connections(ctx, query)
@@ -45,15 +40,26 @@ func (c *connectionsCommand) Run(ctx context.Context, env *surroundings) error {
 	return printConnections(env.out, found, env.colour)
 }
 
-// parseClient reads an address, or a network.
+// narrow reads what narrows a list.
+func narrow(client string, limit int) (netip.Prefix, error) {
+	if limit < 1 {
+		return netip.Prefix{}, unable{errors.New("--limit must be at least 1")}
+	}
+	return parseClient(client)
+}
+
+// parseClient reads an address, or a network; "": none.
 func parseClient(text string) (netip.Prefix, error) {
+	if text == "" {
+		return netip.Prefix{}, nil
+	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	if net, err := netip.ParsePrefix(text); err == nil {
 		return net, nil
 	}
-	return netip.Prefix{}, fmt.Errorf("--client %q is neither an address nor a network: write 192.168.10.7 or 192.168.10.0/24", text)
+	return netip.Prefix{}, unable{fmt.Errorf("--client %q is neither an address nor a network: write 192.168.10.7 or 192.168.10.0/24", text)}
 }
 
 // printConnections shows connections in at most pageWidth columns.
@@ -73,26 +79,26 @@ func printConnections(w io.Writer, found api.Connections, colour bool) error {
 		p.line("%-*s  %-*s  %-*s  %-5s  %s", client, c.Client, vip, c.VIP,
 			server, middle(c.Director+"/"+c.Server, server), c.State, ago(c.Age))
 	}
-	p.line("%s", totals(found))
+	p.line("%s", totals("connection", len(found.Connections), found.Matched, found.Known))
 	if _, err := io.WriteString(w, p.text.String()); err != nil {
 		return fmt.Errorf("print the connections: %w", err)
 	}
 	return nil
 }
 
-func totals(found api.Connections) string {
-	known := grouped(found.Known) + " known"
-	if found.Known == 0 {
+// totals says how many of a list are shown.
+func totals(what string, shown, matched, all int) string {
+	known := grouped(all) + " known"
+	if all == 0 {
 		known = "none known"
 	}
-	switch shown := len(found.Connections); {
-	case found.Matched == 0:
-		return "No connection matches; " + known + "."
-	case shown == found.Matched:
+	switch {
+	case matched == 0:
+		return fmt.Sprintf("No %s matches; %s.", what, known)
+	case shown == matched:
 		return fmt.Sprintf("Showing all %s that match; %s.", grouped(shown), known)
-	default:
-		return fmt.Sprintf("Showing %s of %s that match; %s.", grouped(shown), grouped(found.Matched), known)
 	}
+	return fmt.Sprintf("Showing %s of %s that match; %s.", grouped(shown), grouped(matched), known)
 }
 
 // grouped is a number with its thousands apart: 12,345.

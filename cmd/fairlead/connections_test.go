@@ -102,7 +102,7 @@ func TestTotals(t *testing.T) {
 		"Showing 1,000 of 100,000 that match; 100,000 known.": {Connections: some, Matched: 100000, Known: 100000},
 		"Showing 200 of 12,345 that match; 100,000 known.":    {Connections: some[:200], Matched: 12345, Known: 100000},
 	} {
-		if got := totals(found); got != want {
+		if got := totals("connection", len(found.Connections), found.Matched, found.Known); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"unicode/utf8"
 
 	"fairlead/internal/api"
@@ -20,19 +18,13 @@ type templatesCommand struct {
 }
 
 func (c *templatesCommand) Run(ctx context.Context, env *surroundings) error {
-	query := api.TemplateQuery{Director: c.Director, Limit: c.Limit}
-	if c.Limit < 1 {
-		return unable{errors.New("--limit must be at least 1")}
-	}
-	if c.Client != "" {
-		var err error
-		if query.Client, err = parseClient(c.Client); err != nil {
-			return unable{err}
-		}
+	of, err := narrow(c.Client, c.Limit)
+	if err != nil {
+		return err
 	}
 	client, ctx, cancel := c.client(ctx)
 	defer cancel()
-	found, err := client.Templates(ctx, query)
+	found, err := client.Templates(ctx, api.TemplateQuery{Director: c.Director, Client: of, Limit: c.Limit})
 	if err != nil {
 		return err
 	}
@@ -62,14 +54,7 @@ func printTemplates(w io.Writer, found api.Templates, colour bool) error {
 		}
 		p.line("%-*s  %-*s  %s  %s", client, t.Client, server, middle(t.Director+"/"+t.Server, server), state, ago(t.Left))
 	}
-	switch shown := len(found.Templates); {
-	case found.Matched == 0:
-		p.line("No template matches; %s known.", grouped(found.Known))
-	case shown == found.Matched:
-		p.line("Showing all %s that match; %s known.", grouped(shown), grouped(found.Known))
-	default:
-		p.line("Showing %s of %s that match; %s known.", grouped(shown), grouped(found.Matched), grouped(found.Known))
-	}
+	p.line("%s", totals("template", len(found.Templates), found.Matched, found.Known))
 	if _, err := io.WriteString(w, p.text.String()); err != nil {
 		return fmt.Errorf("print the templates: %w", err)
 	}
@@ -84,12 +69,9 @@ type forgetCommand struct {
 }
 
 func (c *forgetCommand) Run(ctx context.Context, env *surroundings) error {
-	var of netip.Prefix
-	if c.Client != "" {
-		var err error
-		if of, err = parseClient(c.Client); err != nil {
-			return unable{err}
-		}
+	of, err := parseClient(c.Client)
+	if err != nil {
+		return err
 	}
 	client, ctx, cancel := c.client(ctx)
 	defer cancel()

@@ -43,7 +43,11 @@ func TestTemplatesPage(t *testing.T) {
 	socket := serve(t, d)
 	got := shell{}.run(t.Context(), "templates", "--socket", socket)
 	golden(t, "templates.txt", got.out)
-	<-d.asked
+	select {
+	case <-d.asked:
+	default:
+		t.Fatalf("the daemon was not asked: exit code %d, %s", got.code, got.err)
+	}
 	network := netip.MustParsePrefix("192.168.10.0/24")
 	for _, c := range []struct {
 		args  string

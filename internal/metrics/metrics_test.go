@@ -61,7 +61,12 @@ var failover = model.Switch{From: "nfs-01", To: "nfs-02", Reason: model.ReasonFa
 // busy is Metrics that were told of everything.
 func busy() *Metrics {
 	m := New("1.2.3")
-	m.Probed(model.ProbeResult{Ref: ref, OK: true, Latency: 2 * time.Millisecond})
+	const mounts = "nfscheck version 3 export /srv/nfs"
+	m.Probed(model.ProbeResult{Ref: ref, OK: true, Latency: 2 * time.Millisecond, Tests: []model.TestResult{
+		{Check: mounts, At: "192.168.10.100:2049", OK: true, Latency: 2 * time.Millisecond},
+		{Check: mounts, At: model.AtVIP("192.168.10.50:2049", netip.MustParseAddr("192.168.10.100")), OK: true, Latency: 20 * time.Millisecond},
+		{Check: "icmpcheck", At: "192.168.10.100", Error: "no answer"},
+	}})
 	m.Probed(model.ProbeResult{Ref: ref, Err: "connection refused", Latency: time.Second})
 	m.Switched("nfs", failover, false)
 	m.Switched("nfs", failover, true)
@@ -141,6 +146,11 @@ func TestScrape(t *testing.T) {
 		`fairlead_check_duration_seconds_bucket{director="nfs",server="nfs-01",le="0.001"} 0`,
 		`fairlead_check_duration_seconds_bucket{director="nfs",server="nfs-01",le="0.0025"} 1`,
 		`fairlead_check_duration_seconds_count{director="nfs",server="nfs-01"} 1`,
+		`fairlead_check_results_total{at="own",check="nfscheck",director="nfs",result="ok",server="nfs-01"} 1`,
+		`fairlead_check_results_total{at="vip",check="nfscheck",director="nfs",result="ok",server="nfs-01"} 1`,
+		`fairlead_check_results_total{at="own",check="icmpcheck",director="nfs",result="failed",server="nfs-01"} 1`,
+		`fairlead_check_result_duration_seconds_bucket{check="nfscheck",director="nfs",server="nfs-01",le="0.01"} 1`,
+		`fairlead_check_result_duration_seconds_count{check="nfscheck",director="nfs",server="nfs-01"} 2`,
 		`fairlead_switches_total{director="nfs",reason="server-failed"} 1`,
 		`fairlead_switches_total{director="nfs",reason="operator"} 0`,
 		`fairlead_switch_duration_seconds_sum{director="nfs",phase="applied"} 0.002`,

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ var switchBuckets = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5,
 type told struct {
 	checks  *prometheus.CounterVec
 	latency *prometheus.HistogramVec
+	results *prometheus.CounterVec   // of each kind of check
+	took    *prometheus.HistogramVec // likewise
 
 	switches, ended, resets, replayed *prometheus.CounterVec
 	duration                          *prometheus.HistogramVec
@@ -43,6 +46,10 @@ func newTold() *told {
 			"Checks of a server since the daemon's start, by result. One that failed is not yet a server that is down: see fairlead_server_health.", "director", "server", "result"),
 		latency: histogram("check_duration_seconds",
 			"How long the checks that passed took, from the start to the answer. It is the check's time, not that of a client's request.", checkBuckets[:], "director", "server"),
+		results: counter("check_results_total",
+			"Answers to the questions of which the checks consist, by kind of check, by where it was asked (own: the server's own address; vip: a virtual IP on the server) and by result. What was given up because another one had failed does not count.", "director", "server", "check", "at", "result"),
+		took: histogram("check_result_duration_seconds",
+			"How long each kind of check took that passed, at the server's own address and at virtual IPs on it.", checkBuckets[:], "director", "server", "check"),
 		switches: counter("switches_total",
 			"Switches to another server since the daemon's start, by reason. Counted when they are decided.", "director", "reason"),
 		duration: histogram("switch_duration_seconds",
@@ -64,7 +71,7 @@ func newTold() *told {
 }
 
 func (t *told) parts() []prometheus.Collector {
-	return []prometheus.Collector{t.checks, t.latency, t.switches, t.duration, t.ended, t.resets, t.replayed, t.tries, t.lost}
+	return []prometheus.Collector{t.checks, t.latency, t.results, t.took, t.switches, t.duration, t.ended, t.resets, t.replayed, t.tries, t.lost}
 }
 
 func (t *told) probed(r model.ProbeResult) {
@@ -77,12 +84,32 @@ func (t *told) probed(r model.ProbeResult) {
 		t.checks.WithLabelValues(d, s, "failed")
 		t.latency.WithLabelValues(d, s)
 	}
+	for _, test := range r.Tests {
+		t.tested(d, s, test)
+	}
 	if !r.OK {
 		t.checks.WithLabelValues(d, s, "failed").Inc()
 		return
 	}
 	t.checks.WithLabelValues(d, s, "ok").Inc()
 	t.latency.WithLabelValues(d, s).Observe(r.Latency.Seconds())
+}
+
+// tested counts one test. Its kind is the first word that the configuration says: the
+// rest, such as paths, would make ever new series.
+func (t *told) tested(director, server string, r model.TestResult) {
+	kind, _, _ := strings.Cut(r.Check, " ")
+	at, result := "own", "ok"
+	if r.OnVIP() {
+		at = "vip"
+	}
+	if !r.OK {
+		result = "failed"
+	}
+	t.results.WithLabelValues(director, server, kind, at, result).Inc()
+	if r.OK {
+		t.took.WithLabelValues(director, server, kind).Observe(r.Latency.Seconds())
+	}
 }
 
 func (t *told) switched(director string, s model.Switch, done bool) {
@@ -128,6 +155,9 @@ func (t *told) keep(s model.Status) {
 			t.checks.DeleteLabelValues(ref.Director, ref.Server, "ok")
 			t.checks.DeleteLabelValues(ref.Director, ref.Server, "failed")
 			t.latency.DeleteLabelValues(ref.Director, ref.Server)
+			its := prometheus.Labels{"director": ref.Director, "server": ref.Server}
+			t.results.DeletePartialMatch(its)
+			t.took.DeletePartialMatch(its)
 		}
 	}
 	for director := range t.begun {

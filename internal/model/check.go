@@ -128,6 +128,16 @@ func (t Test) String() string {
 	return b.String()
 }
 
+// onServer is between a virtual IP and the server that it was asked at, in a
+// TestResult's At.
+const onServer = " on "
+
+// AtVIP is a TestResult's At of a test at a virtual IP on a server.
+func AtVIP(vip string, server netip.Addr) string { return vip + onServer + server.String() }
+
+// OnVIP tells whether the test was made at a virtual IP on the server.
+func (r TestResult) OnVIP() bool { return strings.Contains(r.At, onServer) }
+
 // TestResult is the outcome of one test of a probe.
 type TestResult struct {
 	Check   string        `json:"check"` // as the configuration says it

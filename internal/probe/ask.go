@@ -111,7 +111,7 @@ func (a asker) one(ctx context.Context, q question) (model.TestResult, bool) {
 	err := a.put(ctx, q)
 	r := model.TestResult{Check: q.label, At: q.at, OK: err == nil, Latency: time.Since(begin)}
 	if q.by.IsValid() {
-		r.At += " on " + q.by.String()
+		r.At = model.AtVIP(q.at, q.by)
 	}
 	switch {
 	case err == nil:
