@@ -126,7 +126,7 @@ var mutations = []mutation{
 	{"a copy that lacks more than maxlag is fresh", "copy.go",
 		"limit > 0 && c.lag > limit:", "limit > 0 && c.lag > 2*limit:"},
 	{"a programme's word on a copy does not count", "copy.go",
-		"case c.stale ||", "case c.stale && c.lag > 0 ||"},
+		"case c.stale ||", "case c.stale && limit < 0 ||"},
 	{"a copy is compared with a server that was active before", "copy.go",
 		"|| d.active().Name != r.Active {", "{"},
 	{"an order is never answered", "turn.go",

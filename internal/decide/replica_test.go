@@ -50,7 +50,7 @@ func (w *world) measurement(s State) Event {
 	if w.chance(30) {
 		r.Lag = time.Duration(w.dice.IntN(80)) * time.Second
 	}
-	r.Stale = w.chance(10)
+	r.Stale = w.chance(20)
 	r.Upto = r.At.Add(-r.Lag - time.Duration(w.dice.IntN(5000))*time.Millisecond)
 	if w.chance(10) { // the newest heartbeat is an old one
 		r.Upto = r.Upto.Add(-time.Duration(w.dice.IntN(200)) * time.Second)

@@ -19,11 +19,12 @@ import (
 )
 
 // copyDirector is a director that measures the copy of nfs-02, which may be 2 s behind.
+// Its argument says how.
 const copyDirector = `director nfs
   mode gateway
   check interval 300ms port 2049 timeout 300ms
   option tcpcheck
-  option synccheck file /export/heartbeat interval 300ms maxlag 2s
+  option synccheck %s interval 300ms maxlag 2s
   server nfs-01 192.168.10.100:2049 check
   server nfs-02 192.168.10.101:2049 check sorry
 `
@@ -35,10 +36,10 @@ type copied struct {
 	stop func()
 }
 
-func newCopied(t *testing.T) *copied {
+func newCopied(t *testing.T, measured string) *copied {
 	t.Helper()
 	o := realOptions(t, outcome.Planned, outcome.Embedded, model.AttachNative, outcome.Note)
-	o.Config = map[string]string{"flow.cfg": note["flow.cfg"], "services.cfg": note["services.cfg"], "l4.cfg": copyDirector}
+	o.Config = map[string]string{"flow.cfg": note["flow.cfg"], "services.cfg": note["services.cfg"], "l4.cfg": fmt.Sprintf(copyDirector, measured)}
 	own := t.TempDir() // removed after the server has ended
 	s := built(t, o)
 	if err := s.Serving[1].Stop(time.Second); err != nil {
@@ -114,11 +115,21 @@ func (c *copied) alarmed(what string) bool {
 	return slices.ContainsFunc(st.Alarms, func(a model.Alarm) bool { return strings.HasPrefix(a.What, what) })
 }
 
+// holds waits until an alarm says that nfs-02 is not taken.
+func (c *copied) holds() {
+	c.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !c.alarmed("director nfs: nfs-02 is not taken by itself, as its copy may be too old"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatalf("no alarm says that the director holds; the events:\n%s", c.command("events", "--since", "0"))
+		}
+	}
+}
+
 // TestOldCopyIsHeld: while the copy follows, its lag is nearly nothing. It grows when the
 // copying stops. When the active server dies then, the other one is not taken until an
 // order names it.
 func TestOldCopyIsHeld(t *testing.T) {
-	c := newCopied(t)
+	c := newCopied(t, "file /export/heartbeat")
 	c.awaits("the copy follows", func(s model.CopyStatus) bool { return s.Freshness == model.FreshnessFresh })
 	for range 10 {
 		time.Sleep(100 * time.Millisecond)
@@ -139,11 +150,7 @@ func TestOldCopyIsHeld(t *testing.T) {
 	if err := c.Serving[0].Stop(time.Second); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); !c.alarmed("director nfs: nfs-02 is not taken by itself, as its copy may be too old"); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no alarm says that the director holds; the events:\n%s", c.command("events", "--since", "0"))
-		}
-	}
+	c.holds()
 	last := c.awaits("the lag of the dead server", func(s model.CopyStatus) bool { return s.Why != "" })
 	time.Sleep(3 * time.Second)
 	still := c.awaits("the lag of the dead server", func(s model.CopyStatus) bool { return s.Why != "" })
@@ -173,7 +180,7 @@ func TestOldCopyIsHeld(t *testing.T) {
 
 // TestFreshCopyTakesOver: the same with a copy that follows.
 func TestFreshCopyTakesOver(t *testing.T) {
-	c := newCopied(t)
+	c := newCopied(t, "file /export/heartbeat")
 	c.awaits("the copy follows", func(s model.CopyStatus) bool { return s.Freshness == model.FreshnessFresh })
 	first := directorStatus(t, c.Site).Epoch
 	if err := c.Serving[0].Stop(time.Second); err != nil {
@@ -182,5 +189,47 @@ func TestFreshCopyTakesOver(t *testing.T) {
 	sw, err := c.AwaitSwitch(t.Context(), first, 20*time.Second, func() {}, func(model.Switch) {})
 	if err != nil || sw == nil || sw.To != site.ServerSpecs[1].Name || sw.Reason != model.ReasonFailed {
 		t.Errorf("got %+v, %v", sw, err)
+	}
+}
+
+// TestProgrammeHolds: a programme says that the copy is fresh, then that it is too old, and,
+// when the active server is dead, that it cannot know. What it said last holds.
+func TestProgrammeHolds(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	says := func(text string) {
+		t.Helper()
+		next := filepath.Join(dir, "check.new")
+		if err := os.WriteFile(next, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, filepath.Join(dir, "check")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("echo 0.5")
+	c := newCopied(t, "exec "+filepath.Join(dir, "check"))
+	c.awaits("it is fresh", func(s model.CopyStatus) bool {
+		return s.Freshness == model.FreshnessFresh && s.Lag == 500*time.Millisecond
+	})
+	says(`echo "$FAIRLEAD_ACTIVE says: Connecting, disks UpToDate/DUnknown"; exit 1`)
+	old := c.awaits("it is too old", func(s model.CopyStatus) bool { return s.Freshness == model.FreshnessTooOld })
+	if old.Why != "nfs-01 says: Connecting, disks UpToDate/DUnknown" {
+		t.Errorf("the copy is too old because %q", old.Why)
+	}
+	says("echo nobody can be asked; exit 2")
+	if err := c.Serving[0].Stop(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	c.holds()
+	c.awaits("the last word holds", func(s model.CopyStatus) bool {
+		return s.Freshness == model.FreshnessTooOld && strings.HasSuffix(s.Why, "It printed: nobody can be asked")
+	})
+	says("echo 0")
+	sw, err := c.AwaitSwitch(t.Context(), 1, 20*time.Second, func() {}, func(model.Switch) {})
+	if err != nil || sw == nil || sw.To != site.ServerSpecs[1].Name || sw.Reason != model.ReasonFailed {
+		t.Errorf("when it is fresh: got %+v, %v", sw, err)
 	}
 }
