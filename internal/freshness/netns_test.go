@@ -48,7 +48,7 @@ type scene struct {
 	last     map[string]model.Measured // the newest result of each server
 }
 
-func newScene(t *testing.T) *scene {
+func newScene(t *testing.T, director netip.Addr) *scene {
 	t.Helper()
 	segment, err := topology.Build("fairlead-freshness-test")
 	if err != nil {
@@ -60,7 +60,7 @@ func newScene(t *testing.T) *scene {
 		}
 	})
 	s := &scene{T: t, segment: segment, results: make(chan model.Measured), last: map[string]model.Measured{}}
-	s.director = s.add("director", netip.MustParseAddr("192.168.10.1"))
+	s.director = s.add("director", director)
 	s.meter = New(s.results, slog.New(slog.DiscardHandler))
 	s.meter.files = inside{network{"director"}, s.director}
 	return s
@@ -68,7 +68,11 @@ func newScene(t *testing.T) *scene {
 
 func (s *scene) add(name string, addr netip.Addr) *topology.Host {
 	s.Helper()
-	h, err := s.segment.Add(topology.Spec{Name: name, Addr: netip.PrefixFrom(addr, 24)})
+	bits := 24
+	if addr.Is6() {
+		bits = 64
+	}
+	h, err := s.segment.Add(topology.Spec{Name: name, Addr: netip.PrefixFrom(addr, bits)})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -144,7 +148,7 @@ func copyFile(t *testing.T, from, to string) {
 // TestNFS measures over the network: a copy that follows, one that stops, and the
 // active server's death.
 func TestNFS(t *testing.T) {
-	s := newScene(t)
+	s := newScene(t, netip.MustParseAddr("192.168.10.1"))
 	active, kill := s.serve(one)
 	standby, _ := s.serve(two)
 	const file = "beat"
@@ -178,6 +182,25 @@ func TestNFS(t *testing.T) {
 	t.Run("strange files", func(t *testing.T) { s.strange(at(standby), standby) })
 	t.Run("a full disk", func(t *testing.T) { s.full(standby) })
 	t.Run("a read-only file system", func(t *testing.T) { s.readOnly(standby) })
+}
+
+// TestIPv6 writes to a server that has an address of IPv6.
+func TestIPv6(t *testing.T) {
+	s := newScene(t, netip.MustParseAddr("2001:db8::1"))
+	six := model.Server{Name: "nfs-06", Addr: netip.MustParseAddr("2001:db8::100")}
+	s.serve(six)
+	of := target(six, two)
+	of.Sync.File = "/export/beat"
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	defer cancel()
+	tr := s.meter.track(ctx, of)
+	tr.target = of
+	for tr.beat(ctx); tr.failed != nil && ctx.Err() == nil; tr.beat(ctx) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if tr.failed != nil || tr.newest == 0 {
+		t.Errorf("heartbeat %d, %v", tr.newest, tr.failed)
+	}
 }
 
 // strange reads and writes files that are none of ours. The server is nfs-02.
@@ -299,7 +322,7 @@ func TestGanesha(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("version %s by %s, %t", tt.versions, tt.by, tt.made), func(t *testing.T) {
 			root, dir := t.TempDir(), t.TempDir() // removed after the server has ended
-			s := newScene(t)
+			s := newScene(t, netip.MustParseAddr("192.168.10.1"))
 			h := s.add(one.Name, one.Addr)
 			cmd, err := ganesha.Command(ganesha.Options{Dir: dir, Root: root, Versions: tt.versions})
 			if err != nil {
