@@ -37,7 +37,7 @@ func TestExec(t *testing.T) {
 		"without end":     {"sleep 60", model.Measured{Err: "it did not end within 1s"}},
 		"endless output":  {"head -c 1000000 /dev/zero | tr '\\0' x; exit 2", model.Measured{Err: "cannot tell"}},
 		"environment": {`echo "$FAIRLEAD_DIRECTOR $FAIRLEAD_SERVER $FAIRLEAD_ADDR $FAIRLEAD_ACTIVE $FAIRLEAD_ACTIVE_ADDR $FAIRLEAD_MAXLAG $FAIRLEAD_TIMEOUT $#"; exit 1`,
-			model.Measured{OK: true, Stale: true, Err: "nfs nfs-02 192.168.10.101 nfs-01 192.168.10.100 60 1 0"}},
+			model.Measured{OK: true, Stale: true, Err: "nfs nfs-02 192.168.10.101 nfs-01 192.168.10.100 60 5 0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +48,10 @@ func TestExec(t *testing.T) {
 			results := make(chan model.Measured)
 			m := New(results, slog.New(slog.DiscardHandler))
 			of := target(one, two)
-			of.Sync = model.Sync{Command: path, Interval: time.Second, MaxLag: time.Minute}
+			of.Sync = model.Sync{Command: path, Interval: time.Hour, MaxLag: time.Minute}
+			if name == "without end" { // the others have 5 s
+				of.Sync.Interval = time.Second
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), longest)
 			ended := make(chan struct{})
 			go func() {
