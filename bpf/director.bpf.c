@@ -295,5 +295,27 @@ int fairlead_pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/*
+ * For a server of the lab, where the kernel may lack IP in IP: unwraps what came in a
+ * tunnel.
+ */
+SEC("tcx/ingress")
+int fairlead_unwrap(struct __sk_buff *skb)
+{
+	void *data, *end;
+	struct ipv4 *ip;
+
+	if (bpf_skb_pull_data(skb, ETH_HLEN + sizeof(*ip)))
+		return TC_NEXT;
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	ip = data + ETH_HLEN;
+	if ((void *)(ip + 1) > end || ((struct ethernet *)data)->type != ETHERTYPE_IPV4 ||
+	    ip->version_ihl != 0x45 || ip->protocol != PROTOCOL_IPIP)
+		return TC_NEXT;
+	return bpf_skb_adjust_room(skb, -(int)OUTER_LENGTH, BPF_ADJ_ROOM_MAC, 0) ? TC_DROP :
+										   TC_NEXT;
+}
+
 /* The kernel's helpers need a GPL-compatible programme. */
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -51,6 +51,14 @@ INLINE void set_destination(struct ethernet *eth, struct choice *c)
 #define QUOTED6_LENGTH (sizeof(struct ipv6) + 8)
 #define UNREACHABLE6_LENGTH (ETH_HLEN + sizeof(struct ipv6) + 8 + QUOTED6_LENGTH)
 
+/*
+ * The checksum of a frame that came from a neighbour on the same machine is perhaps not
+ * complete: a device completes it where it stood, or nobody does. So that an ICMP answer
+ * to it is right both ways, its IPv4 header has room there: options that end at once.
+ */
+#define SPARE_LENGTH 20
+#define SPARED_LENGTH (UNREACHABLE_LENGTH + SPARE_LENGTH)
+
 struct quoted {
 	__u16 words[QUOTED6_LENGTH / 2];
 };
@@ -78,7 +86,7 @@ INLINE __u32 answer_length(enum verdict verdict, struct packet *p)
 	if (verdict == VERDICT_ARP_REPLY)
 		return p->six ? DISCOVERY_LENGTH : 0;
 	if (verdict == VERDICT_TOO_BIG)
-		return UNREACHABLE_LENGTH;
+		return p->partial ? SPARED_LENGTH : UNREACHABLE_LENGTH;
 	if (verdict != VERDICT_RESET && verdict != VERDICT_REJECT)
 		return 0;
 	if (verdict == VERDICT_RESET || p->protocol == PROTOCOL_TCP)
@@ -95,7 +103,7 @@ INLINE int quote(struct quoted *q, void *data, void *end, __u32 answer)
 		if ((void *)ip + QUOTED6_LENGTH > end)
 			return -1;
 		__builtin_memcpy(q, ip, QUOTED6_LENGTH);
-	} else if (answer == UNREACHABLE_LENGTH) {
+	} else if (answer == UNREACHABLE_LENGTH || answer == SPARED_LENGTH) {
 		if ((void *)ip + QUOTED_LENGTH > end || ip->version_ihl != 0x45)
 			return -1;
 		__builtin_memcpy(q, ip, QUOTED_LENGTH);
@@ -103,15 +111,19 @@ INLINE int quote(struct quoted *q, void *data, void *end, __u32 answer)
 	return 0;
 }
 
-/* Starts the answer's IPv4 header: from the virtual IP to the client. */
-INLINE void write_ipv4(struct ipv4 *ip, struct packet *p, __u8 protocol, __u16 length)
+/*
+ * Starts the answer's IPv4 header: from the virtual IP to the client. All options are 0,
+ * which ends them.
+ */
+INLINE void write_ipv4(struct ipv4 *ip, struct packet *p, __u8 protocol, __u16 length,
+		       __u32 options)
 {
 	__u32 sum = 0;
 	__u16 *w = (void *)ip;
 
 	__builtin_memset(ip, 0, sizeof(*ip));
-	ip->version_ihl = 0x45;
-	ip->length = bpf_htons(sizeof(*ip) + length);
+	ip->version_ihl = 0x45 + options / 4;
+	ip->length = bpf_htons(sizeof(*ip) + options + length);
 	ip->fragment = bpf_htons(0x4000); /* do not fragment */
 	ip->ttl = 64;
 	ip->protocol = protocol;
@@ -148,18 +160,20 @@ INLINE __u16 icmpv6_sum(struct packet *p, __u16 *w, __u32 length)
 
 /*
  * Writes "fragmentation needed", or else "port unreachable", over a frame of
- * UNREACHABLE_LENGTH.
+ * UNREACHABLE_LENGTH and the options.
  */
-INLINE int write_unreachable(void *data, void *end, struct packet *p, struct quoted *q)
+INLINE int write_unreachable(void *data, void *end, struct packet *p, struct quoted *q,
+			     const __u32 options)
 {
 	struct ipv4 *ip = data + ETH_HLEN;
-	__u16 *icmp = (void *)(ip + 1);
+	__u16 *icmp = (void *)(ip + 1) + options;
 	__u32 sum = 0;
 
-	if (data + UNREACHABLE_LENGTH > end)
+	if (data + UNREACHABLE_LENGTH + options > end)
 		return -1;
 	swap_macs(data);
-	write_ipv4(ip, p, PROTOCOL_ICMP, 8 + QUOTED_LENGTH);
+	write_ipv4(ip, p, PROTOCOL_ICMP, 8 + QUOTED_LENGTH, options);
+	__builtin_memset(ip + 1, 0, options);
 	icmp[0] = bpf_htons(3 << 8 | (p->mtu ? 4 : 3));
 	icmp[1] = icmp[2] = 0;
 	icmp[3] = bpf_htons(p->mtu);
@@ -167,12 +181,6 @@ INLINE int write_unreachable(void *data, void *end, struct packet *p, struct quo
 	for (int i = 0; i < 4 + (int)QUOTED_LENGTH / 2; i++)
 		sum += icmp[i];
 	icmp[1] = ~fold(sum);
-	/*
-	 * A device that still completes the packet's checksum writes over the answer where
-	 * that one stood. It makes the whole sum right, hence of a 0 what has to be there.
-	 */
-	if (p->partial)
-		icmp[p->protocol == PROTOCOL_TCP ? 8 : 3] = 0;
 	return 0;
 }
 
@@ -273,7 +281,7 @@ INLINE int write_reset(void *data, void *end, struct packet *p)
 		write_ipv6(ip, p, PROTOCOL_TCP, sizeof(struct tcp));
 		write_tcp_reset(ip + sizeof(struct ipv6), p);
 	} else {
-		write_ipv4(ip, p, PROTOCOL_TCP, sizeof(struct tcp));
+		write_ipv4(ip, p, PROTOCOL_TCP, sizeof(struct tcp), 0);
 		write_tcp_reset(ip + sizeof(struct ipv4), p);
 	}
 	return 0;
@@ -286,7 +294,9 @@ INLINE int write_answer(void *data, void *end, struct packet *p, struct quoted *
 	case DISCOVERY_LENGTH:
 		return write_advertisement(data, end, p);
 	case UNREACHABLE_LENGTH:
-		return write_unreachable(data, end, p, q);
+		return write_unreachable(data, end, p, q, 0);
+	case SPARED_LENGTH:
+		return write_unreachable(data, end, p, q, SPARE_LENGTH);
 	case UNREACHABLE6_LENGTH:
 		return write_unreachable6(data, end, p, q);
 	}

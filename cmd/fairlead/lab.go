@@ -23,6 +23,7 @@ type labCommand struct {
 	NFS         outcome.Backend `name:"nfs" default:"embedded" enum:"embedded,ganesha" help:"NFS servers: embedded (this program's own) or ganesha (needs the packages nfs-ganesha, nfs-ganesha-vfs and rpcbind)."`
 	Check       outcome.Timing  `default:"note" enum:"note,fast" help:"How often the director checks: note (every 10 seconds, as in the note) or fast (every second)."`
 	XDP         string          `name:"xdp" default:"native" enum:"native,generic,tcx" help:"How the director attaches: native, generic or tcx."`
+	Mode        outcome.Mode    `default:"gateway" enum:"gateway,tunnel" help:"How the director forwards: gateway, or tunnel, with the servers behind a router."`
 	JSON        bool            `name:"json" help:"Print the result as one JSON object."`
 	Keep        bool            `help:"Stay up until Ctrl-C, and print how to look around."`
 	IPv6        bool            `name:"ipv6" help:"Build the diagram with IPv6 addresses, and no others."`
@@ -40,7 +41,7 @@ func (c *labCommand) Run(ctx context.Context, env *surroundings) error {
 	}
 	options := lab.Options{
 		Fault: c.Fault, NFS: c.NFS, Check: c.Check, JSON: c.JSON, Keep: c.Keep, Split: c.Split, Crowd: c.Crowd, Six: c.IPv6, Screenshots: c.Screenshots,
-		AttachPass: dataplane.AttachPass,
+		AttachPass: dataplane.AttachPass, AttachUnwrap: dataplane.AttachUnwrap, Mode: c.Mode,
 	}
 	if err := options.XDP.UnmarshalText([]byte(c.XDP)); err != nil {
 		return unable{err}

@@ -506,27 +506,28 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	directorMapBuckets       = "buckets"
-	directorMapCaptures      = "captures"
-	directorMapCounters      = "counters"
-	directorMapLists         = "lists"
-	directorMapLocalities    = "localities"
-	directorMapNames         = "names"
-	directorMapSightings     = "sightings"
-	directorMapTemplates     = "templates"
-	directorMapTuples        = "tuples"
-	directorMapUppers        = "uppers"
-	directorProgFairleadPass = "fairlead_pass"
-	directorProgFairleadTc   = "fairlead_tc"
-	directorProgFairleadTick = "fairlead_tick"
-	directorProgFairleadXdp  = "fairlead_xdp"
-	directorVarCapture       = "capture"
-	directorVarDryRun        = "dry_run"
-	directorVarExplanation   = "explanation"
-	directorVarExported      = "exported"
-	directorVarMultiBuffer   = "multi_buffer"
-	directorVarShared        = "shared"
-	directorVarTickShift     = "tick_shift"
+	directorMapBuckets         = "buckets"
+	directorMapCaptures        = "captures"
+	directorMapCounters        = "counters"
+	directorMapLists           = "lists"
+	directorMapLocalities      = "localities"
+	directorMapNames           = "names"
+	directorMapSightings       = "sightings"
+	directorMapTemplates       = "templates"
+	directorMapTuples          = "tuples"
+	directorMapUppers          = "uppers"
+	directorProgFairleadPass   = "fairlead_pass"
+	directorProgFairleadTc     = "fairlead_tc"
+	directorProgFairleadTick   = "fairlead_tick"
+	directorProgFairleadUnwrap = "fairlead_unwrap"
+	directorProgFairleadXdp    = "fairlead_xdp"
+	directorVarCapture         = "capture"
+	directorVarDryRun          = "dry_run"
+	directorVarExplanation     = "explanation"
+	directorVarExported        = "exported"
+	directorVarMultiBuffer     = "multi_buffer"
+	directorVarShared          = "shared"
+	directorVarTickShift       = "tick_shift"
 )
 
 // loadDirector returns the embedded CollectionSpec for director.
@@ -571,10 +572,11 @@ type directorSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorProgramSpecs struct {
-	FairleadPass *ebpf.ProgramSpec `ebpf:"fairlead_pass"`
-	FairleadTc   *ebpf.ProgramSpec `ebpf:"fairlead_tc"`
-	FairleadTick *ebpf.ProgramSpec `ebpf:"fairlead_tick"`
-	FairleadXdp  *ebpf.ProgramSpec `ebpf:"fairlead_xdp"`
+	FairleadPass   *ebpf.ProgramSpec `ebpf:"fairlead_pass"`
+	FairleadTc     *ebpf.ProgramSpec `ebpf:"fairlead_tc"`
+	FairleadTick   *ebpf.ProgramSpec `ebpf:"fairlead_tick"`
+	FairleadUnwrap *ebpf.ProgramSpec `ebpf:"fairlead_unwrap"`
+	FairleadXdp    *ebpf.ProgramSpec `ebpf:"fairlead_xdp"`
 }
 
 // directorMapSpecs contains maps before they are loaded into the kernel.
@@ -670,10 +672,11 @@ type directorVariables struct {
 //
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorPrograms struct {
-	FairleadPass *ebpf.Program `ebpf:"fairlead_pass"`
-	FairleadTc   *ebpf.Program `ebpf:"fairlead_tc"`
-	FairleadTick *ebpf.Program `ebpf:"fairlead_tick"`
-	FairleadXdp  *ebpf.Program `ebpf:"fairlead_xdp"`
+	FairleadPass   *ebpf.Program `ebpf:"fairlead_pass"`
+	FairleadTc     *ebpf.Program `ebpf:"fairlead_tc"`
+	FairleadTick   *ebpf.Program `ebpf:"fairlead_tick"`
+	FairleadUnwrap *ebpf.Program `ebpf:"fairlead_unwrap"`
+	FairleadXdp    *ebpf.Program `ebpf:"fairlead_xdp"`
 }
 
 func (p *directorPrograms) Close() error {
@@ -681,6 +684,7 @@ func (p *directorPrograms) Close() error {
 		p.FairleadPass,
 		p.FairleadTc,
 		p.FairleadTick,
+		p.FairleadUnwrap,
 		p.FairleadXdp,
 	)
 }

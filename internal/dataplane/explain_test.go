@@ -143,3 +143,20 @@ func changesNothing(t *testing.T, p *Plane, h hook, name string, vip model.VIP) 
 		}
 	}
 }
+
+func TestExplainTunnel(t *testing.T) {
+	p := newPlane(t, 1000)
+	apply(t, p, tunnelled(note(), 1500))
+	x := explain(t, p, frameSpec{flags: synFlag}.bytes(t))
+	want := model.Tunnel{Source: tunnelEnd, Server: farServer1}
+	if x.Verdict != "forward" || x.Server != "nfs-01" || x.To != serverMAC1 || x.Tunnel == nil || *x.Tunnel != want {
+		t.Errorf("got %+v, by %+v", x, x.Tunnel)
+	}
+	if x := explain(t, p, frameSpec{proto: 17, payload: 1472}.bytes(t)); x.Verdict != "too-big" || x.Tunnel != nil {
+		t.Errorf("what does not fit: got %+v", x)
+	}
+	apply(t, p, note())
+	if x := explain(t, p, frameSpec{flags: synFlag}.bytes(t)); x.Verdict != "forward" || x.Tunnel != nil {
+		t.Errorf("in mode gateway: got %+v, by %+v", x, x.Tunnel)
+	}
+}

@@ -65,3 +65,22 @@ func AttachPass(ifindex int) (io.Closer, error) {
 	}
 	return l, nil
 }
+
+// AttachUnwrap attaches a programme that unwraps what comes to an interface in a
+// tunnel, IP in IP, for servers of the lab: not every kernel can.
+func AttachUnwrap(ifindex int) (io.Closer, error) {
+	spec, err := loadDirector()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded programme: %w", err)
+	}
+	prog, err := ebpf.NewProgram(spec.Programs[directorProgFairleadUnwrap])
+	if err != nil {
+		return nil, fmt.Errorf("load the unwrapping programme: %w", err)
+	}
+	defer prog.Close()
+	l, err := link.AttachTCX(link.TCXOptions{Program: prog, Interface: ifindex, Attach: ebpf.AttachTCXIngress})
+	if err != nil {
+		return nil, fmt.Errorf("attach the unwrapping programme to interface %d: %w", ifindex, err)
+	}
+	return l, nil
+}

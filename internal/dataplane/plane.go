@@ -130,6 +130,7 @@ func loadPrograms(m tables, capture bool) (programs, error) {
 	}
 	delete(spec.Programs, directorProgFairleadPass)
 	delete(spec.Programs, directorProgFairleadTick)
+	delete(spec.Programs, directorProgFairleadUnwrap)
 	if _, err := setTicks(spec); err != nil {
 		return programs{}, err
 	}

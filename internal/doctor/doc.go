@@ -67,6 +67,8 @@ type Director struct {
 	VIPs    []VIP
 	Servers []Server
 	NFS     bool
+	// Tunnel: its servers get clients' packets by a tunnel, perhaps past a router.
+	Tunnel bool
 }
 
 // VIP is a virtual IP of a director.

@@ -82,10 +82,13 @@ func (j *judge) holders(v VIP, servers []Server) {
 // one judges what concerns one server alone.
 func (j *judge) one(s Server, d Director) {
 	switch {
+	case s.Routed.IsValid() && d.Tunnel:
+		j.miss("it is behind a router", "%s, which gets its packets by a tunnel", s.Name)
+		return
 	case s.Routed.IsValid():
 		j.find(model.FindRouted, fmt.Sprintf("%s (%v) is behind the router %v", s.Name, s.Addr, s.Routed),
 			"In gateway mode a frame is addressed to the server's MAC, and no router passes that on.",
-			"give the director an interface on the server's network, and name it in the flow")
+			"give the director an interface on the server's network, and name it in the flow; or reach it by mode tunnel")
 		return
 	case !s.MAC.Known:
 		j.miss(s.MAC.Because, "%s", s.Name)
@@ -98,7 +101,11 @@ func (j *judge) one(s Server, d Director) {
 	}
 	if j.port(s) {
 		for _, v := range d.VIPs {
-			j.vip(s, v.Addr)
+			if d.Tunnel {
+				j.miss("it gets them by a tunnel", "whether %s takes packets for %v", s.Name, v.Addr)
+			} else {
+				j.vip(s, v.Addr)
+			}
 		}
 	}
 	j.frames(s)

@@ -30,7 +30,7 @@ func healthy() Facts {
 	}
 	return Facts{
 		Host:      Host{Forwarding: seen(false), Rules: seen([]Rule(nil)), Links: []Link{{"eth0", 1500, false, false, false, "ixgbe"}}},
-		Directors: []Director{{"nfs", []VIP{{Addr: vip, Holders: seen([]model.MAC(nil))}}, []Server{server("nfs-01", "192.168.10.100", 1), server("nfs-02", "192.168.10.101", 2)}, true}},
+		Directors: []Director{{"nfs", []VIP{{Addr: vip, Holders: seen([]model.MAC(nil))}}, []Server{server("nfs-01", "192.168.10.100", 1), server("nfs-02", "192.168.10.101", 2)}, true, false}},
 	}
 }
 

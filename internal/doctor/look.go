@@ -33,6 +33,9 @@ func Look(ctx context.Context, cfg model.Config, progress func(string)) Facts {
 	for i := range f.Directors {
 		d := &f.Directors[i]
 		ask := question{nfs: d.NFS, servers: serverAddrs(d.Servers), vips: vipAddrs(d.VIPs)}
+		if d.Tunnel {
+			ask.vips = nil // no knock goes by a tunnel
+		}
 		for j := range d.Servers {
 			work.Go(func() { l.server(ctx, ask, &d.Servers[j]) })
 		}
@@ -58,7 +61,7 @@ func directors(cfg model.Config) []Director {
 	set := flow.Compile(cfg)
 	var all []Director
 	for _, c := range cfg.Directors {
-		d := Director{Name: c.Name, NFS: c.ServesNFS()}
+		d := Director{Name: c.Name, NFS: c.ServesNFS(), Tunnel: c.Mode == model.ModeTunnel}
 		for _, a := range flow.VIPsOf(set, c.Name) {
 			d.VIPs = append(d.VIPs, VIP{Addr: a})
 		}

@@ -45,7 +45,7 @@ func realOptions(t *testing.T, f outcome.Fault, b outcome.Backend, x model.Attac
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces: run it as root")
 	}
-	return Options{Fault: f, NFS: b, XDP: x, Check: c, Config: note, Program: must[string](t)(program()), AttachPass: dataplane.AttachPass}
+	return Options{Fault: f, NFS: b, XDP: x, Check: c, Config: note, Program: must[string](t)(program()), AttachPass: dataplane.AttachPass, AttachUnwrap: dataplane.AttachUnwrap}
 }
 
 // TestNoteVerbatim runs two scenarios three times each, with the note's own check
@@ -111,6 +111,21 @@ func TestIPv6(t *testing.T) {
 		t.Run(fmt.Sprintf("%v %v %v", s.fault, s.nfs, s.xdp), func(t *testing.T) {
 			o := realOptions(t, s.fault, s.nfs, s.xdp, outcome.Fast)
 			o.Six = true
+			passes(t, o)
+		})
+	}
+}
+
+// TestTunnel runs mode tunnel, with the servers behind a router: by native XDP, where
+// every frame is one that the cable takes, and by tcx, which also wraps large ones that are cut later.
+func TestTunnel(t *testing.T) {
+	for _, s := range []struct {
+		fault outcome.Fault
+		xdp   model.AttachMode
+	}{{outcome.Link, model.AttachNative}, {outcome.Failback, model.AttachNative}, {outcome.Kill, model.AttachTCX}, {outcome.Failback, model.AttachTCX}} {
+		t.Run(fmt.Sprintf("%v %v", s.fault, s.xdp), func(t *testing.T) {
+			o := realOptions(t, s.fault, outcome.Embedded, s.xdp, outcome.Fast)
+			o.Mode = outcome.Tunnel
 			passes(t, o)
 		})
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	NFS   outcome.Backend
 	Check outcome.Timing
 	XDP   model.AttachMode
+	Mode  outcome.Mode
 	JSON  bool // print one JSON object instead of lines and a table
 	Keep  bool // stay up afterwards until the context ends
 	// Split sends copies of some clients' data to the other server, too: the
@@ -47,6 +48,8 @@ type Options struct {
 	// AttachPass attaches an XDP programme that lets everything pass to an
 	// interface of the calling thread's network namespace.
 	AttachPass func(ifindex int) (io.Closer, error)
+	// AttachUnwrap does the same with one that unwraps what comes in a tunnel.
+	AttachUnwrap func(ifindex int) (io.Closer, error)
 }
 
 // edit is a change of the note's configuration.
@@ -65,7 +68,26 @@ func (o Options) edits() (all []edit) {
 	if o.Fault.Scenario().CheckSecond {
 		all = append(all, checkSecond)
 	}
+	if o.Mode == outcome.Gateway {
+		return all
+	}
+	all = append(all, edit{"mode gateway", "mode " + o.Mode.String(), "not the note's mode"})
+	for i, addr := range site.ServerAddrs(o.Mode) {
+		from := site.ServerSpecs[i].Addr.Addr().String()
+		all = append(all, edit{" " + from + ":", " " + addr.String() + ":", "another address of " + site.ServerSpecs[i].Name})
+	}
 	return all
+}
+
+// check says what the lab cannot do.
+func (o Options) check() error {
+	if o.Mode != outcome.Gateway && o.Fault == outcome.NoVIP {
+		return fmt.Errorf("run the lab in mode %s with the fault %s: only a check at the virtual IP sees it, and there is none in that mode", o.Mode, o.Fault)
+	}
+	if o.Mode != outcome.Gateway && o.Six {
+		return fmt.Errorf("run the lab in mode %s with IPv6 addresses: that mode is of IPv4", o.Mode)
+	}
+	return nil
 }
 
 // configured is the configuration with the changes that the options ask for.
@@ -107,7 +129,7 @@ func ofSix(text string) string {
 
 // site are the options of the diagram.
 func (o Options) site() site.Options {
-	return site.Options{NFS: o.NFS, XDP: o.XDP, Config: o.Config, Crowd: o.Crowd, Six: o.Six, Visited: o.Screenshots != "", Program: o.Program, AttachPass: o.AttachPass}
+	return site.Options{NFS: o.NFS, XDP: o.XDP, Mode: o.Mode, Config: o.Config, Crowd: o.Crowd, Six: o.Six, Visited: o.Screenshots != "", Program: o.Program, AttachPass: o.AttachPass, AttachUnwrap: o.AttachUnwrap}
 }
 
 // checkOf is the check of the configuration's director.

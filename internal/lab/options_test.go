@@ -38,6 +38,8 @@ func TestConfigured(t *testing.T) {
 		{Options{Config: note}, "check interval 10 port 2049 timeout 2\n"},
 		{Options{Config: note, Check: outcome.Fast}, "check interval 1s port 2049 timeout 500ms\n"},
 		{Options{Config: note, Fault: outcome.Double}, "2049 sorry check\n"},
+		{Options{Config: note, Mode: outcome.Tunnel}, "server nfs-02 10.9.0.101:2049 sorry\n"},
+		{Options{Config: note, Mode: outcome.Tunnel}, "mode tunnel\n"},
 	} {
 		files, err := tt.opts.configured()
 		if err != nil || !strings.Contains(files["l4.cfg"], tt.want) {

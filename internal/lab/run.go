@@ -72,6 +72,9 @@ func (o *Options) prepare() (err error) {
 			return err
 		}
 	}
+	if err := o.check(); err != nil {
+		return err
+	}
 	o.Config, err = o.configured()
 	return err
 }
@@ -135,8 +138,8 @@ func (r *run) describe(ctx context.Context) error {
 	}
 	r.first, r.epoch, r.m.Attached = d.Epoch, d.Epoch, site.Attached(st)
 	r.line("client %v, director %v, virtual IP %v", r.site.At(site.ClientSpec.Addr.Addr()), r.site.At(site.DirectorSpec.Addr.Addr()), r.site.VIP())
-	for _, spec := range site.ServerSpecs {
-		r.line("%s %v, %v NFS server on one shared directory", spec.Name, r.site.At(spec.Addr.Addr()), r.opts.NFS)
+	for _, h := range r.site.Servers {
+		r.line("%s %v, %v NFS server on one shared directory", h.Name, h.Addr.Addr(), r.opts.NFS)
 	}
 	if r.site.Visitor != nil {
 		r.line("the note's walk-through was followed in a browser, from an empty configuration, in %s", seconds(r.site.WalkTime))

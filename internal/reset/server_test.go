@@ -178,3 +178,20 @@ func TestSendServersTellsWhatFailed(t *testing.T) {
 		t.Errorf("an interface that is not there: %v", err)
 	}
 }
+
+// By a tunnel, the reset of a server's end is the same packet in one to the server.
+func TestServerResetByATunnel(t *testing.T) {
+	c := model.Connection{Client: netip.MustParseAddrPort("192.168.10.10:700"), VIP: netip.MustParseAddrPort("192.168.10.50:2049"), Next: 77,
+		ServerMAC: model.MAC{2, 0, 0, 0, 0, 1}, SourceMAC: model.MAC{2, 0, 0, 0, 0, 2}}
+	var bare, room [etherLen + outerLen + mostLen]byte
+	want := frameTo(&bare, c, serverReset(c))
+	c.Tunnel = model.Tunnel{Source: netip.MustParseAddr("192.168.10.2"), Server: netip.MustParseAddr("10.9.0.1")}
+	got := frameTo(&room, c, serverReset(c))
+	outer := []byte{0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 4, 0x66, 0x0a, 192, 168, 10, 2, 10, 9, 0, 1}
+	if string(got) != string(want[:14])+string(outer)+string(want[14:]) {
+		t.Errorf("got\n%x, want\n%x%x%x", got, want[:14], outer, want[14:])
+	}
+	if len(want) != etherLen+fourLen+tcpLen {
+		t.Errorf("without a tunnel it has %d bytes", len(want))
+	}
+}

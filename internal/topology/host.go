@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -27,6 +28,33 @@ func (h *Host) Do(f func() error) error { return h.do(f) }
 // Address gives the host's interface one more address.
 func (h *Host) Address(p netip.Prefix) error {
 	return h.Do(func() error { return address(HostIface, p) })
+}
+
+// Route leads the host's packets to a network by a neighbour; the network of all
+// addresses is the default route.
+func (h *Host) Route(to netip.Prefix, via netip.Addr) error {
+	return h.Do(func() error {
+		link, err := netlink.LinkByName(HostIface)
+		if err == nil {
+			dst := &net.IPNet{IP: to.Addr().AsSlice(), Mask: net.CIDRMask(to.Bits(), to.Addr().BitLen())}
+			err = netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Gw: via.AsSlice()})
+		}
+		if err != nil {
+			return fmt.Errorf("lead %s to %s by %s: %w", h.Name, to, via, err)
+		}
+		return nil
+	})
+}
+
+// Forward makes the host a router. It does not tell others of better ways.
+func (h *Host) Forward() error {
+	return h.Do(func() error {
+		err := setting("net/ipv4/ip_forward", "1")
+		for _, conf := range []string{"all", "default", HostIface} {
+			err = errors.Join(err, setting("net/ipv4/conf/"+conf+"/send_redirects", "0"))
+		}
+		return err
+	})
 }
 
 // Disown takes the virtual IP off the host's loopback interface.
@@ -64,6 +92,17 @@ func (h *Host) Restore() error {
 			return err
 		}
 		return netlink.LinkSetUp(port)
+	})
+}
+
+// Iface runs f in the host's namespace, with the index of its interface.
+func (h *Host) Iface(f func(ifindex int) error) error {
+	return h.Do(func() error {
+		link, err := netlink.LinkByName(HostIface)
+		if err != nil {
+			return fmt.Errorf("find the interface of %s: %w", h.Name, err)
+		}
+		return f(link.Attrs().Index)
 	})
 }
 

@@ -124,6 +124,24 @@ func (b *Backend) UnmarshalText(text []byte) error {
 	return err
 }
 
+// Mode is how the director forwards.
+type Mode uint8
+
+const (
+	Gateway Mode = iota // as in the note
+	Tunnel              // to servers behind a router
+)
+
+var modes = []string{"gateway", "tunnel"}
+
+func (m Mode) String() string               { return nameOf("mode", modes, uint8(m)) }
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+func (m *Mode) UnmarshalText(text []byte) error {
+	v, err := valueOf("mode", modes, string(text))
+	*m = Mode(v)
+	return err
+}
+
 // Timing says how often the director checks the servers.
 type Timing uint8
 

@@ -70,6 +70,9 @@ const (
 type Options struct {
 	NFS outcome.Backend
 	XDP model.AttachMode
+	// Mode of the director. It decides where the servers stand: those of mode tunnel are
+	// behind a router.
+	Mode outcome.Mode
 	// Config is the director's configuration: file name to text.
 	Config map[string]string
 	// Visited: the director begins with an empty configuration, and somebody with a
@@ -85,6 +88,8 @@ type Options struct {
 	// AttachPass attaches an XDP programme that lets everything pass to an
 	// interface of the calling thread's network namespace.
 	AttachPass func(ifindex int) (io.Closer, error)
+	// AttachUnwrap does the same with one that unwraps what comes in a tunnel.
+	AttachUnwrap func(ifindex int) (io.Closer, error)
 }
 
 // Site is the diagram, standing.
@@ -102,7 +107,7 @@ type Site struct {
 	opts    Options
 	dir     string // of everything that the site writes
 	segment *topology.Segment
-	pass    io.Closer // the XDP programme at the director's port; nil: none
+	lent    []io.Closer // the programmes on interfaces
 }
 
 // Build makes the diagram and starts the servers, then the director. After an
@@ -183,17 +188,25 @@ func (s *Site) makeHosts(context.Context) (err error) {
 	if s.Director, err = s.segment.Add(s.spec(DirectorSpec)); err != nil {
 		return err
 	}
-	for _, spec := range ServerSpecs {
+	for _, spec := range s.opts.servers() {
 		h, err := s.segment.Add(s.spec(spec))
 		if err != nil {
 			return err
 		}
 		s.Servers = append(s.Servers, h)
 	}
+	if s.opts.Mode == outcome.Tunnel {
+		if err := s.moveAway(); err != nil {
+			return err
+		}
+	}
 	if m := s.opts.XDP; m != model.AttachNative && m != model.AttachAuto {
 		return nil
 	}
-	s.pass, err = s.segment.PrepareNative(s.Director, s.opts.AttachPass)
+	pass, err := s.segment.PrepareNative(s.Director, s.opts.AttachPass)
+	if err == nil {
+		s.lent = append(s.lent, pass)
+	}
 	return err
 }
 
@@ -265,8 +278,8 @@ func (s *Site) Close() error {
 			errs = append(errs, p.Stop(stopTime))
 		}
 	}
-	if s.pass != nil {
-		errs = append(errs, s.pass.Close())
+	for _, c := range s.lent {
+		errs = append(errs, c.Close())
 	}
 	if s.segment != nil {
 		errs = append(errs, s.segment.Close())

@@ -83,7 +83,9 @@ const (
 	offSource6   = ethernetLen + 8
 	offDest6     = ethernetLen + 24
 	// headLen is what is kept of a frame: the longest headers, and some more.
-	headLen = ethernetLen + 60 + 20 + 2
+	headLen = ethernetLen + outerLen + 60 + 20 + 2
+	// outerLen is that of the header of a tunnel (IP in IP).
+	outerLen = 20
 )
 
 // owned are the addresses that are no client's.
@@ -93,6 +95,9 @@ type owned struct{ vip, director netip.Addr }
 // for an address that it does not know to all its ports; those for another
 // server are not the server's. False: not a packet of the service.
 func read(frame []byte, length int, mac model.MAC, own owned) (p Packet, ok bool) {
+	if len(frame) > ethernetLen+outerLen && frame[offProtocol] == unix.IPPROTO_IPIP && frame[ethernetLen] == 0x45 && frame[12] == 8 {
+		frame, length = append(frame[:ethernetLen:ethernetLen], frame[ethernetLen+outerLen:]...), length-outerLen
+	}
 	source, dest, header, total, ok := readIP(frame)
 	if !ok {
 		return p, false
@@ -154,8 +159,9 @@ func filter(vip netip.Addr) ([]unix.SockFilter, error) {
 	}
 	raw, err := bpf.Assemble([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: 12, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: kind, SkipTrue: 7},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: kind, SkipTrue: 8},
 		bpf.LoadAbsolute{Off: protocol, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_IPIP, SkipTrue: 5}, // a tunnel's
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_TCP, SkipTrue: 5},
 		bpf.LoadAbsolute{Off: source, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: ip, SkipTrue: 2},

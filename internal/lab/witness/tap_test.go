@@ -195,6 +195,17 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", tt.name, p, ok, tt.want)
 		}
 	}
+	f := frame()
+	outer := []byte{0x45, 0, 0, 82, 0, 0, 0, 0, 64, 4, 0, 0, 192, 168, 10, 2, 10, 9, 0, 100}
+	wrapped := slices.Concat(f[:14], outer, f[14:])
+	if p, ok := read(wrapped, len(wrapped), mac, own); !ok || p != want {
+		t.Errorf("in a tunnel: %+v, %v; want %+v", p, ok, want)
+	}
+	for n := range wrapped[:74] {
+		if _, ok := read(wrapped[:n], n, mac, own); ok {
+			t.Errorf("%d bytes in a tunnel are read as a packet", n)
+		}
+	}
 	for n := range frame()[:54] {
 		if _, ok := read(frame()[:n], n, mac, own); ok {
 			t.Errorf("%d bytes are read as a packet", n)
