@@ -28,7 +28,7 @@ func (p *Plane) Apply(want model.Desired) error {
 		return err
 	}
 	flips := p.flips
-	err = errors.Join(p.applySettings(want, at), p.takeOver(), p.reconcileLinks(want.Rules.Ifaces))
+	err = errors.Join(p.applySettings(want, at), p.takeOver(), p.reconcileLinks(want.Rules.Ifaces), p.uncut(want))
 	if p.flips != flips {
 		p.settling.Go(p.settleSoon)
 	}

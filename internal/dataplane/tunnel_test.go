@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -271,4 +272,23 @@ func TestTunnelHostile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Where large frames cannot be wrapped, that is told, and what can be applied is.
+func TestTunnelInGenericMode(t *testing.T) {
+	s := newSite(t)
+	s.detachAfter(t)
+	s.within(t, func() error {
+		p := s.open(t, model.AttachGeneric)
+		defer closePlane(t, p)
+		apply(t, p, onSite())
+		err := p.Apply(tunnelled(onSite(), 1500))
+		if err == nil || !strings.Contains(err.Error(), "mode tunnel on eth0: in generic mode, large frames of a veth interface") {
+			t.Errorf("got %v", err)
+		}
+		if r := p.maps.settings().tunnel(0, 0); r == nil {
+			t.Error("the tunnel was not applied")
+		}
+		return nil
+	})
 }
