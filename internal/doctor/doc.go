@@ -59,6 +59,7 @@ type Link struct {
 	Virtual bool // no hardware: a slow mode is no loss
 	Generic bool // an XDP programme runs in generic mode
 	Driver  string
+	XDP     Seen[Driver]
 }
 
 // Director is a director of the configuration.

@@ -81,7 +81,8 @@ func (l *looker) links() (all []Link) {
 			driver = "unknown"
 		}
 		generic := a.Xdp != nil && a.Xdp.Attached && a.Xdp.AttachMode == nl.XDP_ATTACHED_SKB
-		all = append(all, Link{a.Name, a.MTU, down(k), bare != nil, generic, filepath.Base(driver)})
+		can, err := driverOf(a.Index)
+		all = append(all, Link{a.Name, a.MTU, down(k), bare != nil, generic, filepath.Base(driver), tried(can, err)})
 	}
 	slices.SortFunc(all, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return all

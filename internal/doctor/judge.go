@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"fairlead/internal/knock"
@@ -237,10 +236,6 @@ func (j *judge) host(h Host) {
 				"No server behind it can be reached: it is switched off, or has no carrier.",
 				fmt.Sprintf("ip link set dev %s up; and look at its cable", l.Name))
 		}
-		if l.Generic && !l.Virtual {
-			j.find(model.FindXDP, fmt.Sprintf("XDP runs in generic mode on %s (driver %s, MTU %d)", l.Name, l.Driver, l.MTU),
-				"Every packet costs several times as much: the driver lacks XDP, or not for this MTU.",
-				strings.TrimSpace(fmt.Sprintf("lower the MTU (most drivers run XDP up to 3498): ip link set dev %s mtu 1500; or use another card", l.Name)))
-		}
+		j.xdp(l)
 	}
 }

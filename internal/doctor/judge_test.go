@@ -29,7 +29,7 @@ func healthy() Facts {
 		}
 	}
 	return Facts{
-		Host:      Host{Forwarding: seen(false), Rules: seen([]Rule(nil)), Links: []Link{{"eth0", 1500, false, false, false, "ixgbe"}}},
+		Host:      Host{Forwarding: seen(false), Rules: seen([]Rule(nil)), Links: []Link{{"eth0", 1500, false, false, false, "ixgbe", seen(Driver{Native: true})}}},
 		Directors: []Director{{"nfs", []VIP{{Addr: vip, Holders: seen([]model.MAC(nil))}}, []Server{server("nfs-01", "192.168.10.100", 1), server("nfs-02", "192.168.10.101", 2)}, true, false}},
 	}
 }
@@ -53,7 +53,15 @@ func TestJudge(t *testing.T) {
 		{"no ping", second(func(s *Server) { s.Full = unseen[bool]("it answers no ping") }), "", "whether frames of 1500 bytes reach nfs-02"},
 		{"a small MTU", second(func(s *Server) { s.Own.Value.MSS = 1360 }), "the MTU of nfs-02 is 1400, that of eth0 on the director is 1500", ""},
 		{"generic XDP", func(f *Facts) { f.Host.Links[0].Generic = true }, "XDP runs in generic mode on eth0 (driver ixgbe, MTU 1500)", ""},
-		{"generic XDP where it costs nothing", func(f *Facts) { f.Host.Links[0] = Link{"veth0", 1500, false, true, true, "unknown"} }, "", ""},
+		{"generic XDP where it costs nothing", func(f *Facts) {
+			f.Host.Links[0] = Link{"veth0", 9000, false, true, true, "unknown", unseen[Driver]("")}
+		}, "", ""},
+		{"a driver without XDP", func(f *Facts) { f.Host.Links[0].XDP.Value = Driver{} }, "the driver of eth0 (ixgbe) does not run XDP", ""},
+		{"a long MTU", func(f *Facts) { f.Host.Links[0].MTU = 9000 }, "the driver of eth0 (ixgbe) runs XDP on frames of one page only, and its MTU is 9000", ""},
+		{"a long MTU that the driver can", func(f *Facts) {
+			f.Host.Links[0] = Link{"eth0", 9000, false, false, false, "ice", seen(Driver{true, true})}
+		}, "", ""},
+		{"a kernel that does not say", func(f *Facts) { f.Host.Links[0].XDP = unseen[Driver]("too old") }, "", "whether the driver of eth0 runs XDP with an MTU of 1500"},
 		{"forwarding not known", func(f *Facts) { f.Host.Forwarding = unseen[bool]("no /proc") }, "", "ip_forward of this machine"},
 		{"rules not known", func(f *Facts) { f.Host.Rules = unseen[[]Rule]("nft is not installed") }, "", "the packet filters of this machine"},
 		{"no word on who answers ARP", func(f *Facts) { f.Directors[0].VIPs[0].Holders = unseen[[]model.MAC]("no interface leads to it") }, "", "who answers ARP for 192.168.10.50"},
