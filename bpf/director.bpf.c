@@ -5,6 +5,7 @@
  * programme (native or generic) and a tc one.
  */
 #include "direct.h"
+#include "vlan.h"
 
 INLINE void count(__u32 flow, __u32 column, __u32 length)
 {
@@ -181,34 +182,29 @@ static __attribute__((noinline)) int careful_xdp(struct xdp_md *ctx)
 	return verdict >= VERDICT_DENY ? XDP_DROP : XDP_TX;
 }
 
-/* A function of its own, so that it costs the packets of IPv4 nothing. */
-static __attribute__((noinline)) struct choice *common_six_xdp(void *data, void *end,
-							       struct xdp_md *ctx, __u32 *flow)
-{
-	return common_six(data, end, ctx, 1, flow);
-}
-
 SEC("xdp.frags")
 int fairlead_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct choice *choice;
 	__u32 length, flow;
+	__u64 tags;
 
 	choice = dry_run ? 0 : common(data, end, ctx, 1, &flow);
 	if (unlikely(!choice) && !dry_run && is_six(data, end))
-		choice = common_six_xdp(data, end, ctx, &flow);
-	if (unlikely(!choice))
-		return careful_xdp(ctx);
+		choice = common_six(data, end, ctx, 1, &flow);
+	if (unlikely(!choice)) {
+		if (likely(!is_tagged(data, end)))
+			return careful_xdp(ctx);
+		tags = untag_xdp(ctx);
+		return tags ? retag_xdp(ctx, tags, careful_xdp(ctx)) : XDP_PASS;
+	}
 	set_macs(data, choice->mac0, choice->mac1);
 	length = xdp_length(ctx, data, end);
 	count(flow, server_column(choice->server), length);
 	copy_out(ctx, VERDICT_FORWARD, ctx->ingress_ifindex, length);
 	return XDP_TX;
 }
-
-#define TC_NEXT (-1) /* the next programme, in the end the stack */
-#define TC_DROP 2
 
 static __attribute__((noinline)) int respond_tc(struct __sk_buff *skb, struct packet *p,
 						__u32 answer)
@@ -251,6 +247,7 @@ static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 	return verdict >= VERDICT_DENY ? TC_DROP : bpf_redirect(skb->ifindex, 0);
 }
 
+/* A function of its own, since its frame would not go with those of the careful way. */
 static __attribute__((noinline)) struct choice *common_six_tc(void *data, void *end,
 							      struct __sk_buff *skb, __u32 *flow)
 {
@@ -261,6 +258,7 @@ SEC("tcx/ingress")
 int fairlead_tc(struct __sk_buff *skb)
 {
 	__u32 flow, iface = skb->ifindex;
+	__u64 tags;
 
 	/* headers may lie in a fragment of a large frame */
 	if (skb->data_end - skb->data < RESET6_LENGTH && skb->len >= RESET6_LENGTH)
@@ -273,8 +271,12 @@ int fairlead_tc(struct __sk_buff *skb)
 
 	if (unlikely(!choice) && !dry_run && is_six(data, end))
 		choice = common_six_tc(data, end, skb, &flow);
-	if (unlikely(!choice))
-		return careful_tc(skb);
+	if (unlikely(!choice)) {
+		if (likely(!is_tagged(data, end)))
+			return careful_tc(skb);
+		tags = untag_tc(skb);
+		return tags ? retag_tc(skb, tags, careful_tc(skb)) : TC_NEXT;
+	}
 	set_macs(data, choice->mac0, choice->mac1);
 	count(flow, server_column(choice->server), skb->len);
 	copy_out(skb, VERDICT_FORWARD, iface, skb->len);

@@ -102,8 +102,8 @@ INLINE int write_six(void *data, void *end)
 	COPY(__u64, 46);
 	*(__u64 *)(data + 54) =
 		(*(__u64 *)(state.headers + 54) & ~0xffffULL) | bpf_htons((__u16)c.port);
-	COPY(__u64, 62); /* acknowledgment, flags, window */
-	COPY(__u32, 70);
+	COPY(__u32, 62); /* acknowledgment, across the cache line's end */
+	COPY(__u64, 66); /* flags, window */
 	return 0;
 }
 

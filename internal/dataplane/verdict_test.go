@@ -307,7 +307,7 @@ func passCases(t testing.TB) []verdictCase {
 		{name: "permitted", in: permitted, frame: whole, verdict: "permit", flow: true},
 		{name: "to the address, unclaimed", in: nothing, frame: whole, verdict: "pass"},
 		{name: "IPv6", in: fresh, frame: change(whole, 12, 0x86, 0xdd), verdict: "pass"},
-		{name: "VLAN tag", in: fresh, frame: change(whole, 12, 0x81, 0x00), verdict: "pass"},
+		{name: "a VLAN tag before nothing", in: fresh, frame: change(whole, 12, 0x81, 0x00), verdict: "pass"},
 	}
 }
 

@@ -62,7 +62,7 @@ func (h *Host) Disown(vip netip.Addr) error {
 	return h.Do(func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err == nil {
-			err = netlink.AddrDel(lo, &netlink.Addr{IPNet: &net.IPNet{IP: vip.AsSlice(), Mask: net.CIDRMask(32, 32)}})
+			err = netlink.AddrDel(lo, &netlink.Addr{IPNet: &net.IPNet{IP: vip.AsSlice(), Mask: net.CIDRMask(vip.BitLen(), vip.BitLen())}})
 		}
 		if err != nil {
 			return fmt.Errorf("take %s off the loopback of %s: %w", vip, h.Name, err)
