@@ -272,8 +272,10 @@ static __attribute__((noinline)) int match_rules(__u32 settings, struct packet *
 		best = first_hit(settings, p, &w);
 	}
 	if (l && slot != NO_SLOT) {
-		barrier_var(slot);
-		e = l->of_vip[slot < VIP_SLOTS + VIP6_SLOTS ? slot : 0];
+		__u64 place = slot; /* kernel 6.1 learns nothing from a narrow comparison */
+
+		barrier_var(place);
+		e = l->of_vip[place < VIP_SLOTS + VIP6_SLOTS ? place : 0];
 		w = (struct walk){.place = e.first,
 				  .left = e.number,
 				  .limit = order_of(settings, best),

@@ -302,8 +302,9 @@ INLINE __u8 protocol_of(__u8 next)
 static __attribute__((noinline)) enum shape parse_ipv6(struct packet *p, void *data, void *end)
 {
 	struct ipv6 *ip = data + ETH_HLEN;
-	__u32 length, at = 0;
 	__u8 next, *header;
+	__u64 at = 0; /* kernel 6.1 learns nothing from a narrow comparison */
+	__u32 length;
 
 	if ((void *)(ip + 1) > end) /* it was looked at before; the verifier has forgotten */
 		return SHAPE_MALFORMED;
@@ -324,6 +325,7 @@ static __attribute__((noinline)) enum shape parse_ipv6(struct packet *p, void *d
 		}
 		at += next == FRAGMENT ? 8 : header[1] * 8 + 8;
 		next = header[0];
+		barrier_var(at);
 		if (at > MOST_EXTENSION_BYTES)
 			return SHAPE_MALFORMED;
 	}
