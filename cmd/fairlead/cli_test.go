@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -366,6 +367,34 @@ func TestDescribeIsSafe(t *testing.T) {
 						t.Errorf("nothing said of % x", frame[:n])
 					}
 				}
+			}
+		}
+	}
+}
+
+func TestDescribeSix(t *testing.T) {
+	head := []byte("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x86\xdd\x60\x00\x00\x00\x00\x20")
+	addrs := append(netip.MustParseAddr("2001:db8::7").AsSlice(), netip.MustParseAddr("2001:db8::50").AsSlice()...)
+	target := append(make([]byte, 7), netip.MustParseAddr("2001:db8::50").AsSlice()...)
+	for _, c := range []struct {
+		proto byte
+		rest  []byte
+		want  string
+	}{
+		{6, append([]byte{2, 188, 8, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x12}, make([]byte, 6)...), "TCP [2001:db8::7]:700 > [2001:db8::50]:2049 [SA]"},
+		{17, []byte{2, 188, 8, 1, 0, 8, 0, 0}, "UDP [2001:db8::7]:700 > [2001:db8::50]:2049"},
+		{58, append([]byte{135}, target...), "neighbour solicitation from 2001:db8::7 for 2001:db8::50"},
+		{58, append([]byte{136}, target...), "neighbour advertisement from 2001:db8::7 for 2001:db8::50"},
+		{58, []byte{128, 0, 0, 0}, "IP 2001:db8::7 > 2001:db8::50 protocol 58"},
+		{59, nil, "IP 2001:db8::7 > 2001:db8::50 protocol 59"},
+	} {
+		frame := slices.Concat(head, []byte{c.proto, 64}, addrs, c.rest)
+		if got := describe(frame); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+		for n := range frame {
+			if describe(frame[:n]) == "" {
+				t.Errorf("nothing said of %d bytes", n)
 			}
 		}
 	}

@@ -36,6 +36,12 @@ func TestExplain(t *testing.T) {
 				[]string{"no flow claims udp to 192.168.10.50:2049: it goes up the director's own network stack"}},
 			{api.DescribedPacket{Proto: model.ProtoICMP, From: from, To: netip.MustParseAddrPort("192.168.10.50:0"), Type: 8}, model.Explanation{Verdict: "pass"},
 				"010000c0a80a07c0a80a320800000000000000", []string{"no flow claims icmp to 192.168.10.50: it goes up the director's own network stack"}},
+			{api.DescribedPacket{Proto: model.ProtoUDP, From: netip.MustParseAddrPort("[2001:db8::7]:700"), To: netip.MustParseAddrPort("[2001:db8::50]:2049"), Payload: 1},
+				model.Explanation{Verdict: "pass"}, "86dd60000000" + "0009" + "1140" + "20010db8000000000000000000000007" + "20010db8000000000000000000000050" + "02bc0801" + "00090000" + "00",
+				[]string{"no flow claims udp to [2001:db8::50]:2049: it goes up the director's own network stack"}},
+			{api.DescribedPacket{Proto: model.ProtoICMP, From: netip.MustParseAddrPort("[2001:db8::7]:0"), To: netip.MustParseAddrPort("[2001:db8::50]:0"), Type: 128},
+				model.Explanation{Verdict: "pass"}, "0008" + "3a40" + "20010db8000000000000000000000007" + "20010db8000000000000000000000050" + "8000000000000000",
+				[]string{"no flow claims icmp to 2001:db8::50: it goes up the director's own network stack"}},
 		} {
 			b.plane.explains = c.answer
 			x, err := b.agent.Explain(t.Context(), c.packet)

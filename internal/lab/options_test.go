@@ -59,6 +59,26 @@ func TestConfigured(t *testing.T) {
 }
 
 // TestScripts: every scenario has one.
+func TestConfiguredOfSix(t *testing.T) {
+	o := Options{Config: note, Check: outcome.Fast, Six: true}
+	files, err := o.configured()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ""
+	for _, text := range files {
+		all += text
+	}
+	for _, want := range []string{"match iface eth0 dst fd00:192:168:10::50", "server nfs-01 [fd00:192:168:10::100]:2049 ", "server nfs-02 [fd00:192:168:10::101]:2049 ", "check interval 1s "} {
+		if !strings.Contains(all, want) {
+			t.Errorf("it lacks %q:\n%s", want, all)
+		}
+	}
+	if strings.Contains(all, "192.168.10.") {
+		t.Errorf("an IPv4 address is left:\n%s", all)
+	}
+}
+
 func TestScripts(t *testing.T) {
 	for _, f := range outcome.Faults() {
 		if scripts[f] == nil {
