@@ -129,6 +129,10 @@ var mutations = []mutation{
 		"case c.stale ||", "case c.stale && limit < 0 ||"},
 	{"a copy is compared with a server that was active before", "copy.go",
 		"|| d.active().Name != r.Active {", "{"},
+	{"clients are refused while a server is not known yet", "desired.go",
+		"s.candidate() && s.health.Level == model.HealthUnknown", "false"},
+	{"clients are refused while the active server passes", "desired.go",
+		"s.health.Level != model.HealthDown\n", "s.health.Level == model.HealthDown\n"},
 	{"an order is never answered", "turn.go",
 		"actions = append(actions, Reply{ID: t.order, Text: fmt.Sprintf(\"%s is the", "_ = append(actions, Reply{ID: t.order, Text: fmt.Sprintf(\"%s is the"},
 }

@@ -342,6 +342,9 @@ func (w *witness) judge(s State, e Event, actions []Action) error {
 			return fmt.Errorf("director %s: %w", cfg.Name, err)
 		}
 		views[cfg.Name] = after
+		if got, want := s.desired(&s.directors[i]).Reject, w.rejects(cfg, after.server); got != want {
+			return fmt.Errorf("director %s: clients are refused: %t, want %t", cfg.Name, got, want)
+		}
 	}
 	for name, v := range w.views {
 		w.epochs[name] = max(w.epochs[name], v.epoch)
@@ -359,6 +362,18 @@ func (w *witness) judge(s State, e Event, actions []Action) error {
 	w.views, w.started = views, true
 	w.weigh(e.When())
 	return w.kept(s)
+}
+
+// rejects: clients are refused, since all servers that could serve are known to be
+// down, the active one too, and somebody asked for it.
+func (w *witness) rejects(d model.Director, active model.Server) bool {
+	for _, s := range d.Servers {
+		health := w.opinion(d.Name, s.Name).health
+		if s.Name == active.Name && s.Addr == active.Addr && health != model.HealthDown || w.usable(d, s) || w.allowed(d, s) && health == model.HealthUnknown {
+			return false
+		}
+	}
+	return d.OnNoServer == model.NoServerReject
 }
 
 // one judges one director.

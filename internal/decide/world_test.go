@@ -223,6 +223,7 @@ func (w *world) newDirector(i int) model.Director {
 func (w *world) failover(d *model.Director) {
 	d.Failback = model.Failback(w.dice.IntN(3))
 	d.FailbackDelay = time.Duration(w.dice.IntN(20)) * time.Second
+	d.OnNoServer = model.NoServer(d.FailbackDelay / time.Second % 2) // no dice of its own: the seeds keep their traces
 	d.LastActive, d.HoldDown, d.Fence, d.Promote = 0, 0, model.Hook{}, model.Hook{}
 	if w.chance(50) {
 		d.LastActive = time.Duration(w.dice.IntN(30)) * time.Second
