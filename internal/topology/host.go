@@ -31,13 +31,13 @@ func (h *Host) Address(p netip.Prefix) error {
 }
 
 // Route leads the host's packets to a network by a neighbour; the network of all
-// addresses is the default route.
-func (h *Host) Route(to netip.Prefix, via netip.Addr) error {
+// addresses is the default route. Peers beyond it are told that TCP segment size; 0: what the cable takes.
+func (h *Host) Route(to netip.Prefix, via netip.Addr, mss int) error {
 	return h.Do(func() error {
 		link, err := netlink.LinkByName(HostIface)
 		if err == nil {
 			dst := &net.IPNet{IP: to.Addr().AsSlice(), Mask: net.CIDRMask(to.Bits(), to.Addr().BitLen())}
-			err = netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Gw: via.AsSlice()})
+			err = netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Gw: via.AsSlice(), AdvMSS: mss})
 		}
 		if err != nil {
 			return fmt.Errorf("lead %s to %s by %s: %w", h.Name, to, via, err)
