@@ -197,7 +197,8 @@ int fairlead_xdp(struct xdp_md *ctx)
 		if (likely(!is_tagged(data, end)))
 			return careful_xdp(ctx);
 		tags = untag_xdp(ctx);
-		return tags ? retag_xdp(ctx, tags, careful_xdp(ctx)) : XDP_PASS;
+		/* with its tags on it is nobody's: counted, and passed */
+		return tags ? retag_xdp(ctx, tags, careful_xdp(ctx)) : careful_xdp(ctx);
 	}
 	set_macs(data, choice->mac0, choice->mac1);
 	length = xdp_length(ctx, data, end);
@@ -275,7 +276,7 @@ int fairlead_tc(struct __sk_buff *skb)
 		if (likely(!is_tagged(data, end)))
 			return careful_tc(skb);
 		tags = untag_tc(skb);
-		return tags ? retag_tc(skb, tags, careful_tc(skb)) : TC_NEXT;
+		return tags ? retag_tc(skb, tags, careful_tc(skb)) : careful_tc(skb);
 	}
 	set_macs(data, choice->mac0, choice->mac1);
 	count(flow, server_column(choice->server), skb->len);
