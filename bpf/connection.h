@@ -189,32 +189,48 @@ INLINE void write_upper(__u32 index, __u64 k, struct packet *p)
 	}
 }
 
+/*
+ * Notes the exact connection of a slot. A function of its own: kernel 6.1 forgets the
+ * bound of a k that was put away meanwhile.
+ */
+static __attribute__((noinline)) int write_tuple(__u32 index, __u64 k, struct packet *p)
+{
+	struct tuples *t = bpf_map_lookup_elem(&tuples, &index);
+	struct tuple *c;
+
+	barrier_var(k);
+	if (!t || k >= SLOTS)
+		return 0;
+	c = &t->slots[k];
+	c->source = p->source.words[3];
+	c->destination = p->destination.words[3];
+	c->source_port = p->source_port;
+	c->destination_port = p->destination_port;
+	c->last_ack = p->ack;
+	c->next = next_of(p);
+	c->begun_s = bpf_ktime_get_ns() / NS_PER_S;
+	if (p->six)
+		write_upper(index, k, p);
+	return 0;
+}
+
 /* Writes the connection into a slot; false when somebody else just did. */
 INLINE int write_slot(__u32 at, struct packet *p, __u64 h, __u64 value, __u64 expected)
 {
 	__u32 index = at >> 3;
 	__u64 k = at & 7; /* 64 bits wide: kernel 6.1 learns nothing from a narrow comparison */
 	struct bucket *b = bpf_map_lookup_elem(&buckets, &index);
-	struct tuples *t = bpf_map_lookup_elem(&tuples, &index);
 	__u64 old;
 
 	if (dry_run)
 		return 1;
 	barrier_var(k);
-	if (!b || !t || k >= SLOTS)
+	if (!b || k >= SLOTS)
 		return 0;
 	if (__sync_val_compare_and_swap(&b->slots[k], expected, value) != expected)
 		return 0;
 	reckon(p->settings, expected, value);
-	if (p->six)
-		write_upper(index, k, p);
-	t->slots[k].source = p->source.words[3];
-	t->slots[k].destination = p->destination.words[3];
-	t->slots[k].source_port = p->source_port;
-	t->slots[k].destination_port = p->destination_port;
-	t->slots[k].last_ack = p->ack;
-	t->slots[k].next = next_of(p);
-	t->slots[k].begun_s = bpf_ktime_get_ns() / NS_PER_S;
+	write_tuple(index, k, p);
 	note_client(p);
 	old = b->tags >> 8 * k & 0xff; /* only the winner changes this byte */
 	__sync_fetch_and_xor(&b->tags, (old ^ HASH_BYTE(h)) << 8 * k);

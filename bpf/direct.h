@@ -9,6 +9,7 @@
 #include "connection.h"
 #include "flow.h"
 #include "forward.h"
+#include "known.h"
 #include "tunnel.h"
 
 /* what was decided of a packet */
@@ -70,20 +71,6 @@ INLINE void spread(struct outcome *o, struct packet *p, enum shape shape)
 	}
 	if (o->server == NO_SERVER)
 		o->verdict = VERDICT_DROP_NO_SERVER;
-}
-
-/* Is this the first packet since the clock ticked, or is one due? It is looked at. */
-INLINE int is_sample(void)
-{
-	__u64 now = bpf_jiffies64();
-
-	if (likely(shared.sampled == now))
-		return 0;
-	if (shared.due)
-		shared.due--;
-	if (!shared.due)
-		shared.sampled = now;
-	return 1;
 }
 
 /* Who-has a virtual IP that is ours to announce, asked by somebody else. */
@@ -231,12 +218,13 @@ INLINE int ask_flows(struct outcome *o, struct packet *p, enum shape shape, stru
 }
 
 /*
- * The end of the common way, of both families: to its choice if nothing stands in the
- * way. 0: something does.
+ * The end of the common way, of both families: to its server if nothing stands in the
+ * way. 0: something does. Of IPv4 there is the end of the packet: a connection that the
+ * table has to be asked for may be known to it.
  */
-INLINE struct choice *common_choice(void *data, void *ctx, int xdp, __u32 settings, struct vip *vip,
-				    __be32 addr, __u32 of_six, __u8 protocol, struct tcp *tcp,
-				    __u32 *flow)
+INLINE struct next_hop *common_choice(void *data, void *ctx, int xdp, __u32 settings,
+				      struct vip *vip, __be32 addr, __u32 of_six, void *end,
+				      __u8 protocol, struct tcp *tcp, __u32 *flow, __u32 *server)
 {
 	__u32 flags = vip->flags, director = vip->director, iface = 0;
 	struct flow_set *set = flows_of(settings);
@@ -259,21 +247,24 @@ INLINE struct choice *common_choice(void *data, void *ctx, int xdp, __u32 settin
 		return 0;
 	c = choice_of(settings, director);
 	if (unlikely((c->flags & (CHOICE_FORWARD | CHOICE_CAREFUL | CHOICE_REMOTE)) !=
-			     CHOICE_FORWARD ||
-		     !is_for_us(data, c)))
+		     CHOICE_FORWARD))
+		return end ? known_hop(data, end, settings << 16 | director, server) : 0;
+	if (unlikely(!is_for_us(data, c)))
 		return 0;
 	if (protocol == PROTOCOL_TCP && (tcp->flags & (TCP_SYN | TCP_FIN | TCP_RST) || is_sample()))
 		return 0;
-	return c;
+	*server = c->server;
+	return (struct next_hop *)c;
 }
 
 /*
  * The packet that makes up nearly all traffic: in the middle of a connection, no
  * options, no fragment, to a destination or a service that goes to one director
- * whatever else the packet is. Returns its choice; 0: it is another one. This path is
+ * whatever else the packet is. Returns its server's MACs; 0: it is another one. This path is
  * kept free of everything that costs a nanosecond (docs/performance.md).
  */
-INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *flow)
+INLINE struct next_hop *common(void *data, void *end, void *ctx, int xdp, __u32 *flow,
+			       __u32 *server)
 {
 	__u32 settings = current_settings(), slot;
 	struct flow_set *set = flows_of(settings);
@@ -288,7 +279,7 @@ INLINE struct choice *common(void *data, void *end, void *ctx, int xdp, __u32 *f
 	if (slot == NO_SLOT)
 		return 0;
 	return common_choice(data, ctx, xdp, settings, &set->vips[slot & (VIP_SLOTS - 1)],
-			     ip->destination, 0, ip->protocol, tcp, flow);
+			     ip->destination, 0, end, ip->protocol, tcp, flow, server);
 }
 
 /* Can it be such a packet of IPv6? */
@@ -298,7 +289,8 @@ INLINE int is_six(void *data, void *end)
 }
 
 /* The same of IPv6: no extension headers, and with ports. */
-INLINE struct choice *common_six(void *data, void *end, void *ctx, int xdp, __u32 *flow)
+INLINE struct next_hop *common_six(void *data, void *end, void *ctx, int xdp, __u32 *flow,
+				   __u32 *server)
 {
 	__u32 settings = current_settings(), slot;
 	struct ipv6 *ip = data + ETH_HLEN;
@@ -313,7 +305,7 @@ INLINE struct choice *common_six(void *data, void *end, void *ctx, int xdp, __u3
 	if (slot == NO_SLOT)
 		return 0;
 	return common_choice(data, ctx, xdp, settings, &l->vips6[slot & (VIP6_SLOTS - 1)].vip, slot,
-			     SERVICE_OF_SIX, ip->next, tcp, flow);
+			     SERVICE_OF_SIX, 0, ip->next, tcp, flow, server);
 }
 
 /* A packet that came here for its rules, or for its server, alone may be as common as any. */

@@ -186,23 +186,23 @@ SEC("xdp.frags")
 int fairlead_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct choice *choice;
-	__u32 length, flow;
+	__u32 length, flow, server;
+	struct next_hop *macs;
 	__u64 tags;
 
-	choice = dry_run ? 0 : common(data, end, ctx, 1, &flow);
-	if (unlikely(!choice) && !dry_run && is_six(data, end))
-		choice = common_six(data, end, ctx, 1, &flow);
-	if (unlikely(!choice)) {
+	macs = dry_run ? 0 : common(data, end, ctx, 1, &flow, &server);
+	if (unlikely(!macs) && !dry_run && is_six(data, end))
+		macs = common_six(data, end, ctx, 1, &flow, &server);
+	if (unlikely(!macs)) {
 		if (likely(!is_tagged(data, end)))
 			return careful_xdp(ctx);
 		tags = untag_xdp(ctx);
 		/* with its tags on it is nobody's: counted, and passed */
 		return tags ? retag_xdp(ctx, tags, careful_xdp(ctx)) : careful_xdp(ctx);
 	}
-	set_macs(data, choice->mac0, choice->mac1);
+	set_macs(data, macs->mac0, macs->mac1);
 	length = xdp_length(ctx, data, end);
-	count(flow, server_column(choice->server), length);
+	count(flow, server_column(server), length);
 	copy_out(ctx, VERDICT_FORWARD, ctx->ingress_ifindex, length);
 	return XDP_TX;
 }
@@ -249,16 +249,16 @@ static __attribute__((noinline)) int careful_tc(struct __sk_buff *skb)
 }
 
 /* A function of its own, since its frame would not go with those of the careful way. */
-static __attribute__((noinline)) struct choice *common_six_tc(void *data, void *end,
-							      struct __sk_buff *skb, __u32 *flow)
+static __attribute__((noinline)) struct next_hop *
+common_six_tc(void *data, void *end, struct __sk_buff *skb, __u32 *flow, __u32 *server)
 {
-	return common_six(data, end, skb, 0, flow);
+	return common_six(data, end, skb, 0, flow, server);
 }
 
 SEC("tcx/ingress")
 int fairlead_tc(struct __sk_buff *skb)
 {
-	__u32 flow, iface = skb->ifindex;
+	__u32 flow, server, iface = skb->ifindex;
 	__u64 tags;
 
 	/* headers may lie in a fragment of a large frame */
@@ -268,18 +268,18 @@ int fairlead_tc(struct __sk_buff *skb)
 		bpf_skb_pull_data(skb, RESET_LENGTH);
 
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct choice *choice = dry_run ? 0 : common(data, end, skb, 0, &flow);
+	struct next_hop *macs = dry_run ? 0 : common(data, end, skb, 0, &flow, &server);
 
-	if (unlikely(!choice) && !dry_run && is_six(data, end))
-		choice = common_six_tc(data, end, skb, &flow);
-	if (unlikely(!choice)) {
+	if (unlikely(!macs) && !dry_run && is_six(data, end))
+		macs = common_six_tc(data, end, skb, &flow, &server);
+	if (unlikely(!macs)) {
 		if (likely(!is_tagged(data, end)))
 			return careful_tc(skb);
 		tags = untag_tc(skb);
 		return tags ? retag_tc(skb, tags, careful_tc(skb)) : careful_tc(skb);
 	}
-	set_macs(data, choice->mac0, choice->mac1);
-	count(flow, server_column(choice->server), skb->len);
+	set_macs(data, macs->mac0, macs->mac1);
+	count(flow, server_column(server), skb->len);
 	copy_out(skb, VERDICT_FORWARD, iface, skb->len);
 	return bpf_redirect(iface, 0);
 }

@@ -33,16 +33,22 @@ INLINE __u64 hash_of_six(struct packet *p)
 	return (h + p->destination.halves[0]) * 0xBF58476D1CE4E5B9ULL;
 }
 
-INLINE __u64 hash_from(struct packet *p, __be16 source_port)
+/* The ports: the source's in the upper half. */
+INLINE __u64 mix(__be32 source, __be32 destination, __u32 ports, __u64 of_six)
 {
-	__u64 h = (__u64)p->source.words[3] << 32 | (__u32)source_port << 16 | p->destination_port;
+	__u64 h = ((__u64)source << 32 | ports) ^ of_six;
 
-	if (p->six)
-		h ^= hash_of_six(p);
 	h = (h ^ shared.table.seed) * 0x9E3779B97F4A7C15ULL;
 	h ^= h >> 32;
-	h = (h + p->destination.words[3]) * 0xD6E8FEB86659FD93ULL;
-	h ^= h >> 29;
+	h = (h + destination) * 0xD6E8FEB86659FD93ULL;
+	return h ^ h >> 29;
+}
+
+INLINE __u64 hash_from(struct packet *p, __be16 source_port)
+{
+	__u64 h = mix(p->source.words[3], p->destination.words[3],
+		      (__u32)source_port << 16 | p->destination_port, p->six ? hash_of_six(p) : 0);
+
 	return p->six ? h | HASH_OF_SIX : h & ~HASH_OF_SIX;
 }
 
