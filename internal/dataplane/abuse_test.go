@@ -24,7 +24,7 @@ func TestNoAmplification(t *testing.T) {
 		for _, h := range hooks {
 			t.Run(in.name+"/"+h.name, func(t *testing.T) {
 				t.Parallel()
-				p := newPlane(t, 1000)
+				p := h.plane(t, 1000)
 				in.build(t, p, h)
 				dice := rand.New(rand.NewPCG(1, uint64(len(in.name))))
 				sent, answered := 0, 0
@@ -54,7 +54,7 @@ func TestNoAmplification(t *testing.T) {
 // it: its own go on to its server, and a switch still knows it.
 func TestForgedPacketsResetNothing(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		known.build(t, p, h)
 		dice := rand.New(rand.NewPCG(2, 2))
 		for range 3000 {
@@ -83,7 +83,7 @@ func TestForgedPacketsResetNothing(t *testing.T) {
 // right one ends nothing (RFC 5961 section 3.2).
 func TestForgedNumberComesBack(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		after.build(t, p, h)
 		dice := rand.New(rand.NewPCG(3, 3))
 		for range 200 {

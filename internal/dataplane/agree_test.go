@@ -11,7 +11,7 @@ import (
 // A malformed length gets the same verdict whether or not the packet takes the short way.
 func TestShortWayAgreesOnMalformed(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, note())
 		for name, frame := range map[string][]byte{
 			"UDP, IP length 10":  change(frameSpec{proto: 17, payload: 30}.bytes(t), 16, 0, 10),

@@ -276,6 +276,16 @@ func (h hook) returns(verdict string) uint32 {
 	return h.send
 }
 
+// plane is a data plane with the programme of this hook only.
+func (h hook) plane(t testing.TB, connections int) *Plane {
+	t.Helper()
+	other := directorProgFairleadTc
+	if h.name == "tc" {
+		other = directorProgFairleadXdp
+	}
+	return newPlane(t, connections, other)
+}
+
 // run sends one frame through the programme.
 func (h hook) run(t testing.TB, p *Plane, frame []byte) (result uint32, out []byte) {
 	t.Helper()

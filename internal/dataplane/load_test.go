@@ -19,7 +19,7 @@ func loadOf(p *Plane, director string, n int) []int32 {
 // The connections of a server are counted as they begin and end, and go on.
 func TestConnectionsAreCounted(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, pooled(model.LeastConn, []int{1, 1}, 1))
 		p.settling.Wait()
 		vip := pooled(model.LeastConn, nil, 1).Rules.VIPs[0].Addr
@@ -95,7 +95,7 @@ func TestCorrect(t *testing.T) {
 // know go where their hash says from the first packet on.
 func TestRefusedConnectionsStay(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1)
+		p := h.plane(t, 1)
 		want := pooled(model.RoundRobin, []int{1, 1, 1}, 1)
 		apply(t, p, want)
 		unknown, size := 0, len(p.maps.buckets)*slots

@@ -11,7 +11,7 @@ import (
 func TestMovedVIP(t *testing.T) {
 	for _, h := range hooks {
 		t.Run(h.name, func(t *testing.T) {
-			p := newPlane(t, 1000)
+			p := h.plane(t, 1000)
 			known.build(t, p, h)
 			d := note()
 			other := d.Directors[0]

@@ -122,8 +122,9 @@ type programs struct{ xdp, tc *ebpf.Program }
 
 func (g programs) Close() error { return errors.Join(g.xdp.Close(), g.tc.Close()) }
 
-// loadPrograms loads the programmes over the given maps.
-func loadPrograms(m tables, capture bool) (programs, error) {
+// loadPrograms loads the programmes over the given maps. A test may do without one: to
+// prove it takes the kernel a good part of a second.
+func loadPrograms(m tables, capture bool, without ...string) (programs, error) {
 	spec, err := loadDirector()
 	if err != nil {
 		return programs{}, fmt.Errorf("read the embedded programme: %w", err)
@@ -131,6 +132,9 @@ func loadPrograms(m tables, capture bool) (programs, error) {
 	delete(spec.Programs, directorProgFairleadPass)
 	delete(spec.Programs, directorProgFairleadTick)
 	delete(spec.Programs, directorProgFairleadUnwrap)
+	for _, name := range without {
+		delete(spec.Programs, name)
+	}
 	if _, err := setTicks(spec); err != nil {
 		return programs{}, err
 	}
@@ -142,11 +146,7 @@ func loadPrograms(m tables, capture bool) (programs, error) {
 	if err := setMultiBuffer(spec); err != nil {
 		return programs{}, err
 	}
-	var g struct {
-		XDP *ebpf.Program `ebpf:"fairlead_xdp"`
-		TC  *ebpf.Program `ebpf:"fairlead_tc"`
-	}
-	err = spec.LoadAndAssign(&g, &ebpf.CollectionOptions{MapReplacements: m.replace(spec)})
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: m.replace(spec)})
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
 		return programs{}, fmt.Errorf("load the programme into the kernel: %+v", verifier)
@@ -154,5 +154,6 @@ func loadPrograms(m tables, capture bool) (programs, error) {
 	if err != nil {
 		return programs{}, fmt.Errorf("load the programme into the kernel: %w", err)
 	}
-	return programs{g.XDP, g.TC}, nil
+	defer loaded.Close()
+	return programs{loaded.DetachProgram(directorProgFairleadXdp), loaded.DetachProgram(directorProgFairleadTc)}, nil
 }

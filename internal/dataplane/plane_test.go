@@ -42,8 +42,8 @@ func mapsAndProgrammes() int {
 	return n
 }
 
-// newPlane is a data plane without pins and interfaces.
-func newPlane(t testing.TB, connections int) *Plane {
+// newPlane is a data plane without pins and interfaces, and without some programmes.
+func newPlane(t testing.TB, connections int, without ...string) *Plane {
 	t.Helper()
 	m, err := newMaps(connections)
 	if err != nil {
@@ -51,7 +51,7 @@ func newPlane(t testing.TB, connections int) *Plane {
 	}
 	p := &Plane{options: Options{Attach: model.AttachAuto, Log: slog.New(slog.DiscardHandler)}, maps: m, links: map[int]*attachment{}}
 	p.names.Store(&map[key]string{})
-	if p.programs, err = loadPrograms(m, false); err != nil {
+	if p.programs, err = loadPrograms(m, false, without...); err != nil {
 		t.Fatal(err)
 	}
 	if p.clock, err = newClock(); err != nil {

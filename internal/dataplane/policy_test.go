@@ -60,7 +60,7 @@ func policyCases() []policyCase {
 // flow, and leaves alone what the rule does not take.
 func TestPolicies(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		for _, policy := range []model.Policy{model.PolicyPermit, model.PolicyDeny, model.PolicyDirector} {
 			for i, c := range policyCases() {
 				name := fmt.Sprintf("%s, %s %s", h.name, policy, c.name)
@@ -111,7 +111,7 @@ func TestPoliciesMeetMalformed(t *testing.T) {
 	tiny := change(frameSpec{flags: synFlag, dport: 23, fragment: 0x2000}.bytes(t)[:42], 16, 0, 28)
 	badLength := change(frameSpec{dport: 23}.bytes(t), 14, 0x44)
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		for _, tt := range []struct {
 			policy  model.Policy
 			verdict string

@@ -11,7 +11,7 @@ import (
 func TestLookupUntilSwept(t *testing.T) {
 	for _, h := range hooks {
 		t.Run(h.name, func(t *testing.T) {
-			p := newPlane(t, 1000)
+			p := h.plane(t, 1000)
 			after.build(t, p, h)
 			unknown := frameSpec{flags: ackFlag, ack: 5, sport: 701}.bytes(t)
 			_, out := h.run(t, p, unknown)
@@ -46,7 +46,7 @@ func TestLookupUntilSwept(t *testing.T) {
 // A connection of the new epoch goes on while old ones are left.
 func TestNewConnectionBesideOld(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		after.build(t, p, h)
 		h.run(t, p, frameSpec{flags: synFlag}.bytes(t)) // the same ports
 		for i := range uint32(3) {
@@ -66,7 +66,7 @@ func TestNewConnectionBesideOld(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	whole := frameSpec{flags: ackFlag, ack: 5, options: 4, payload: 4}.bytes(t)
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, note())
 		// the kernel's test run takes no fewer bytes
 		for n := h.shortest; n < len(whole); n++ {

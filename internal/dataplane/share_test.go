@@ -38,7 +38,7 @@ func TestUnknownMACHasNoShare(t *testing.T) {
 // fails only its own become old.
 func TestBalanced(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, balanced(3, 1))
 		first := map[uint16]model.MAC{}
 		for port := uint16(1000); port < 1040; port++ {
@@ -80,7 +80,7 @@ func TestBalanced(t *testing.T) {
 // connection is dropped.
 func TestDrained(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, balanced(1, 0))
 		h.run(t, p, frameSpec{flags: synFlag}.bytes(t))
 		apply(t, p, balanced(0, 0))
@@ -100,7 +100,7 @@ func TestDrained(t *testing.T) {
 // all protocols but TCP go by their addresses, so that fragments stay together.
 func TestHashed(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, balanced(1, 1))
 		reached := map[model.MAC]bool{}
 		for i := range 64 {

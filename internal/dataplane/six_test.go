@@ -257,7 +257,7 @@ func mended(frame []byte) []byte {
 // Where no server is up, TCP is refused with a RST and UDP with ICMPv6.
 func TestRejectOfSix(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		sixReject.build(t, p, h)
 		syn := frameSpec{dst: vip6, flags: synFlag, seq: 41}.bytes(t)
 		result, out := h.run(t, p, syn)
@@ -319,7 +319,7 @@ func TestTruncatedOfSix(t *testing.T) {
 	for _, whole := range [][]byte{data, extended(data, optionsHeader(0, 1), fragmentHeader(0, true), optionsHeader(60, 0)), solicitation{}.bytes(t)} {
 		for _, h := range hooks {
 			for _, in := range []situation{sixFresh, sixRuled, sixGeneral} {
-				p := newPlane(t, 1000)
+				p := h.plane(t, 1000)
 				in.build(t, p, h)
 				for n := max(h.shortest, 54); n < len(whole)-4; n++ {
 					result, out := h.run(t, p, whole[:n])

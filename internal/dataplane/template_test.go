@@ -61,7 +61,7 @@ func (h hook) to(t testing.TB, p *Plane, s frameSpec) int {
 // server; another client takes the next turn.
 func TestClientStays(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		want := persistent(32, 1, 1, 1, 1)
 		apply(t, p, want)
 		vips := want.Rules.VIPs
@@ -111,7 +111,7 @@ func TestNetworkStays(t *testing.T) {
 // and as long as one lasts.
 func TestTemplateEnds(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		want := persistent(32, 1, 1)
 		apply(t, p, want)
 		p.settling.Wait()
@@ -176,7 +176,7 @@ func tend(t testing.TB, p *Plane) {
 // does not, and they go to another one together.
 func TestTemplatesOfAServer(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		want := persistent(32, 1, 1)
 		apply(t, p, want)
 		syn := frameSpec{flags: synFlag, dst: want.Rules.VIPs[0].Addr}

@@ -50,7 +50,7 @@ func silent(p *Plane, d time.Duration) {
 func TestIdleConnections(t *testing.T) {
 	limits := model.Timeouts{Established: 15 * time.Minute, SynRecv: time.Minute}
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		want := pooled(model.LeastConn, []int{1, 1}, 1)
 		want.Timeouts = limits
 		apply(t, p, want)

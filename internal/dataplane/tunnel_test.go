@@ -181,7 +181,7 @@ func TestTooBigWithPartialChecksum(t *testing.T) {
 		"TCP": {flags: ackFlag, ack: 9, payload: 1460}, "UDP": {proto: 17, payload: 1472},
 	} {
 		for _, h := range hooks {
-			p := newPlane(t, 1000)
+			p := h.plane(t, 1000)
 			freshTunnel.build(t, p, h)
 			field := 14 + 20 + 16
 			if s.proto == 17 {
@@ -254,7 +254,7 @@ func completedAt(frame []byte, field int) []byte {
 // but whole, and never longer than the tunnel takes.
 func TestTunnelHostile(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		freshTunnel.build(t, p, h)
 		for _, s := range []frameSpec{{flags: ackFlag, payload: 30}, {proto: 17, payload: 30}, {proto: 1, icmpType: 8, payload: 30}, {fragment: 9, payload: 30}} {
 			whole := s.bytes(t)

@@ -149,7 +149,7 @@ type verdictCase struct {
 }
 
 func (c verdictCase) check(t *testing.T, h hook) {
-	p := newPlane(t, 1000)
+	p := h.plane(t, 1000)
 	c.in.build(t, p, h)
 	before, err := p.Traffic()
 	if err != nil {

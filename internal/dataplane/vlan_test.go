@@ -142,7 +142,7 @@ func TestTaggedPassUntouched(t *testing.T) {
 	data := frameSpec{flags: ackFlag, payload: 4}.bytes(t)
 	other := frameSpec{flags: ackFlag, dst: otherAddr, payload: 4}.bytes(t)
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		fresh.build(t, p, h)
 		for _, whole := range [][]byte{tagged(data, q, 1), tagged(tagged(data, q, 1), ad, 2), tagged(tagged(tagged(data, q, 1), q, 2), ad, 3)} {
 			headers := len(whole) - len(data) + 54

@@ -48,7 +48,7 @@ func sightings(t *testing.T, p *Plane) func() model.Sighting {
 // The SYN of a client that had a connection is kept, whole; nothing is entered.
 func TestReconnectIsKept(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, watched())
 		establish(t, p, h) // its SYN is a stranger's, and goes through
 		forget(t, p)
@@ -105,7 +105,7 @@ func TestNothingIsKept(t *testing.T) {
 		},
 	} {
 		for _, h := range hooks {
-			p := newPlane(t, 1000)
+			p := h.plane(t, 1000)
 			apply(t, p, watched())
 			forget(t, p)
 			establish(t, p, h)
@@ -127,7 +127,7 @@ func TestRepetitionIsTold(t *testing.T) {
 	acked, more, pure := data, data, data
 	acked.ack, more.seq, pure.payload = 1001, 5100, 0
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, watched())
 		establish(t, p, h)
 		next := sightings(t, p)
@@ -154,7 +154,7 @@ func TestRepetitionIsTold(t *testing.T) {
 
 func TestRepeatedSYNIsTold(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, watched())
 		next := sightings(t, p)
 		syn := frameSpec{flags: synFlag}.bytes(t)
@@ -237,7 +237,7 @@ func TestConnectionSeen(t *testing.T) {
 // not answered, and is reset.
 func TestOldFIN(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		after.build(t, p, h)
 		fin := frameSpec{flags: finFlag | ackFlag, ack: 1000}.bytes(t)
 		if _, out := h.run(t, p, fin); !bytes.Equal(out, sent(serverMAC1, fin)) {
@@ -267,7 +267,7 @@ func BenchmarkPass(b *testing.B) {
 // connection is then known by an acknowledgment, and a RST alone ends it.
 func TestHandshakeIsSeen(t *testing.T) {
 	for _, h := range hooks {
-		p := newPlane(t, 1000)
+		p := h.plane(t, 1000)
 		apply(t, p, note())
 		for port := range uint16(20) {
 			h.run(t, p, frameSpec{flags: synFlag, sport: 800 + port}.bytes(t))

@@ -135,7 +135,7 @@ func measure(ctx context.Context, m *machine.Machine, progress func(string)) ([]
 
 // await waits until Fairlead forwards. Its programme is verified slowly here.
 func await(ctx context.Context, m *machine.Machine) error {
-	_, err := m.Run(ctx, `await 60 sh -c 'fairlead status --json 2>/dev/null | grep -q "\"applied\": *\"nfs-01\""' || { cat /run/fairlead.log; false; }`)
+	_, err := m.Run(ctx, `await 120 sh -c 'fairlead status --json 2>/dev/null | grep -q "\"applied\": *\"nfs-01\""' || { cat /run/fairlead.log; false; }`)
 	if err != nil {
 		return fmt.Errorf("wait for Fairlead: %w", err)
 	}
