@@ -56,22 +56,22 @@ func setup(server string, vip netip.Addr) string {
 	return fmt.Sprintf("on %s: fairlead realserver setup --vip %v --persist", server, vip)
 }
 
-// holders judges who answers ARP for a virtual IP.
+// holders judges who answers for a virtual IP.
 func (j *judge) holders(v VIP, servers []Server) {
 	if !v.Holders.Known {
-		j.miss(v.Holders.Because, "who answers ARP for %v", v.Addr)
+		j.miss(v.Holders.Because, "who answers %s for %v", protocol(v.Addr), v.Addr)
 		return
 	}
 	for _, mac := range v.Holders.Value {
 		at := slices.IndexFunc(servers, func(s Server) bool { return s.MAC.Known && s.MAC.Value == mac })
 		if at < 0 {
-			j.find(model.FindOtherHolder, fmt.Sprintf("%v, which is none of the servers, answers ARP for the virtual IP %v", mac, v.Addr),
+			j.find(model.FindOtherHolder, fmt.Sprintf("%v, which is none of the servers, answers %s for the virtual IP %v", mac, protocol(v.Addr), v.Addr),
 				"Clients that ask for the address may reach that machine instead of the director.",
 				fmt.Sprintf("find the machine with the MAC %v and take the address off it; a second director must be stopped or detached: fairlead detach", mac))
 			continue
 		}
 		j.server = servers[at].Name
-		j.find(model.FindAnswersARP, fmt.Sprintf("%s answers ARP for the virtual IP %v", j.server, v.Addr),
+		j.find(model.FindAnswersARP, fmt.Sprintf("%s answers %s for the virtual IP %v", j.server, protocol(v.Addr), v.Addr),
 			"Clients that ask for the address reach this server past the director: no switch moves them, and two servers get writes at once.",
 			setup(j.server, v.Addr))
 		j.server = ""
@@ -93,7 +93,7 @@ func (j *judge) one(s Server, d Director) {
 		j.miss(s.MAC.Because, "%s", s.Name)
 		return
 	case !s.MAC.Value.Known():
-		j.find(model.FindUnreachable, fmt.Sprintf("%s (%v) answers no ARP on %s", s.Name, s.Addr, s.Link),
+		j.find(model.FindUnreachable, fmt.Sprintf("%s (%v) answers no %s on %s", s.Name, s.Addr, protocol(s.Addr), s.Link),
 			"The director cannot send it a frame: it is down, on another network, or its address is wrong in the configuration.",
 			fmt.Sprintf("on %s: ip address; and compare with the line `server %s` of the configuration", s.Name, s.Name))
 		return

@@ -65,7 +65,14 @@ func TestJudge(t *testing.T) {
 		{"forwarding not known", func(f *Facts) { f.Host.Forwarding = unseen[bool]("no /proc") }, "", "ip_forward of this machine"},
 		{"rules not known", func(f *Facts) { f.Host.Rules = unseen[[]Rule]("nft is not installed") }, "", "the packet filters of this machine"},
 		{"no word on who answers ARP", func(f *Facts) { f.Directors[0].VIPs[0].Holders = unseen[[]model.MAC]("no interface leads to it") }, "", "who answers ARP for 192.168.10.50"},
-		{"a server of IPv6", second(func(s *Server) { s.MAC = unseen[model.MAC]("only IPv4 servers can be looked at yet"); s.NFS = nil }), "", "nfs-02"},
+		{"a server that was not asked for", second(func(s *Server) { s.MAC = unseen[model.MAC]("it is behind a router"); s.NFS = nil }), "", "nfs-02"},
+		{"a server that answers neighbour discovery", func(f *Facts) {
+			six := netip.MustParseAddr("2001:db8::50")
+			f.Directors[0].VIPs[0] = VIP{six, seen([]model.MAC{f.Directors[0].Servers[1].MAC.Value})}
+			for _, s := range f.Directors[0].Servers {
+				s.VIPs[six] = s.VIPs[vip]
+			}
+		}, "nfs-02 answers neighbour discovery for the virtual IP 2001:db8::50", ""},
 		{"no port", second(func(s *Server) { s.Own = unseen[Door]("the configuration names no port for it"); s.NFS = nil }), "", "the ports of nfs-02"},
 		{"a virtual IP that was not asked for", second(func(s *Server) { s.VIPs = nil }), "", "whether nfs-02 takes packets for 192.168.10.50"},
 		{"an export that is hidden from the director", nfs(func(n *NFS) { n.Hidden, n.Roots3.Value = []string{"/data"}, nil }), "", "the file handle of /data on nfs-02"},

@@ -106,19 +106,15 @@ func route(addr netip.Addr) (link netlink.Link, from knock.From, router netip.Ad
 	from.Addr, _ = netip.AddrFromSlice(routes[0].Src)
 	from.Addr = from.Addr.Unmap()
 	copy(from.MAC[:], link.Attrs().HardwareAddr)
-	if !from.Addr.Is4() || !from.MAC.Known() {
-		return nil, from, router, fmt.Errorf("the interface %s has no IPv4 address or no MAC", link.Attrs().Name)
+	if !from.Addr.IsValid() || from.Addr.Is4() != addr.Is4() || !from.MAC.Known() {
+		return nil, from, router, fmt.Errorf("the interface %s has no address of that family or no MAC", link.Attrs().Name)
 	}
 	return link, from, router.Unmap(), nil
 }
 
-// vip asks who answers ARP for a virtual IP, on each network that its director uses.
+// vip asks who answers for a virtual IP, on each network that its director uses.
 func (l *looker) vip(ctx context.Context, ask question, v *VIP) {
-	if !v.Addr.Is4() {
-		v.Holders = unseen[[]model.MAC]("only IPv4 can be asked for yet")
-		return
-	}
-	l.tell("who answers ARP for %v", v.Addr)
+	l.tell("who answers %s for %v", protocol(v.Addr), v.Addr)
 	asked := map[int]bool{}
 	var all []model.MAC
 	for _, addr := range append([]netip.Addr{v.Addr}, ask.servers...) {
@@ -168,10 +164,6 @@ func plain(ctx context.Context, err error) string {
 
 // server looks at one server, in the order in which one thing needs another.
 func (l *looker) server(ctx context.Context, ask question, s *Server) {
-	if !s.Addr.Is4() {
-		s.MAC = unseen[model.MAC]("only IPv4 servers can be looked at yet")
-		return
-	}
 	link, from, router, err := route(s.Addr)
 	if err != nil {
 		s.MAC = unseen[model.MAC](err.Error())
@@ -187,14 +179,18 @@ func (l *looker) server(ctx context.Context, ask question, s *Server) {
 		s.MAC = unseen[model.MAC]("it is behind a router")
 		return
 	}
-	l.tell("%s: ARP", s.Name)
+	l.tell("%s: %s", s.Name, protocol(s.Addr))
 	mac, found, err := from.Find(ctx, s.Addr)
 	if err != nil {
 		s.MAC = unseen[model.MAC](plain(ctx, err))
 		return
 	}
 	s.MAC = seen(mac) // unknown: nobody answered
-	if !found {
+	switch {
+	case !found:
+		return
+	case s.Addr.Is6():
+		s.six(ask)
 		return
 	}
 	var work sync.WaitGroup
@@ -202,6 +198,24 @@ func (l *looker) server(ctx context.Context, ask question, s *Server) {
 	work.Go(func() { s.Clock = clock(ctx, from, s) })
 	work.Go(func() { l.doors(ctx, from, ask, s) })
 	work.Wait()
+}
+
+// six says of a server of IPv6 that no more of it was looked at.
+func (s *Server) six(ask question) {
+	const why = "of IPv6 only who answers neighbour discovery can be asked for yet"
+	s.Full, s.Clock, s.Own = unseen[bool](why), unseen[Clock](why), unseen[Door](why)
+	s.VIPs = map[netip.Addr]Seen[Door]{}
+	for _, v := range ask.vips {
+		s.VIPs[v] = unseen[Door](why)
+	}
+}
+
+// protocol is the one that asks who has an address.
+func protocol(addr netip.Addr) string {
+	if addr.Is6() {
+		return "neighbour discovery"
+	}
+	return "ARP"
 }
 
 // use remembers an interface that leads to a server.

@@ -35,8 +35,8 @@ var floor = map[string]int{
 	"internal/reset":        30,
 	"internal/hold":         30,
 	"internal/program":      29, // what hook and notify run programmes with
-	"internal/arp":          29, // of announce and probe
-	"internal/nd":           29, // of announce
+	"internal/arp":          29, // of announce and knock and probe
+	"internal/nd":           29, // of announce and knock
 	"internal/hook":         30,
 	"internal/journal":      30,
 	"internal/memory":       30,

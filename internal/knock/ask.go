@@ -13,12 +13,12 @@ import (
 	"fairlead/internal/model"
 )
 
-// Who tells who answers ARP for an address, sorted by MAC. It asks as often as
-// ARP is asked at most, and waits for all answers.
+// Who tells who answers ARP or neighbour discovery for an address, sorted by MAC. It
+// asks as often as ARP is asked at most, and waits for all answers.
 func (f From) Who(ctx context.Context, addr netip.Addr) ([]model.MAC, error) {
 	var all []model.MAC
-	err := f.ask(ctx, func(int) []byte { return f.arpRequest(addr) }, func(b []byte) bool {
-		if mac, ok := arpReply(b, addr); ok && mac != f.MAC && !slices.Contains(all, mac) {
+	err := f.ask(ctx, func(int) []byte { return f.whoHas(addr) }, func(b []byte) bool {
+		if mac, ok := holder(b, addr); ok && mac != f.MAC && !slices.Contains(all, mac) {
 			all = append(all, mac)
 		}
 		return false
@@ -27,11 +27,11 @@ func (f From) Who(ctx context.Context, addr netip.Addr) ([]model.MAC, error) {
 	return all, err
 }
 
-// Find tells the MAC of the first host that answers ARP for an address.
+// Find tells the MAC of the first host that answers for an address.
 func (f From) Find(ctx context.Context, addr netip.Addr) (mac model.MAC, ok bool, err error) {
-	err = f.ask(ctx, func(int) []byte { return f.arpRequest(addr) }, func(b []byte) bool {
+	err = f.ask(ctx, func(int) []byte { return f.whoHas(addr) }, func(b []byte) bool {
 		if !ok {
-			mac, ok = arpReply(b, addr)
+			mac, ok = holder(b, addr)
 		}
 		return ok
 	}, nothing)

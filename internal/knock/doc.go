@@ -1,7 +1,7 @@
 // Package knock asks hosts of the same Ethernet segment with single frames: who
 // answers ARP for an address, whether one host accepts connections at an address
 // that several have, how long a frame may be on the way to it, and what its clock
-// says. IPv4 only.
+// says. Of IPv6 it asks only who answers neighbour discovery.
 //
 // The frames are addressed to the host's MAC, past the kernel's routes, so nothing
 // has to be changed for them and nothing stays behind: no route, no rule, no
@@ -35,11 +35,22 @@ const (
 type From struct {
 	Index int
 	MAC   model.MAC
-	Addr  netip.Addr // an IPv4 address of the interface: the answers go there
+	Addr  netip.Addr // of the interface and the family that is asked: the answers go there
 }
 
-// filter lets ARP pass, and IPv4 to the address.
+// filter lets ARP pass, and IPv4 to the address; or else neighbour advertisements,
+// which go to all nodes when nobody is told who asks.
 func (f From) filter() []bpf.Instruction {
+	if f.Addr.Is6() {
+		return []bpf.Instruction{
+			bpf.LoadAbsolute{Off: 12, Size: 2},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_IPV6, SkipTrue: 3},
+			bpf.LoadAbsolute{Off: 20, Size: 1},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_ICMPV6, SkipTrue: 1},
+			bpf.RetConstant{Val: 256},
+			bpf.RetConstant{Val: 0},
+		}
+	}
 	addr := f.Addr.As4()
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 12, Size: 2},

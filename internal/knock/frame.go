@@ -8,6 +8,7 @@ import (
 
 	"fairlead/internal/arp"
 	"fairlead/internal/model"
+	"fairlead/internal/nd"
 )
 
 // The lengths of headers, in bytes, without options.
@@ -24,6 +25,27 @@ func ethernet(to, from model.MAC, kind uint16, room int) []byte {
 	b := make([]byte, 0, headerLen+room)
 	b = append(append(b, to[:]...), from[:]...)
 	return binary.BigEndian.AppendUint16(b, kind)
+}
+
+// whoHas asks who holds an address: by ARP in the name of the interface's own, by
+// neighbour discovery in nobody's.
+func (f From) whoHas(addr netip.Addr) []byte {
+	if addr.Is6() {
+		return nd.Probe(addr, f.MAC)
+	}
+	return f.arpRequest(addr)
+}
+
+// holder reads who answered that it holds an address.
+func holder(b []byte, addr netip.Addr) (model.MAC, bool) {
+	if !addr.Is6() {
+		return arpReply(b, addr)
+	}
+	m, err := nd.Parse(b)
+	if err != nil || !m.Advertisement || m.Target != addr {
+		return model.MAC{}, false
+	}
+	return m.MAC, true
 }
 
 // arpRequest asks who holds an address, in the name of the interface's own.

@@ -23,6 +23,12 @@ type scene struct{ near, far *topology.Host }
 
 func newScene(t *testing.T, farVIP netip.Addr) scene {
 	t.Helper()
+	return between(t, netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("192.0.2.2/24"), farVIP)
+}
+
+// between is a scene whose hosts have these addresses.
+func between(t *testing.T, nearAddr, farAddr netip.Prefix, farVIP netip.Addr) scene {
+	t.Helper()
 	segment, err := topology.Build("fairlead-knock-test")
 	if err != nil {
 		t.Fatal(err)
@@ -32,11 +38,11 @@ func newScene(t *testing.T, farVIP netip.Addr) scene {
 			t.Error(err)
 		}
 	})
-	near, err := segment.Add(topology.Spec{Name: "near", Addr: netip.MustParsePrefix("192.0.2.1/24")})
+	near, err := segment.Add(topology.Spec{Name: "near", Addr: nearAddr})
 	if err != nil {
 		t.Fatal(err)
 	}
-	far, err := segment.Add(topology.Spec{Name: "far", Addr: netip.MustParsePrefix("192.0.2.2/24"), VIP: farVIP})
+	far, err := segment.Add(topology.Spec{Name: "far", Addr: farAddr, VIP: farVIP})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +104,30 @@ func TestWho(t *testing.T) {
 	}
 	s.from(t, func(f From) error {
 		if all, err := f.Who(t.Context(), vip); !slices.Equal(all, []model.MAC{s.far.MAC}) || err != nil {
+			t.Errorf("a host that answers: got %v, %v", all, err)
+		}
+		return nil
+	})
+}
+
+// TestWhoOfSix is the same by neighbour discovery.
+func TestWhoOfSix(t *testing.T) {
+	vip := netip.MustParseAddr("2001:db8::50")
+	s := between(t, netip.MustParsePrefix("2001:db8::1/64"), netip.MustParsePrefix("2001:db8::2/64"), vip)
+	s.from(t, func(f From) error {
+		if mac, ok, err := f.Find(t.Context(), s.far.Addr.Addr()); !ok || mac != s.far.MAC || err != nil {
+			t.Errorf("found %v, %v, %v", mac, ok, err)
+		}
+		if all, err := f.Who(t.Context(), vip.Next()); len(all) != 0 || err != nil {
+			t.Errorf("an address that nobody has: got %v, %v", all, err)
+		}
+		return nil
+	})
+	if err := s.far.Address(netip.PrefixFrom(vip.Next(), 128)); err != nil {
+		t.Fatal(err)
+	}
+	s.from(t, func(f From) error {
+		if all, err := f.Who(t.Context(), vip.Next()); !slices.Equal(all, []model.MAC{s.far.MAC}) || err != nil {
 			t.Errorf("a host that answers: got %v, %v", all, err)
 		}
 		return nil
