@@ -116,7 +116,7 @@ func TestFloodSparesTheEstablished(t *testing.T) {
 	for _, quiet := range []time.Duration{0, 17 * time.Minute, 30 * time.Minute} {
 		p := newPlane(t, 1)
 		apply(t, p, note())
-		live := len(p.maps.buckets) * slots * 9 / 10
+		live := len(p.maps.buckets) * slots * 8 / 10 // fuller, and some find no room
 		begin, acknowledge := crowd(t, frameSpec{flags: synFlag}), crowd(t, frameSpec{flags: ackFlag, ack: 9})
 		for i := range live {
 			hooks[0].run(t, p, begin(i))
