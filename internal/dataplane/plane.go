@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sync/errgroup"
 
 	"fairlead/internal/model"
 )
@@ -122,38 +124,54 @@ type programs struct{ xdp, tc *ebpf.Program }
 
 func (g programs) Close() error { return errors.Join(g.xdp.Close(), g.tc.Close()) }
 
-// loadPrograms loads the programmes over the given maps. A test may do without one: to
-// prove it takes the kernel a good part of a second.
-func loadPrograms(m tables, capture bool, without ...string) (programs, error) {
+// loadPrograms loads the programmes over the given maps, side by side: to prove one
+// takes the kernel a good part of a second, and a daemon that starts again is waited for.
+// A test may do without one.
+func loadPrograms(m tables, capture bool, without ...string) (g programs, err error) {
+	var work errgroup.Group
+	for name, to := range map[string]**ebpf.Program{directorProgFairleadXdp: &g.xdp, directorProgFairleadTc: &g.tc} {
+		if !slices.Contains(without, name) {
+			work.Go(func() (err error) {
+				*to, err = loadProgram(m, capture, name)
+				return err
+			})
+		}
+	}
+	if err := work.Wait(); err != nil {
+		return programs{}, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+func loadProgram(m tables, capture bool, name string) (*ebpf.Program, error) {
 	spec, err := loadDirector()
 	if err != nil {
-		return programs{}, fmt.Errorf("read the embedded programme: %w", err)
-	}
-	delete(spec.Programs, directorProgFairleadPass)
-	delete(spec.Programs, directorProgFairleadTick)
-	delete(spec.Programs, directorProgFairleadUnwrap)
-	for _, name := range without {
-		delete(spec.Programs, name)
+		return nil, fmt.Errorf("read the embedded programme: %w", err)
 	}
 	if _, err := setTicks(spec); err != nil {
-		return programs{}, err
+		return nil, err
 	}
 	if capture {
 		if err := spec.Variables[directorVarCapture].Set(uint8(1)); err != nil {
-			return programs{}, fmt.Errorf("set the capture option: %w", err)
+			return nil, fmt.Errorf("set the capture option: %w", err)
 		}
 	}
 	if err := setMultiBuffer(spec); err != nil {
-		return programs{}, err
+		return nil, err
+	}
+	for other := range spec.Programs {
+		if other != name {
+			delete(spec.Programs, other)
+		}
 	}
 	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: m.replace(spec)})
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
-		return programs{}, fmt.Errorf("load the programme into the kernel: %+v", verifier)
+		return nil, fmt.Errorf("load the programme into the kernel: %+v", verifier)
 	}
 	if err != nil {
-		return programs{}, fmt.Errorf("load the programme into the kernel: %w", err)
+		return nil, fmt.Errorf("load the programme into the kernel: %w", err)
 	}
 	defer loaded.Close()
-	return programs{loaded.DetachProgram(directorProgFairleadXdp), loaded.DetachProgram(directorProgFairleadTc)}, nil
+	return loaded.DetachProgram(name), nil
 }

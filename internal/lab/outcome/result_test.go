@@ -135,6 +135,10 @@ func TestVerdicts(t *testing.T) {
 		{"a crowd that was not reset", crowded(func(c *Crowd) { c.Reset = 8 }), "8 of the crowd's connections were reset, not 9"},
 		{"a crowd that stands still", crowded(func(c *Crowd) { c.After = 1 }), "1 of the crowd's connections still stand"},
 		{"a crowd that waits", crowded(func(c *Crowd) { *c.Last = 1001 }), "later than 1s after the decision"},
+		{"a crowd that waits for a programme that starts", func(m *Measured) {
+			crowded(func(c *Crowd) { *c.Last = 2001 })(m)
+			m.Fault = Crash
+		}, "later than 2s after the decision"},
 		{"with a crowd a client waits, too", func(m *Measured) {
 			m.Idle[0].At += clock.Instant(900 * ms)
 			crowded(func(*Crowd) {})(m)
